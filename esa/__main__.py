@@ -1,0 +1,5 @@
+"""`python -m esa` is `esa`."""
+
+from esa.cli.main import main
+
+main()

@@ -1,0 +1,83 @@
+"""Base codes, 2-bit packing, reverse complement and the policy for N.
+
+A sequence in memory is a ``uint8`` array of *base codes*: A 0, C 1, G 2, T 3, anything else N 4.
+N never matches and never seeds. Lower case is upper case. IUPAC codes are N.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+N = 4
+BASES_PER_BYTE = 4
+"""2-bit packing: base i of a sequence lies in byte i // 4, bits 2 * (i % 4)."""
+
+LETTERS: NDArray[np.uint8] = np.frombuffer(b"ACGTN", dtype=np.uint8)
+"""ASCII letter of each base code (read-only)."""
+
+IUPAC_LETTERS = b"ACGTUNRYSWKMBDHV"
+"""Letters that a nucleotide sequence may hold, in either case."""
+
+INVALID = 255
+"""What `CODE_CHECKED` gives for a byte that is no nucleotide letter."""
+
+
+def _code_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    code = np.full(256, N, np.uint8)
+    for value, letter in enumerate(b"ACGT"):
+        code[letter] = code[letter | 0x20] = value
+    code[ord("U")] = code[ord("u")] = 3
+    checked = np.full(256, INVALID, np.uint8)
+    for letter in IUPAC_LETTERS:
+        checked[letter] = checked[letter | 0x20] = code[letter]
+    code.flags.writeable = checked.flags.writeable = False
+    return code, checked
+
+
+CODE, CODE_CHECKED = _code_tables()
+"""`CODE`: base code of each ASCII byte. `CODE_CHECKED`: the same, `INVALID` for what is no nucleotide."""
+
+
+def encode(sequence: bytes) -> NDArray[np.uint8]:
+    """Base codes of an ASCII sequence."""
+    return CODE[np.frombuffer(sequence, np.uint8)]
+
+
+def decode(codes: NDArray[np.uint8]) -> bytes:
+    """ASCII letters of base codes."""
+    return LETTERS[codes].tobytes()
+
+
+def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Reverse complement of base codes; N stays N."""
+    complement = np.array([3, 2, 1, 0, N], np.uint8)
+    return complement[codes[::-1]]
+
+
+@njit(cache=True, nogil=True)
+def pack(codes, packed):  # type: ignore[no-untyped-def]
+    """Write base codes 2 bits each into ``packed`` (``uint8[ceil(n / 4)]``). N is written as A: see `unpack`."""
+    for byte in range(len(packed)):
+        value = 0
+        for k in range(4):
+            i = 4 * byte + k
+            if i < len(codes) and codes[i] < 4:
+                value |= codes[i] << (2 * k)
+        packed[byte] = value
+
+
+@njit(cache=True, nogil=True)
+def unpack(packed, n_starts, n_ends, start, end, out):  # type: ignore[no-untyped-def]
+    """Write the base codes of ``[start, end)`` into ``out[: end - start]``.
+
+    ``n_starts`` and ``n_ends`` (``int64``, sorted, disjoint, half-open) are the runs of N that packing lost.
+    """
+    for i in range(start, end):
+        out[i - start] = (packed[i >> 2] >> np.uint8(2 * (i & 3))) & np.uint8(3)
+    run = np.searchsorted(n_ends, start, side="right")
+    while run < len(n_starts) and n_starts[run] < end:
+        for i in range(max(start, n_starts[run]), min(end, n_ends[run])):
+            out[i - start] = 4
+        run += 1

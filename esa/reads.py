@@ -1,0 +1,42 @@
+"""A batch of reads as flat arrays: what the parser makes, the mapper reads and the formatter prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ReadBatch:
+    """n reads in input order. Paired: reads 2i and 2i + 1 are the first and the second of a pair.
+
+    Attributes:
+        names: ``uint8``, the names one after another, without ``/1``, ``/2`` and comment.
+        name_offsets: ``int64[n + 1]``, read i is named ``names[name_offsets[i]:name_offsets[i + 1]]``.
+        codes: ``uint8``, base codes (`esa.dna`) of the reads one after another, as sequenced.
+        quals: ``uint8``, ASCII qualities (Phred + 33), laid out as ``codes``; undefined where `has_qual` is 0.
+        offsets: ``int64[n + 1]``, read i holds ``codes[offsets[i]:offsets[i + 1]]``.
+        has_qual: ``uint8[n]``, 0 for a read of a FASTA file.
+        paired: whether the reads come in pairs.
+    """
+
+    names: NDArray[np.uint8]
+    name_offsets: NDArray[np.int64]
+    codes: NDArray[np.uint8]
+    quals: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    has_qual: NDArray[np.uint8]
+    paired: bool
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def name(self, i: int) -> str:
+        """Name of read i."""
+        return self.names[self.name_offsets[i] : self.name_offsets[i + 1]].tobytes().decode()
+
+    def sequence(self, i: int) -> NDArray[np.uint8]:
+        """Base codes of read i (a view)."""
+        return self.codes[self.offsets[i] : self.offsets[i + 1]]
