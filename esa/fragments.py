@@ -1,0 +1,254 @@
+"""Fragments: the windows of a sequence that are embedded, and the fragmenters that choose them.
+
+A *content-defined* fragmenter cuts a read and its reference at the same places, strand included, so that a
+fragment of the read equals its reference fragment base for base, errors aside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """n windows of one buffer of base codes.
+
+    Attributes:
+        start: ``int64[n]``, first base in the buffer.
+        length: ``int32[n]``, bases.
+        reverse: ``uint8[n]``, 1 where the fragment is the reverse complement of its window.
+        owner: ``int32[n]``, the read or contig it was cut from; non-decreasing.
+    """
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int32]
+    reverse: NDArray[np.uint8]
+    owner: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+class Fragmenter(Protocol):
+    """Cuts references and reads into the fragments that an encoder embeds."""
+
+    name: ClassVar[str]
+    exact_diagonal: ClassVar[bool]
+    """Whether a hit fixes strand and diagonal. If not, it only names a window to search, on both strands."""
+
+    @property
+    def length(self) -> int:
+        """Bases of a full fragment."""
+
+    def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
+        """Fragments of contigs ``codes[offsets[i]:offsets[i + 1]]``; none spans two contigs."""
+
+    def queries(
+        self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
+    ) -> Fragments:
+        """Fragments of the chosen reads (their indices, ascending).
+
+        ``stride`` 0: at the fragmenter's own places. ``stride`` s > 0: a fragment at every s-th offset of the
+        read, on both strands, so that the read's own anchor need not survive.
+        """
+
+    def parameters(self) -> dict[str, Any]:
+        """What the index manifest records; the constructor's keyword arguments."""
+
+
+@dataclass(frozen=True)
+class AnchoredFragmenter:
+    """Fragments centred on minimizers and turned to their canonical strand.
+
+    An *anchor* is a k-mer whose hash (of the lesser of it and its reverse complement) is the least among
+    ``window`` neighbouring k-mers (minimizers: Roberts et al. 2004, Bioinformatics 20:3363). All ties are
+    anchors, so that a sequence and its reverse complement have the same ones. A k-mer that is its own reverse
+    complement has no canonical strand and one with an N has no meaning: neither is an anchor. The fragment is
+    the 2 * ``half`` bases centred on the anchor, reverse complemented where the anchor's canonical strand is.
+    """
+
+    k: int = 10
+    window: int = 20
+    half: int = 24
+
+    name: ClassVar[str] = "anchored"
+    exact_diagonal: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        # An even k centres the fragment on the anchor on both strands alike.
+        if self.k % 2 or not 4 <= self.k <= 30 or self.window < 1 or 2 * self.half < self.k:
+            raise ValueError(f"no anchors can be cut with {self}")
+
+    @property
+    def length(self) -> int:
+        return 2 * self.half
+
+    def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
+        start, reverse, owner = _anchored(
+            codes, offsets, np.arange(len(offsets) - 1, dtype=np.int32), self.k, self.window, self.half
+        )
+        clean = _without_n(codes, start, self.length)
+        return _fragments(start[clean], reverse[clean], owner[clean], self.length)
+
+    def queries(
+        self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
+    ) -> Fragments:
+        if stride:
+            start, reverse, owner = _sliding(offsets, reads, stride, self.length)
+        else:
+            start, reverse, owner = _anchored(codes, offsets, reads, self.k, self.window, self.half)
+        return _fragments(start, reverse, owner, self.length)
+
+    def parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _fragments(
+    start: NDArray[np.int64], reverse: NDArray[np.uint8], owner: NDArray[np.int32], length: int
+) -> Fragments:
+    return Fragments(start, np.full(len(start), length, np.int32), reverse, owner)
+
+
+@njit(cache=True, nogil=True)
+def _mix(value):  # type: ignore[no-untyped-def]
+    """Finalizer of MurmurHash3 (Appleby, public domain): a bijection that scatters k-mers."""
+    h = np.uint64(value)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xFF51AFD7ED558CCD)
+    h ^= h >> np.uint64(33)
+    h *= np.uint64(0xC4CEB9FE1A85EC53)
+    h ^= h >> np.uint64(33)
+    return h
+
+
+_NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+@njit(cache=True, nogil=True)
+def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-def]
+    """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_ANCHOR` where it can be none."""
+    mask = np.uint64((1 << (2 * k)) - 1)
+    shift = np.uint64(2 * (k - 1))
+    forward = np.uint64(0)
+    backward = np.uint64(0)
+    valid = 0
+    for i in range(lo, hi):
+        base = codes[i]
+        if base > 3:
+            valid = 0
+        else:
+            forward = ((forward << np.uint64(2)) | np.uint64(base)) & mask
+            backward = (backward >> np.uint64(2)) | (np.uint64(3 - base) << shift)
+            valid += 1
+        j = i - lo - k + 1
+        if j >= 0:
+            if valid >= k and forward != backward:
+                hashes[j] = _mix(min(forward, backward))
+                strands[j] = backward < forward
+            else:
+                hashes[j] = _NO_ANCHOR
+
+
+@njit(cache=True, nogil=True)
+def _minimizers(hashes, n, window, out):  # type: ignore[no-untyped-def]
+    """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
+
+    A sequence with fewer k-mers than a window is one window.
+    """
+    window = min(window, n)
+    count = 0
+    last = -1
+    best = -1
+    for end in range(window - 1, n):
+        begin = end - window + 1
+        if best < begin:
+            best = begin
+            for j in range(begin + 1, end + 1):
+                if hashes[j] <= hashes[best]:
+                    best = j
+            if hashes[best] != _NO_ANCHOR:
+                for j in range(max(begin, last + 1), end + 1):
+                    if hashes[j] == hashes[best]:
+                        out[count] = j
+                        count += 1
+                        last = j
+        elif hashes[end] <= hashes[best]:
+            best = end
+            if hashes[end] != _NO_ANCHOR:
+                out[count] = end
+                count += 1
+                last = end
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyped-def]
+    """Start, orientation and owner of the anchored fragments of ``codes[offsets[o]:offsets[o + 1]]``."""
+    longest = 0
+    total = 0
+    for o in owners:
+        n = offsets[o + 1] - offsets[o]
+        longest = max(longest, n)
+        total += max(0, n - 2 * half + 1)
+    hashes = np.empty(longest + 1, np.uint64)
+    strands = np.empty(longest + 1, np.uint8)
+    picked = np.empty(longest + 1, np.int64)
+    start = np.empty(total, np.int64)
+    reverse = np.empty(total, np.uint8)
+    owner = np.empty(total, np.int32)
+    count = 0
+    for o in owners:
+        lo = offsets[o]
+        hi = offsets[o + 1]
+        if hi - lo < 2 * half:
+            continue
+        _hash_kmers(codes, lo, hi, k, hashes, strands)
+        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked)):
+            first = lo + picked[p] + k // 2 - half
+            if first >= lo and first + 2 * half <= hi:
+                start[count] = first
+                reverse[count] = strands[picked[p]]
+                owner[count] = o
+                count += 1
+    return start[:count].copy(), reverse[:count].copy(), owner[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
+    """Start, orientation and owner of a fragment at every ``stride``-th offset, on both strands."""
+    total = 0
+    for r in reads:
+        total += 2 * max(0, (offsets[r + 1] - offsets[r] - length) // stride + 1)
+    start = np.empty(total, np.int64)
+    reverse = np.empty(total, np.uint8)
+    owner = np.empty(total, np.int32)
+    count = 0
+    for r in reads:
+        for first in range(offsets[r], offsets[r + 1] - length + 1, stride):
+            for strand in range(2):
+                start[count] = first
+                reverse[count] = strand
+                owner[count] = r
+                count += 1
+    return start[:count], reverse[:count], owner[:count]
+
+
+@njit(cache=True, nogil=True)
+def _without_n(codes, start, length):  # type: ignore[no-untyped-def]
+    """Which windows (starts ascending) hold no N."""
+    clean = np.empty(len(start), np.bool_)
+    scanned = 0
+    last_n = -1
+    for i in range(len(start)):
+        scanned = max(scanned, start[i])
+        while scanned < start[i] + length:
+            if codes[scanned] > 3:
+                last_n = scanned
+            scanned += 1
+        clean[i] = last_n < start[i]
+    return clean

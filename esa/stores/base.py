@@ -1,0 +1,73 @@
+"""What a store is: embedded reference fragments, and the search for those nearest to a query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SearchEffort:
+    """How far a search goes.
+
+    Attributes:
+        max_hits: most hits that a query may have; the nearest are kept.
+        probes: buckets looked up for a query (bucketed stores).
+        radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
+    """
+
+    max_hits: int
+    probes: int = 1
+    radius: int = 1
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Reference fragments near to the queries, grouped by query (compressed rows).
+
+    Attributes:
+        offsets: ``int64[queries + 1]``, query i has hits ``offsets[i]:offsets[i + 1]``.
+        position: ``int64[hits]``, global position of the fragment's first base.
+        reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.Fragments.reverse`).
+        score: ``int32[hits]``, > 0, larger is nearer.
+        capped: ``uint8[queries]``, 1 where `SearchEffort.max_hits` cut hits off.
+        scanned: codes or vectors compared in all, for statistics.
+    """
+
+    offsets: NDArray[np.int64]
+    position: NDArray[np.int64]
+    reverse: NDArray[np.uint8]
+    score: NDArray[np.int32]
+    capped: NDArray[np.uint8]
+    scanned: int
+
+
+class Store(Protocol):
+    """A searchable set of embedded fragments."""
+
+    name: ClassVar[str]
+
+    def __len__(self) -> int:
+        """Fragments held."""
+
+    def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
+        """Fragments nearest to each embedding. Thread-safe; releases the GIL; independent of batching."""
+
+    def parameters(self) -> dict[str, Any]:
+        """What the index manifest records (JSON)."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What the index keeps on disk."""
+
+
+class StoreBuilder(Protocol):
+    """Collects embedded fragments, chunk by chunk, in order of position."""
+
+    def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
+        """Add a chunk: embeddings ``[n, dimensions]``, global starts ``int64[n]``, orientations ``uint8[n]``."""
+
+    def finish(self) -> Store:
+        """The store of all chunks."""
