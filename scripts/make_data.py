@@ -214,7 +214,7 @@ def write_fixture(out: Path, workdir: Path) -> None:
     usage = subprocess.run(["bwa"], capture_output=True, text=True).stderr
     version = next(line.split()[1] for line in usage.splitlines() if line.startswith("Version:"))
     rows = [
-        f"# bwa {version}: `bwa mem REFERENCE READS`, one end at a time, default options, mapped primary lines",
+        f"# bwa {version}: `bwa mem REFERENCE READS`, one end at a time, defaults, mapped primary lines",
         "# start is 0-based; strand - means the read was reverse-complemented; score is AS, edits is NM",
         "set\tname\tend\tcontig\tstart\tstrand\tscore\tcigar\tedits\tmapq",
     ]

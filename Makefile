@@ -1,0 +1,74 @@
+# Needs make and Python 3.11 or newer; `make` alone says what there is.
+
+PYTHON ?= python3
+# Where the CPU build of torch is, beside pip's own index. Empty: pip's own index alone, which brings CUDA on Linux.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# The larger collection of real data that the benchmarks read.
+ESA_DATA ?= ../shared/data
+# Passed on to pytest by `make test`, and to the scripts by `make bench-accuracy` and `make bench-speed`.
+ARGS ?=
+# Test processes. Each compiles what the others have not yet, so more than a few do not pay.
+TEST_WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+STAMP := $(VENV)/.installed
+CONSTRAINTS := .ci/constraints.txt
+CODE := esa tests scripts
+
+export ESA_DATA
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.DELETE_ON_ERROR:
+.PHONY: help env demo test lint bench-accuracy bench-speed validate clean distclean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON)  TORCH_INDEX=$(TORCH_INDEX)  ESA_DATA=$(ESA_DATA)  ARGS=  TEST_WORKERS=$(TEST_WORKERS)"
+
+env: $(STAMP) ## create .venv and install esa in it (the other targets do it when it is due)
+
+demo: $(STAMP) ## index E. coli, align real and simulated reads, evaluate (results in demo_out/)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+
+test: lint ## ruff, mypy and the whole test suite
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/mypy scripts
+
+bench-accuracy: $(STAMP) ## accuracy beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
+	$(BIN)/python scripts/bench_accuracy.py $(ARGS)
+
+bench-speed: $(STAMP) ## reads/s beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
+	$(BIN)/python scripts/bench_speed.py $(ARGS)
+
+validate: $(STAMP) ## picard and samtools on the output of every real set (needs both and ESA_DATA)
+	$(BIN)/python scripts/validate_outputs.py $(ARGS)
+
+clean: ## remove results, caches and compiled kernels, but not .venv
+	rm -rf demo_out bench_out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV) *.egg-info
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "esa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	    echo "Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python && $(PIP) --version >/dev/null 2>&1 || { \
+	    rm -rf $(VENV); $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m virtualenv -q $(VENV) 2>/dev/null || { \
+	    rm -rf $(VENV); \
+	    echo "$(PYTHON) cannot create a virtual environment: its venv or ensurepip module is missing." >&2; \
+	    echo "On Debian and Ubuntu: apt-get install python3-venv. Without root: pip install --user virtualenv," >&2; \
+	    echo "or name another Python: make PYTHON=/path/to/python3.11" >&2; exit 1; }; }
+	$(PIP) install -q -c $(CONSTRAINTS) --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(PIP) install -q -c $(CONSTRAINTS) -e '.[test]'
+	@touch $@

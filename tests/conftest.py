@@ -1,0 +1,45 @@
+"""What the tests share: the bundled data, and the programs of others that some of them call."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+
+DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools"}
+"""Program: Debian package, where the two differ."""
+
+
+def find_peer(name: str) -> str:
+    """The path of a program of others. A missing one skips the test; under CI=true it fails it."""
+    path = shutil.which(name)
+    if path is not None:
+        return path
+    message = f"{name} is not installed (Debian package {DEBIAN_PACKAGES.get(name, name)})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], str]:
+    """``peer("samtools")`` is the program's path (see `find_peer`)."""
+    return find_peer
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of bundled inputs; its README says what each file is."""
+    return DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the `peer` fixture carries the marker, so that `-m "not peer"` needs no care."""
+    for item in items:
+        if "peer" in getattr(item, "fixturenames", ()):
+            item.add_marker("peer")
