@@ -211,6 +211,15 @@ def test_line_of_an_error_behind_many_chunks(tmp_path: Path, monkeypatch: pytest
         read_fasta(write(tmp_path / "x.fa", text))
 
 
+@pytest.mark.parametrize("text", [b">a\nAC>b\nA\n", b" >a\nA\n"])
+def test_header_inside_a_line_is_refused_at_any_seam(text: bytes) -> None:
+    for cut in range(1, len(text)):
+        parser = fasta._Parser("x.fa")
+        with pytest.raises(FastaError, match="'>'"):
+            for piece in (text[:cut], text[cut:]):
+                parser.feed(piece)
+
+
 def test_refuses_a_contig_too_long_for_sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fasta, "MAX_CONTIG_BASES", 10)
     assert read_genome(write(tmp_path / "x.fa", b">a\n" + b"A" * 10)).bases == 10
