@@ -91,6 +91,13 @@ def test_equals_pysam(tmp_path: Path) -> None:
             assert dna.encode(faidx.fetch(name).encode()).tolist() == genome.contig(i).tolist()
 
 
+def feed_all(*pieces: bytes) -> FastaContents:
+    parser = fasta._Parser("x.fa")
+    for piece in pieces:
+        parser.feed(piece)
+    return parser.finish()
+
+
 # Pieces this small put every kind of seam in the middle of every kind of line.
 @settings(max_examples=150, deadline=None)
 @given(
@@ -105,10 +112,8 @@ def test_seams_do_not_show(
 ) -> None:
     text = fasta_text({f"c{i}": s.encode() for i, s in enumerate(sequences)}, width, newline)
     text = text if final_newline else text.rstrip()
-    parser = fasta._Parser("x.fa")
-    for start in range(0, len(text), piece):
-        parser.feed(text[start : start + piece])
-    assert_equals_biopython(parser.finish(), text)
+    pieces = [text[start : start + piece] for start in range(0, len(text), piece)]
+    assert_equals_biopython(feed_all(*pieces), text)
 
 
 def test_chunks_of_a_file_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,10 +219,8 @@ def test_line_of_an_error_behind_many_chunks(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("text", [b">a\nAC>b\nA\n", b" >a\nA\n"])
 def test_header_inside_a_line_is_refused_at_any_seam(text: bytes) -> None:
     for cut in range(1, len(text)):
-        parser = fasta._Parser("x.fa")
         with pytest.raises(FastaError, match="'>'"):
-            for piece in (text[:cut], text[cut:]):
-                parser.feed(piece)
+            feed_all(text[:cut], text[cut:])
 
 
 def test_refuses_a_contig_too_long_for_sam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
