@@ -1,0 +1,319 @@
+"""Where alignments go: stdout, a .sam or a .bam file.
+
+A regular file is written beside its final name and renamed when all is well, so that a file under the final
+name is a whole one. What is no regular file (/dev/stdout, a FIFO, a device) is written straight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import secrets
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.errors import OutputError, UsageError
+
+BAM_LEVEL = 1
+"""Compression level of BAM. Measured: level 6 takes 14 us a record of 150 bp, level 1 takes 5 for a file 15 %
+larger, which a sort rewrites anyway."""
+
+_CHILD = Path(__file__).with_name("bam_child.py")
+_NEW_FILE_MODE = 0o666
+_MAX_LINKS = 40
+_NAME_KEPT = 40
+_TOKEN_BYTES = 4
+_MESSAGE_BYTES = 4096
+
+_DESCRIPTOR = re.compile(
+    r"/dev/(?:std(?P<name>out|err)|fd/(?P<dev>\d+))|/proc/(?:self|thread-self)/fd/(?P<proc>\d+)"
+)
+_STANDARD = {"out": 1, "err": 2}
+
+
+def open_output(path: str | None, *, threads: int) -> AlignmentOutput:
+    """Open the output for SAM text; use it at once in a ``with`` statement.
+
+    Args:
+        path: None or ``-`` for SAM on stdout; else a name that ends in ``.sam`` or ``.bam``. What exists and
+            is no regular file may have any name: it gets BAM if it ends so, else SAM.
+        threads: threads for the compression of BAM.
+
+    Raises:
+        UsageError: another ending.
+        OutputError: no such folder, a folder or file without permission, a directory.
+    """
+    place = _place(path)
+    ending = os.path.splitext(path or "")[1].lower()
+    if place.final is not None and ending not in (".sam", ".bam"):
+        raise UsageError(f"output {path!r} ends neither in .sam nor in .bam; without -o, SAM goes to stdout")
+    place.open()
+    try:
+        return AlignmentOutput(place, _BamWriter(place, threads) if ending == ".bam" else None)
+    except BaseException:
+        place.discard()
+        raise
+
+
+class AlignmentOutput:
+    """Takes SAM text (header first) and leaves SAM or BAM behind when its context ends without an exception.
+
+    After an exception no new file is there and a former one is as it was.
+    """
+
+    def __init__(self, place: _Place, bam: _BamWriter | None) -> None:
+        self._place = place
+        self._bam = bam
+        self._write: Callable[[memoryview], int] = bam.write if bam else place.write
+
+    def write(self, data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
+        """Write SAM text: whole lines or parts of them.
+
+        Raises:
+            OutputError: a full disk, a file too large, a failure of the BAM conversion.
+            BrokenPipeError: the reader of a pipe went away.
+        """
+        rest = memoryview(data)  # type: ignore[arg-type]  # an array has the buffer protocol
+        try:
+            while rest:
+                rest = rest[self._write(rest) :]
+        except OSError as error:
+            if self._bam:
+                self._bam.finish(ended_early=True)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise self._place.explain(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._abandon()
+            return
+        try:
+            if self._bam:
+                self._bam.finish()
+            self._place.commit()
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        # Files first: nothing that a second signal interrupts may leave them behind.
+        self._place.discard()
+        if self._bam:
+            self._bam.kill()
+
+
+@dataclass
+class _Place:
+    """Where bytes end up.
+
+    Attributes:
+        label: what messages call it.
+        open_descriptor: gives the file descriptor of a place that is written straight.
+        final: absolute name of a regular file, links resolved.
+    """
+
+    label: str
+    open_descriptor: Callable[[], int] | None = None
+    final: str | None = None
+    _descriptor: int | None = None
+    _temporary: str | None = None
+
+    def open(self) -> None:
+        try:
+            if self.final is not None:
+                self._open_beside(self.final)
+            elif self.open_descriptor is not None:
+                self._descriptor = self.open_descriptor()
+        except OSError as error:
+            raise self.explain(error) from error
+
+    def _open_beside(self, final: str) -> None:
+        folder, name = os.path.split(final)
+        if not os.path.isdir(folder):
+            raise OutputError(f"cannot write {self.label}: there is no folder {folder}; create it first")
+        if os.path.exists(final) and not os.access(final, os.W_OK):
+            raise OutputError(
+                f"cannot write {self.label}: it is write-protected; remove it or name another file"
+            )
+        temporary = os.path.join(folder, f".{name[:_NAME_KEPT]}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
+        try:
+            self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE_MODE)
+        except PermissionError as error:
+            raise OutputError(
+                f"cannot write {self.label}: no permission to create files in {folder}; choose another folder"
+            ) from error
+        self._temporary = temporary
+
+    def fileno(self) -> int | None:
+        """The descriptor; None for a stdout that is an object of Python only."""
+        return self._descriptor
+
+    def write(self, data: memoryview) -> int:
+        if self._descriptor is None:
+            return sys.stdout.buffer.write(data)
+        return os.write(self._descriptor, data)
+
+    def commit(self) -> None:
+        """Close, and give a regular file its name."""
+        try:
+            if self._descriptor is not None:
+                descriptor, self._descriptor = self._descriptor, None
+                os.close(descriptor)
+            if self._temporary is not None and self.final is not None:
+                os.replace(self._temporary, self.final)
+                self._temporary = None
+        except OSError as error:
+            raise self.explain(error) from error
+
+    def discard(self) -> None:
+        """Remove what was not committed."""
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+            self._temporary = None
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def explain(self, error: OSError) -> OutputError:
+        """The error to raise for one of the operating system."""
+        remedy = "choose another place"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = f"make room there or {remedy}"
+        return OutputError(f"cannot write {self.label}: {error.strerror or error}; {remedy}")
+
+
+def _place(path: str | None) -> _Place:
+    if path is None or path == "-":
+        return _Place("standard output", open_descriptor=_stdout_descriptor())
+    descriptor = _named_descriptor(path)
+    if descriptor is not None:
+        return _Place(path, open_descriptor=lambda: os.dup(descriptor))
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    except OSError as error:
+        raise _Place(path).explain(error) from error
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"cannot write {path}: it is a directory; name a file in it")
+    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return _Place(path, open_descriptor=lambda: os.open(path, os.O_WRONLY))
+    if not stat.S_ISREG(mode):
+        raise OutputError(f"cannot write {path}: it is neither a file nor a pipe; name a file")
+    return _Place(path, final=os.path.realpath(path))
+
+
+def _stdout_descriptor() -> Callable[[], int] | None:
+    """Opener of a copy of stdout's descriptor; None where stdout has none (a test that captures it)."""
+    if sys.stdout is None:
+        raise OutputError("cannot write standard output: it is closed; redirect it or name a file by -o")
+    try:
+        descriptor = sys.stdout.fileno()
+    except io.UnsupportedOperation:
+        return None
+    sys.stdout.flush()
+    return lambda: os.dup(descriptor)
+
+
+def _named_descriptor(path: str) -> int | None:
+    """N of /dev/fd/N and its like, through links.
+
+    Such a name is not opened, which would truncate a regular file behind it: its descriptor is copied.
+    """
+    path = os.path.abspath(path)
+    for _ in range(_MAX_LINKS):
+        match = _DESCRIPTOR.fullmatch(path)
+        if match:
+            return _STANDARD[match["name"]] if match["name"] else int(match["dev"] or match["proc"])
+        if not os.path.islink(path):
+            break
+        path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return None
+
+
+class _BamWriter:
+    """A process that turns SAM text into BAM in a place that is open."""
+
+    def __init__(self, place: _Place, threads: int) -> None:
+        self._label = place.label
+        # A session of its own, as an interrupt from the terminal is ours to handle. -P keeps this folder, whose
+        # modules are named fasta, sam and so on, out of the process's path.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(_CHILD), str(threads), str(BAM_LEVEL)],
+            stdin=subprocess.PIPE,
+            stdout=place.fileno(),
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        self._stdin: IO[bytes] = self._process.stdin
+        self._stderr: IO[bytes] = self._process.stderr
+        self._message = b""
+        self._reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._reader.start()
+
+    def _read_stderr(self) -> None:
+        # To the end, or the process would wait for us; of a flood the beginning, which has the cause.
+        while chunk := self._stderr.read(_MESSAGE_BYTES):
+            self._message = (self._message + chunk)[:_MESSAGE_BYTES]
+
+    def write(self, data: memoryview) -> int:
+        return os.write(self._stdin.fileno(), data)
+
+    def finish(self, ended_early: bool = False) -> None:
+        """Wait until all is written.
+
+        Args:
+            ended_early: the process is known not to have read everything.
+
+        Raises:
+            OutputError: the process failed.
+            BrokenPipeError: the reader of its output went away.
+        """
+        self._stdin.close()
+        status = self._process.wait()
+        self._close()
+        if status == -signal.SIGPIPE:
+            raise BrokenPipeError(errno.EPIPE, "the reader of the BAM output went away", self._label)
+        if status or ended_early:
+            lines = [line for line in self._message.decode(errors="replace").splitlines() if line.strip()]
+            reason = "; ".join(lines) or f"ended with status {status}"
+            raise OutputError(
+                f"cannot write {self._label}: the conversion to BAM failed ({reason}); "
+                "see that there is room on the disk, or write .sam"
+            )
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._stdin.close()
+        self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self._reader.join()
+        self._stderr.close()
