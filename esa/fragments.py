@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from esa.hashing import mix64
+
 
 @dataclass(frozen=True)
 class Fragments:
@@ -114,18 +116,6 @@ def _fragments(
     return Fragments(start, np.full(len(start), length, np.int32), reverse, owner)
 
 
-@njit(cache=True, nogil=True)
-def _mix(value):  # type: ignore[no-untyped-def]
-    """Finalizer of MurmurHash3 (Appleby, public domain): a bijection that scatters k-mers."""
-    h = np.uint64(value)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xFF51AFD7ED558CCD)
-    h ^= h >> np.uint64(33)
-    h *= np.uint64(0xC4CEB9FE1A85EC53)
-    h ^= h >> np.uint64(33)
-    return h
-
-
 _NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -148,7 +138,7 @@ def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-d
         j = i - lo - k + 1
         if j >= 0:
             if valid >= k and forward != backward:
-                hashes[j] = _mix(min(forward, backward))
+                hashes[j] = mix64(min(forward, backward))
                 strands[j] = backward < forward
             else:
                 hashes[j] = _NO_ANCHOR

@@ -1,0 +1,128 @@
+"""Every number that decides an alignment, by name.
+
+The classes are ``NamedTuple``s because numba kernels take them whole.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from esa.stores.base import SearchEffort
+
+MATCH = 1
+MISMATCH = -4
+AMBIGUOUS = -1
+"""Score of a pair with an N in it."""
+GAP_OPEN = 6
+GAP_EXTEND = 1
+"""A gap of k bases costs ``GAP_OPEN + k * GAP_EXTEND``."""
+END_BONUS = 5
+"""An end is clipped only if that gains more than this; never part of a reported score."""
+
+MAX_READ_LENGTH = 100_000
+"""Longer reads are written unmapped: their traceback would take over 100 MB a thread."""
+
+
+class ChainConfig(NamedTuple):
+    """From hits to candidates.
+
+    diagonal_slack: hits on diagonals this far apart, from the first of a cluster on, make one cluster.
+    max_candidates: clusters of a read that are verified, the heaviest first.
+    least_weight: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified.
+    """
+
+    diagonal_slack: int = 12
+    max_candidates: int = 24
+    least_weight: int = 20
+
+
+class LocateConfig(NamedTuple):
+    """Diagonals in a window of the reference by k-mer votes (dense hits, mate rescue).
+
+    k: bases of a voting k-mer.
+    slack: votes on this many neighbouring diagonals count together (indels).
+    least_votes: a diagonal with fewer k-mers in common is no candidate.
+    """
+
+    k: int = 8
+    slack: int = 3
+    least_votes: int = 6
+
+
+class VerifyConfig(NamedTuple):
+    """From candidates to loci.
+
+    max_gap: longest indel that the band reaches, bases.
+    gapped_margin: Heuristic: a candidate whose ungapped score is this far under the best one's is not aligned
+        with gaps.
+    same_locus: alignments of one strand whose diagonals differ by at most this share (per cent) of the read
+        length are one locus.
+    """
+
+    max_gap: int = 50
+    gapped_margin: int = 30
+    same_locus: int = 50
+
+
+class PairConfig(NamedTuple):
+    """Pairs.
+
+    unpaired_penalty: what a pair loses that does not lie as the insert sizes say (bwa mem's -U).
+    learning_pairs: pairs, the first of the input, from which insert sizes are learnt.
+    least_sample: fewer usable pairs than this teach nothing.
+    bound_iqr: pairs within this many interquartile ranges of the quartiles are proper.
+    rescue_margin: loci this far under a read's best may call for the rescue of its mate.
+    max_rescues: windows searched for a read's mate.
+    """
+
+    unpaired_penalty: int = 17
+    learning_pairs: int = 50_000
+    least_sample: int = 20
+    bound_iqr: float = 3.0
+    rescue_margin: int = 10
+    max_rescues: int = 4
+
+
+class Level(NamedTuple):
+    """One step of the escalation; a read stops at the first level that resolves it.
+
+    name: for statistics.
+    effort: how far the store is searched.
+    stride: 0: fragments at the fragmenter's places; s: sliding query fragments at every s-th offset.
+    resolved: a read is resolved when its best score reaches this share (per cent) of its length.
+    """
+
+    name: str
+    effort: SearchEffort
+    stride: int
+    resolved: int
+
+
+class AlignConfig(NamedTuple):
+    """All of it.
+
+    levels: the escalation, cheapest first.
+    max_loci: loci kept of a read, for pairing and MAPQ.
+    least_score: alignments that score less are not reported (for reads of 60 bases and more).
+    seed: varies how ties are broken.
+    """
+
+    levels: tuple[Level, ...]
+    chain: ChainConfig = ChainConfig()
+    locate: LocateConfig = LocateConfig()
+    verify: VerifyConfig = VerifyConfig()
+    pair: PairConfig = PairConfig()
+    max_loci: int = 8
+    least_score: int = 30
+    seed: int = 0
+
+
+ANCHORED_LEVELS = (
+    Level("anchors", SearchEffort(max_hits=192, probes=4, radius=16), stride=0, resolved=85),
+    Level("more probes", SearchEffort(max_hits=256, probes=32, radius=18), stride=0, resolved=75),
+    Level("sliding", SearchEffort(max_hits=64, probes=2, radius=18), stride=1, resolved=0),
+)
+"""Escalation of preset `anchored`."""
+
+DENSE_LEVELS = (Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=0),)
+"""Dense presets look once."""

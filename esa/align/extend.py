@@ -1,0 +1,81 @@
+"""Alignment without gaps along one diagonal, and what a gap could add to it."""
+
+from __future__ import annotations
+
+from numba import njit
+
+from esa.align.config import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+
+
+@njit(cache=True, nogil=True, inline="always")
+def pair_score(a, b):  # type: ignore[no-untyped-def]
+    """Score of two base codes."""
+    if a > 3 or b > 3:
+        return AMBIGUOUS
+    return MATCH if a == b else MISMATCH
+
+
+@njit(cache=True, nogil=True)
+def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+    """Best local alignment of ``query[i]`` with ``window[i + shift]``, i in ``[lo, hi)``.
+
+    Reaching an end of the query is worth `END_BONUS`. Returns (total, begin, end): the total with bonuses and
+    the query interval; begin == end where nothing scores.
+    """
+    mismatches = 0
+    for i in range(lo, hi):
+        mismatches += (query[i] != window[i + shift]) | (query[i] > 3)
+    whole = lo == 0 and hi == len(query)
+    if whole and mismatches <= 1 and hi * MATCH > 2 * (MATCH - MISMATCH):
+        # One mismatch never pays for a clip. (N scores more than a mismatch; count it exactly.)
+        total = 2 * END_BONUS + hi * MATCH
+        if mismatches:
+            for i in range(hi):
+                if query[i] != window[i + shift] or query[i] > 3:
+                    total += pair_score(query[i], window[i + shift]) - MATCH
+        return total, 0, hi
+    best, best_begin, best_end = 0, lo, lo
+    running, begin = 0, lo
+    for i in range(lo, hi):
+        if i == 0:
+            running = END_BONUS
+        elif running < 0:
+            running = 0
+            begin = i
+        running += pair_score(query[i], window[i + shift])
+        total = running + (END_BONUS if i + 1 == len(query) else 0)
+        if total > best or (total == best and i + 1 == len(query)):
+            best, best_begin, best_end = total, begin, i + 1
+    return best, best_begin, best_end
+
+
+@njit(cache=True, nogil=True)
+def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
+    """Upper bound of what one gap could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
+
+    A gap moves one end of the query to another diagonal. Every diagonal within ``max_gap`` is tried from either
+    end inwards, until the moved part has lost more than there is to win, so that a hopeless diagonal costs a
+    few comparisons. An insertion's own bases count as moved, which errs on the safe side.
+    """
+    n = len(query)
+    at_stake = 0
+    for i in range(n):
+        at_stake += MATCH - pair_score(query[i], window[i + shift])
+    best = 0
+    for gap in range(1, min(max_gap, (at_stake - GAP_OPEN) // GAP_EXTEND) + 1):
+        price = GAP_OPEN + gap * GAP_EXTEND
+        for side in range(4):
+            moved = shift + (gap if side & 1 else -gap)
+            lost, gain = 0, 0
+            for step in range(n):
+                i = step if side & 2 else n - 1 - step
+                j = i + moved
+                if 0 <= j < len(window):
+                    lost += MATCH - pair_score(query[i], window[j])
+                else:
+                    lost += MATCH - MISMATCH
+                if at_stake - lost <= price + best:
+                    break
+                gain += MATCH - pair_score(query[i], window[i + shift])
+                best = max(best, gain - lost - price)
+    return best

@@ -1,0 +1,156 @@
+"""The mapper: fragments, embeddings, hits, candidates, loci, pairs, records, in that order.
+
+`Mapper.seed` runs the first level of the escalation, read by read. Pairs then need to know how they lie:
+`Mapper.finish` takes the insert sizes (None for single reads), rescues mates, escalates what is unresolved,
+chooses and reports. Every method is a function of its arguments alone, so batches may run in any thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.align import pair
+from esa.align.chain import chain_hits
+from esa.align.config import AlignConfig, Level
+from esa.align.locate import locate_hits
+from esa.align.loci import Candidates, Loci, Reference
+from esa.align.pair import Choice, InsertSizes
+from esa.align.report import make_records
+from esa.align.verify import verify
+from esa.encoders.base import Encoder
+from esa.fragments import Fragmenter
+from esa.genome import Genome
+from esa.hashing import salt_reads
+from esa.reads import ReadBatch
+from esa.records import Records
+from esa.stores.base import Store
+
+
+@dataclass
+class SeededBatch:
+    """A batch after the first level: its loci so far."""
+
+    batch: ReadBatch
+    salts: NDArray[np.uint64]
+    loci: Loci
+    reads_at_level: Counter[str] = field(default_factory=Counter)
+    scanned: int = 0
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """``int64[reads]``."""
+        return np.diff(self.batch.offsets)
+
+
+class Mapper:
+    """Aligns batches of reads to a genome through one preset's fragmenter, encoder and store."""
+
+    def __init__(
+        self,
+        genome: Genome,
+        fragmenter: Fragmenter,
+        encoder: Encoder,
+        store: Store,
+        config: AlignConfig,
+        eqx: bool = False,
+    ) -> None:
+        self.config = config
+        self.eqx = eqx
+        self._fragmenter = fragmenter
+        self._encoder = encoder
+        self._store = store
+        self._reference = Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
+
+    def seed(self, batch: ReadBatch) -> SeededBatch:
+        """Loci of each read by the first level."""
+        salts = np.empty(len(batch), np.uint64)
+        salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
+        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), self.config.max_loci))
+        self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
+        return seeded
+
+    def insert_sample(self, seeded: SeededBatch, pairs: int) -> NDArray[np.int64]:
+        """What the first ``pairs`` pairs of a batch tell of insert sizes (`esa.align.pair.sample_sizes`)."""
+        return pair.sample_sizes(seeded.loci, seeded.lengths, min(pairs, len(seeded.batch) // 2))
+
+    def finish(self, seeded: SeededBatch, inserts: InsertSizes | None) -> Records:
+        """Records of a seeded batch."""
+        everything = np.ones(len(seeded.batch), np.bool_)
+        if inserts is not None:
+            self._rescue(seeded, inserts, everything)
+        for before, level in itertools.pairwise(self.config.levels):
+            unresolved = self._unresolved(seeded, before)
+            if not unresolved.any():
+                break
+            self._search(seeded, level, unresolved)
+            if inserts is not None:
+                self._rescue(seeded, inserts, unresolved)
+        choice = Choice.empty(len(seeded.batch))
+        if inserts is None:
+            pair.choose_single(seeded.loci, seeded.lengths, choice)
+        else:
+            pair.choose_pairs(seeded.loci, seeded.lengths, inserts, self.config.pair, choice)
+        return make_records(
+            seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
+        )
+
+    def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
+        """Reads whose best score is under the level's share of their length."""
+        best = np.where(seeded.loci.count > 0, seeded.loci.score[:, 0], 0)
+        return best * 100 < seeded.lengths * level.resolved
+
+    def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
+        """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
+        active = reads[0::2] | reads[1::2]
+        pair.rescue(
+            seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
+            self._reference, inserts, self.config, seeded.loci,
+        )  # fmt: skip
+
+    def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
+        """Run one level for the active reads and put what it finds beside the loci they have."""
+        batch = seeded.batch
+        reads = np.flatnonzero(active).astype(np.int32)
+        seeded.reads_at_level[level.name] += len(reads)
+        fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
+        hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
+        seeded.scanned += hits.scanned
+        if self._fragmenter.exact_diagonal:
+            candidates = chain_hits(
+                hits, fragments, batch.offsets, seeded.salts, self._reference.offsets, self.config.chain
+            )
+        else:
+            candidates = locate_hits(
+                batch.codes, batch.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
+                self._reference, self.config.chain, self.config.locate,
+            )  # fmt: skip
+        verify(
+            batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
+            self._reference, self.config, seeded.loci,
+        )  # fmt: skip
+
+
+def _with_known(candidates: Candidates, loci: Loci) -> Candidates:
+    """Candidates of each read followed by the loci it has, where it has new ones."""
+    fresh = np.diff(candidates.offsets)
+    known = np.where(fresh > 0, loci.count, 0)
+    if not known.any():
+        return candidates
+    rows, columns = np.nonzero(np.arange(loci.score.shape[1]) < known[:, None])
+    read = np.concatenate([np.repeat(np.arange(len(fresh)), fresh), rows])
+    order = np.argsort(read, kind="stable")
+    offsets = np.zeros(len(fresh) + 1, np.int64)
+    np.cumsum(fresh + known, out=offsets[1:])
+    return Candidates(
+        offsets,
+        np.concatenate([candidates.diagonal, loci.diagonal[rows, columns]])[order],
+        np.concatenate([candidates.reverse, loci.reverse[rows, columns]])[order],
+        np.concatenate([candidates.contig, loci.contig[rows, columns]])[order],
+        np.concatenate([candidates.weight, loci.score[rows, columns]])[order],
+        candidates.capped,
+    )

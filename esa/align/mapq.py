@@ -1,0 +1,57 @@
+"""Mapping quality: how sure an alignment's place is.
+
+MAPQ is an estimate of -10 log10 P(place is wrong), 0 to 60. With s the alignment score of the reported locus,
+t the score of the best other one (never less than `FLOOR`, which unrelated sequence can reach), n the number of
+other loci within `TIE` of the best other one, and L the read's length:
+
+    q = RATE * (s - t) - 10 log10(n)            a score point is worth RATE phred
+    q = q * min(1, s / (SURE_SHARE * L))        a poor alignment may have a better one that was not found
+    q = min(q, CAPPED_RATE * (s - t))           if a candidate limit was hit: loci may have been missed
+    q = -10 log10(n / (n + 1)), at most 3       if s = t: one of n + 1 equals was picked
+
+RATE: a mismatch lowers a score by 5; that a sequencer or a variant turns one copy's base into just that of the
+other copy has a chance of about 0.0005, 33 phred. A pair adds what its ends' joint score says: see
+`esa.align.pair`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+MAX_MAPQ = 60
+RATE = 6.6
+CAPPED_RATE = 3.0
+FLOOR = 20
+TIE = 2
+SURE_SHARE = 0.5
+
+
+@njit(cache=True, nogil=True)
+def mapping_quality(gap, near, score, length, capped):  # type: ignore[no-untyped-def]
+    """MAPQ (``int``) of a locus whose score leads the best other one by ``gap`` (see the module's formula)."""
+    if gap <= 0:
+        return int(-10.0 * math.log10(near / (near + 1.0)) + 0.499) if near > 0 else 0
+    quality = RATE * gap
+    if near > 1:
+        quality -= 10.0 * math.log10(near)
+    quality *= min(1.0, score / (SURE_SHARE * length))
+    if capped:
+        quality = min(quality, CAPPED_RATE * gap)
+    return int(min(float(MAX_MAPQ), max(0.0, quality)) + 0.499)
+
+
+@njit(cache=True, nogil=True)
+def rivals(loci, r, chosen):  # type: ignore[no-untyped-def]
+    """(Best score of the loci of read r but the chosen one, how many lie within `TIE` of it); -1, 0 if none."""
+    second = np.int64(-1)
+    for k in range(loci.count[r]):
+        if k != chosen:
+            second = max(second, np.int64(loci.score[r, k]))
+    near = 0
+    for k in range(loci.count[r]):
+        if k != chosen and loci.score[r, k] >= second - TIE:
+            near += 1
+    return second, near

@@ -1,0 +1,251 @@
+"""From chosen loci to records: CIGAR, MD, NM, AS of each read, and what a read's record says of its mate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from esa.align.config import VerifyConfig
+from esa.align.loci import Loci, Reference
+from esa.align.pair import Choice
+from esa.align.verify import align_gapped, load_window, make_scratch, orient, score_of, score_ungapped
+from esa.reads import ReadBatch
+from esa.records import (
+    CIGAR_D,
+    CIGAR_EQ,
+    CIGAR_I,
+    CIGAR_M,
+    CIGAR_S,
+    CIGAR_X,
+    FLAG_FIRST,
+    FLAG_MATE_REVERSE,
+    FLAG_MATE_UNMAPPED,
+    FLAG_PAIRED,
+    FLAG_PROPER,
+    FLAG_REVERSE,
+    FLAG_SECOND,
+    FLAG_UNMAPPED,
+    NONE,
+    Records,
+)
+
+PAIR, INSERTION, DELETION = range(3)
+"""Operations as `esa.align.banded.trace` writes them."""
+
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+_CARET = ord("^")
+_ZERO = ord("0")
+
+
+def make_records(
+    batch: ReadBatch, loci: Loci, choice: Choice, reference: Reference, config: VerifyConfig, eqx: bool
+) -> Records:
+    """One primary record for each read of a batch, in order. ``eqx``: CIGAR with = and X instead of M."""
+    n = len(batch)
+    read = np.arange(n, dtype=np.int32)
+    contig = np.full(n, NONE, np.int32)
+    position = np.full(n, NONE, np.int64)
+    span = np.zeros(n, np.int64)
+    nm = np.zeros(n, np.int32)
+    score = np.zeros(n, np.int32)
+    cigar, cigar_offsets, md, md_offsets = _align_chosen(
+        batch.codes, batch.offsets, loci, choice.locus, reference, config, eqx,
+        contig, position, span, nm, score,
+    )  # fmt: skip
+    flag = np.zeros(n, np.uint16)
+    mapped = choice.locus >= 0
+    rows = np.flatnonzero(mapped)
+    reverse = np.zeros(n, np.bool_)
+    reverse[rows] = loci.reverse[rows, choice.locus[rows]] == 1
+    flag[~mapped] |= FLAG_UNMAPPED
+    flag[reverse] |= FLAG_REVERSE
+    mate = np.full(n, NONE, np.int32)
+    mate_contig = np.full(n, NONE, np.int32)
+    mate_position = np.full(n, NONE, np.int64)
+    template_length = np.zeros(n, np.int64)
+    if batch.paired:
+        mate[:] = read ^ 1
+        flag |= FLAG_PAIRED
+        flag[0::2] |= FLAG_FIRST
+        flag[1::2] |= FLAG_SECOND
+        flag[~mapped[mate]] |= FLAG_MATE_UNMAPPED
+        flag[reverse[mate]] |= FLAG_MATE_REVERSE
+        flag[choice.proper == 1] |= FLAG_PROPER
+        # An unmapped read is placed by its mapped mate.
+        placed = ~mapped & mapped[mate]
+        contig[placed] = contig[mate[placed]]
+        position[placed] = position[mate[placed]]
+        mate_contig[:] = contig[mate]
+        mate_position[:] = position[mate]
+        template_length[:] = _template_lengths(mapped, contig, position, span, reverse, mate)
+    return Records(
+        read=read,
+        flag=flag,
+        contig=contig,
+        position=position,
+        mapq=choice.mapq,
+        cigar=cigar,
+        cigar_offsets=cigar_offsets,
+        mate_contig=mate_contig,
+        mate_position=mate_position,
+        mate=mate,
+        template_length=template_length,
+        nm=nm,
+        alignment_score=score,
+        second_score=choice.second,
+        md=md,
+        md_offsets=md_offsets,
+    )
+
+
+def _template_lengths(
+    mapped: NDArray[np.bool_],
+    contig: NDArray[np.int32],
+    position: NDArray[np.int64],
+    span: NDArray[np.int64],
+    reverse: NDArray[np.bool_],
+    mate: NDArray[np.int32],
+) -> NDArray[np.int64]:
+    """TLEN as bwa mem: from 5' end to 5' end of the aligned bases, positive for the one further left."""
+    five_prime = position + np.where(reverse, span - 1, 0)
+    ahead = five_prime[mate] - five_prime
+    length = ahead + np.sign(ahead)
+    return np.where(mapped & mapped[mate] & (contig == contig[mate]), length, 0)
+
+
+@njit(cache=True, nogil=True)
+def _append_number(out, at, number):  # type: ignore[no-untyped-def]
+    digits = 1
+    rest = number // 10
+    while rest:
+        digits += 1
+        rest //= 10
+    for d in range(digits - 1, -1, -1):
+        out[at + d] = _ZERO + number % 10
+        number //= 10
+    return at + digits
+
+
+@njit(cache=True, nogil=True)
+def _append_op(cigar, begin, count, op):  # type: ignore[no-untyped-def]
+    """Add one base of an operation to the CIGAR ``cigar[begin:count]``; returns its new end."""
+    if count > begin and cigar[count - 1] & np.uint32(15) == op:
+        cigar[count - 1] += np.uint32(16)
+        return count
+    cigar[count] = np.uint32(16 | op)
+    return count + 1
+
+
+@njit(cache=True, nogil=True)
+def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
+    """Append the CIGAR (without clips) and MD of an alignment; its operations are ``ops[:count]``, last first.
+
+    ``query[first]`` and ``window[0]`` are its first bases. Returns (new CIGAR end, new MD end, NM, bases of the
+    reference covered).
+    """
+    i, j, edits, run = first, 0, 0, 0
+    begin = at
+    deleting = False
+    for step in range(count - 1, -1, -1):
+        op = ops[step]
+        if op == PAIR:
+            same = query[i] == window[j] and query[i] < 4
+            at = _append_op(cigar, begin, at, (CIGAR_EQ if same else CIGAR_X) if eqx else CIGAR_M)
+            if same:
+                run += 1
+            else:
+                md_at = _append_number(md, md_at, run)
+                md[md_at] = _LETTERS[window[j]]
+                md_at += 1
+                run = 0
+                edits += 1
+            i += 1
+            j += 1
+        elif op == INSERTION:
+            at = _append_op(cigar, begin, at, CIGAR_I)
+            edits += 1
+            i += 1
+        else:
+            at = _append_op(cigar, begin, at, CIGAR_D)
+            if not deleting:
+                md_at = _append_number(md, md_at, run)
+                md[md_at] = _CARET
+                md_at += 1
+                run = 0
+            md[md_at] = _LETTERS[window[j]]
+            md_at += 1
+            edits += 1
+            j += 1
+        deleting = op == DELETION
+    return at, _append_number(md, md_at, run), edits, j
+
+
+@njit(cache=True, nogil=True)
+def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
+    longest = 1
+    for r in range(len(locus)):
+        if locus[r] >= 0:
+            longest = max(longest, offsets[r + 1] - offsets[r])
+    return longest
+
+
+@njit(cache=True, nogil=True)
+def _align_chosen(
+    codes, offsets, loci, locus, reference, config, eqx, contig, position, span, nm, score
+):  # type: ignore[no-untyped-def]
+    """Align each read at its chosen locus for good; fills the last five arrays; returns CIGARs and MDs."""
+    reads = len(locus)
+    longest = _longest_chosen(offsets, locus)
+    forward = np.empty(longest, np.uint8)
+    backward = np.empty(longest, np.uint8)
+    scratch = make_scratch(longest, config.max_gap)
+    cigar = np.empty(reads * 4 + 2 * len(scratch.ops), np.uint32)
+    cigar_offsets = np.zeros(reads + 1, np.int64)
+    md = np.empty(reads * 16 + 4 * len(scratch.ops), np.uint8)
+    md_offsets = np.zeros(reads + 1, np.int64)
+    at, md_at = 0, 0
+    for r in range(reads):
+        if locus[r] >= 0:
+            k = locus[r]
+            n = offsets[r + 1] - offsets[r]
+            if at + 2 * len(scratch.ops) > len(cigar):
+                cigar = _enlarged(cigar, at, len(cigar) * 2)
+            if md_at + 4 * len(scratch.ops) > len(md):
+                md = _enlarged(md, md_at, len(md) * 2)
+            orient(codes, offsets[r], offsets[r + 1], forward, backward)
+            query = backward[:n] if loci.reverse[r, k] else forward[:n]
+            where = loci.contig[r, k]
+            diagonal = loci.diagonal[r, k]
+            band = loci.band[r, k]
+            if band:
+                total, first, last, start, end, count = align_gapped(
+                    query, n, reference, where, diagonal, band, scratch
+                )
+            else:
+                total, first, last = score_ungapped(query, n, reference, where, diagonal, scratch.window)
+                start, end, count = diagonal + first, diagonal + last, last - first
+                scratch.ops[:count] = PAIR
+            load_window(reference, where, start, end - start, scratch.window)
+            if first:
+                cigar[at] = np.uint32(first << 4 | CIGAR_S)
+                at += 1
+            at, md_at, nm[r], span[r] = _describe(
+                query, first, scratch.window, scratch.ops, count, eqx, cigar, at, md, md_at
+            )
+            if last < n:
+                cigar[at] = np.uint32((n - last) << 4 | CIGAR_S)
+                at += 1
+            contig[r] = where
+            position[r] = start - reference.offsets[where]
+            score[r] = score_of(total, first, last, n)
+        cigar_offsets[r + 1] = at
+        md_offsets[r + 1] = md_at
+    return cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets
+
+
+@njit(cache=True, nogil=True)
+def _enlarged(array, used, room):  # type: ignore[no-untyped-def]
+    out = np.empty(room, array.dtype)
+    out[:used] = array[:used]
+    return out

@@ -1,0 +1,43 @@
+"""The code encoder without training: a random projection of the one-hot fragment.
+
+Signs of random projections keep angles (Charikar 2002, STOC, "Similarity estimation techniques from rounding
+algorithms"): two fragments that differ in a share p of their bases differ in about acos(1 - 4p/3) / pi of the bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.encoders.codes import BITS, CodeEncoder
+from esa.fragments import Fragments
+
+SCALE = 32
+"""Standard deviation of a table entry: large enough for int8 to resolve, small enough not to saturate often."""
+
+
+@dataclass(frozen=True)
+class ProjectionEncoder(CodeEncoder):
+    """A `CodeEncoder` with a random table whose bias is set at the median of a reference's fragments."""
+
+    name: ClassVar[str] = "projection"
+
+    @classmethod
+    def untrained(cls, length: int, seed: int = 1) -> ProjectionEncoder:
+        """A random table for fragments of ``length`` bases."""
+        rng = np.random.default_rng(seed)
+        table = rng.standard_normal((length, 4, BITS)) * SCALE
+        table -= table.mean(axis=1, keepdims=True)
+        limit = np.iinfo(np.int8).max
+        return cls(np.clip(np.rint(table), -limit, limit).astype(np.int8), np.zeros(BITS, np.int16))
+
+    def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> ProjectionEncoder:
+        """This table with the bias that sets each bit in half of the sample."""
+        if not len(fragments):
+            return self
+        unbiased = ProjectionEncoder(self.table, np.zeros(BITS, np.int16))
+        median = np.median(unbiased.embed(codes, fragments), axis=0)
+        return ProjectionEncoder(self.table, -np.rint(median).astype(np.int16))

@@ -1,0 +1,290 @@
+"""A bucketed store of 64-bit codes with query-directed multi-probe search.
+
+A code's *key* is its first ``key_bits`` bits. Codes with the same key and orientation lie together. A search
+looks up the query's own key and those reached by flipping the least certain of its bits (multi-probe: Lv et al.
+2007, VLDB, "Multi-Probe LSH"), and keeps the codes within a Hamming radius of the whole 64 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from esa.stores.base import Hits, SearchEffort
+
+MIN_KEY_BITS = 8
+MAX_KEY_BITS = 30
+PROBE_BITS = 12
+"""Least certain key bits among which the flips of a probe are chosen."""
+
+
+@njit(cache=True, nogil=True, inline="always")
+def popcount(x):  # type: ignore[no-untyped-def]
+    """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@njit(cache=True, nogil=True)
+def binarize(embeddings):  # type: ignore[no-untyped-def]
+    """``uint64[n]``: bit b of a code is set where component b of the embedding is positive."""
+    n, bits = embeddings.shape
+    out = np.empty(n, np.uint64)
+    for i in range(n):
+        code = np.uint64(0)
+        for b in range(bits):
+            code |= np.uint64(embeddings[i, b] > 0) << np.uint64(b)
+        out[i] = code
+    return out
+
+
+def default_key_bits(fragments: int) -> int:
+    """Key length for about one fragment a bucket."""
+    return int(np.clip(round(np.log2(max(fragments, 1))), MIN_KEY_BITS, MAX_KEY_BITS))
+
+
+@cache
+def probe_patterns(key_bits: int, probes: int) -> NDArray[np.int64]:
+    """``int64[probes]``: which of the least certain bits to flip (bit r: the r-th least certain), in order.
+
+    Heuristic: the order is that of the expected sums of squared margins (the r-th smallest of ``key_bits``
+    half-normal margins) instead of each query's own, which saves a heap a query.
+    """
+    bits = min(PROBE_BITS, key_bits)
+    # The r-th of n order statistics of a half-normal is near its quantile (r + 1/2) / n.
+    sample = np.sort(np.abs(np.random.default_rng(0).standard_normal((4096, key_bits))), axis=1)
+    cost = np.square(sample[:, :bits]).mean(axis=0)
+    masks = np.arange(1 << bits)
+    sums = np.zeros(len(masks))
+    for r in range(bits):
+        sums += np.where(masks >> r & 1, cost[r], 0.0)
+    order = np.argsort(sums, kind="stable")[:probes].astype(np.int64)
+    order.flags.writeable = False
+    return order
+
+
+@dataclass(frozen=True)
+class CodeStore:
+    """Codes sorted by key, orientation and position.
+
+    Attributes:
+        codes: ``uint64[n]``.
+        position: ``uint32[n]`` (``uint64`` beyond 2**32 bases), global start of each fragment.
+        buckets: ``uint32[2 * 2**key_bits + 1]`` (``uint64`` beyond 2**32 fragments): the fragments with key k
+            and orientation r are ``buckets[2 * k + r]:buckets[2 * k + r + 1]``.
+        key_bits: bits of a key.
+    """
+
+    codes: NDArray[np.uint64]
+    position: NDArray[Any]
+    buckets: NDArray[Any]
+    key_bits: int
+
+    name: ClassVar[str] = "codes"
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
+        """Codes in the probed buckets at a Hamming distance under ``effort.radius``.
+
+        A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
+        classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
+        capped.
+        """
+        patterns = probe_patterns(self.key_bits, effort.probes)
+        offsets, position, reverse, score, capped, scanned = _search(
+            self.codes,
+            self.position,
+            self.buckets,
+            self.key_bits,
+            embeddings,
+            binarize(embeddings),
+            patterns,
+            effort.radius,
+            effort.max_hits,
+        )
+        return Hits(offsets, position, reverse, score, capped, int(scanned))
+
+    def parameters(self) -> dict[str, Any]:
+        return {"name": self.name, "key_bits": self.key_bits}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"codes": self.codes, "position": self.position, "buckets": self.buckets}
+
+
+class CodeStoreBuilder:
+    """Binarizes embeddings as they come, so that only 13 bytes a fragment are held."""
+
+    def __init__(self, bases: int, key_bits: int | None = None) -> None:
+        self._position_type = np.uint32 if bases < 1 << 32 else np.uint64
+        self._key_bits = key_bits
+        self._codes: list[NDArray[np.uint64]] = []
+        self._position: list[NDArray[Any]] = []
+        self._reverse: list[NDArray[np.uint8]] = []
+
+    def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
+        self._codes.append(binarize(embeddings))
+        self._position.append(position.astype(self._position_type))
+        self._reverse.append(reverse)
+
+    def finish(self) -> CodeStore:
+        codes = np.concatenate([np.empty(0, np.uint64), *self._codes])
+        position = np.concatenate([np.empty(0, self._position_type), *self._position])
+        reverse = np.concatenate([np.empty(0, np.uint8), *self._reverse])
+        self._codes, self._position, self._reverse = [], [], []
+        key_bits = self._key_bits or default_key_bits(len(codes))
+        bucket_type = np.uint32 if len(codes) < 1 << 32 else np.uint64
+        buckets = np.zeros((2 << key_bits) + 1, bucket_type)
+        sorted_codes, sorted_position = _sort_into_buckets(codes, position, reverse, key_bits, buckets)
+        for array in (sorted_codes, sorted_position, buckets):
+            array.flags.writeable = False
+        return CodeStore(sorted_codes, sorted_position, buckets, key_bits)
+
+
+@njit(cache=True, nogil=True)
+def _sort_into_buckets(codes, position, reverse, key_bits, buckets):  # type: ignore[no-untyped-def]
+    """Counting sort by (key, orientation), stable, so that a bucket is in order of position."""
+    mask = np.uint64((1 << key_bits) - 1)
+    for i in range(len(codes)):
+        buckets[2 * np.int64(codes[i] & mask) + reverse[i] + 1] += 1
+    for b in range(1, len(buckets)):
+        buckets[b] += buckets[b - 1]
+    sorted_codes = np.empty_like(codes)
+    sorted_position = np.empty_like(position)
+    # Each bucket's start serves as its cursor; afterwards it holds the bucket's end, the next one's start.
+    for i in range(len(codes)):
+        b = 2 * np.int64(codes[i] & mask) + reverse[i]
+        sorted_codes[buckets[b]] = codes[i]
+        sorted_position[buckets[b]] = position[i]
+        buckets[b] += 1
+    for b in range(len(buckets) - 1, 0, -1):
+        buckets[b] = buckets[b - 1]
+    buckets[0] = 0
+    return sorted_codes, sorted_position
+
+
+@njit(cache=True, nogil=True)
+def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
+    """Writes the indices of the key bits with the least margins into ``bits``, least first."""
+    margins = np.empty(len(bits), np.int64)
+    held = 0
+    for b in range(key_bits):
+        margin = abs(np.int64(embedding[b]))
+        if held < len(bits) or margin < margins[held - 1]:
+            if held < len(bits):
+                held += 1
+            j = held - 1
+            while j > 0 and margins[j - 1] > margin:
+                margins[j] = margins[j - 1]
+                bits[j] = bits[j - 1]
+                j -= 1
+            margins[j] = margin
+            bits[j] = b
+
+
+@njit(cache=True, nogil=True)
+def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignore[no-untyped-def]
+    """Writes the keys to look up, the query's own first."""
+    _least_certain(embedding, key_bits, bits)
+    own = np.int64(code & np.uint64((1 << key_bits) - 1))
+    for p in range(len(patterns)):
+        key = own
+        pattern = patterns[p]
+        r = 0
+        while pattern:
+            if pattern & 1:
+                key ^= np.int64(1) << bits[r]
+            pattern >>= 1
+            r += 1
+        keys[p] = key
+
+
+@njit(cache=True, nogil=True)
+def _radius_that_fits(codes, buckets, code, keys, radius, max_hits, classes):  # type: ignore[no-untyped-def]
+    """Largest radius at which a query has at most ``max_hits`` hits, 1 at least; counts them and all scanned."""
+    classes[:] = 0
+    scanned = 0
+    for key in keys:
+        begin = np.int64(buckets[2 * key])
+        end = np.int64(buckets[2 * key + 2])
+        scanned += end - begin
+        for j in range(begin, end):
+            distance = popcount(codes[j] ^ code)
+            if distance < radius:
+                classes[distance] += 1
+    total = 0
+    nearest = radius
+    for distance in range(radius):
+        if classes[distance] and nearest == radius:
+            nearest = distance
+        if total + classes[distance] > max_hits and distance > nearest:
+            return distance, total, scanned, True
+        total += classes[distance]
+        if total > max_hits:
+            return distance + 1, max_hits, scanned, True
+    return radius, total, scanned, False
+
+
+@njit(cache=True, nogil=True)
+def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, radius, max_hits):  # type: ignore[no-untyped-def]
+    n = len(queries)
+    offsets = np.zeros(n + 1, np.int64)
+    capped = np.zeros(n, np.uint8)
+    room = 16 * n + 1024
+    hit_position = np.empty(room, np.int64)
+    hit_reverse = np.empty(room, np.uint8)
+    hit_score = np.empty(room, np.int32)
+    bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
+    keys = np.empty(len(patterns), np.int64)
+    classes = np.empty(radius, np.int64)
+    count = 0
+    scanned = 0
+    for q in range(n):
+        code = queries[q]
+        _probe_keys(embeddings[q], code, key_bits, patterns, bits, keys)
+        within, expected, compared, cut = _radius_that_fits(
+            codes, buckets, code, keys, radius, max_hits, classes
+        )
+        scanned += compared
+        capped[q] = cut
+        if count + expected > room:
+            room = 2 * (count + expected)
+            hit_position = _grown(hit_position, count, room)
+            hit_reverse = _grown(hit_reverse, count, room)
+            hit_score = _grown(hit_score, count, room)
+        stop = count + expected
+        for key in keys:
+            if count == stop:
+                break
+            middle = np.int64(buckets[2 * key + 1])
+            for j in range(np.int64(buckets[2 * key]), np.int64(buckets[2 * key + 2])):
+                distance = popcount(codes[j] ^ code)
+                if distance < within and count < stop:
+                    hit_position[count] = position[j]
+                    hit_reverse[count] = j >= middle
+                    hit_score[count] = radius - distance
+                    count += 1
+        offsets[q + 1] = count
+    return (
+        offsets,
+        hit_position[:count].copy(),
+        hit_reverse[:count].copy(),
+        hit_score[:count].copy(),
+        capped,
+        scanned,
+    )
+
+
+@njit(cache=True, nogil=True)
+def _grown(array, used, room):  # type: ignore[no-untyped-def]
+    out = np.empty(room, array.dtype)
+    out[:used] = array[:used]
+    return out
