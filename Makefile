@@ -60,8 +60,8 @@ distclean: clean ## remove .venv too
 	rm -rf $(VENV) *.egg-info
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "esa needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)." >&2; \
+	@($(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))') 2>/dev/null || { \
+	    echo "esa needs Python 3.11 or newer; $(PYTHON) is $$( ($(PYTHON) --version) 2>/dev/null || echo 'not there')." >&2; \
 	    echo "Name another one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python && $(PIP) --version >/dev/null 2>&1 || { \
 	    rm -rf $(VENV); $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m virtualenv -q $(VENV) 2>/dev/null || { \
@@ -69,6 +69,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	    echo "$(PYTHON) cannot create a virtual environment: its venv or ensurepip module is missing." >&2; \
 	    echo "On Debian and Ubuntu: apt-get install python3-venv. Without root: pip install --user virtualenv," >&2; \
 	    echo "or name another Python: make PYTHON=/path/to/python3.11" >&2; exit 1; }; }
-	$(PIP) install -q -c $(CONSTRAINTS) --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	@# -qq: an index that cannot be reached is passed over in silence, pip's own one may have torch.
+	$(PIP) install -qq -c $(CONSTRAINTS) --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) install -q -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@

@@ -1,0 +1,170 @@
+"""Does picard find fault with what esa writes?
+
+    python scripts/validate_outputs.py [--pairs 5000] [--only TEXT]
+
+Aligns every real set and simulated reads with a read group, sorts with samtools, and runs samtools quickcheck
+and picard ValidateSamFile with the reference (so that NM is checked), nothing ignored.
+HCC1187C are reads of the whole genome on chromosome 20: most stay unmapped.
+
+Prints a row a set: records, mapped %, quickcheck's verdict and picard's (`No errors found`, or its summary).
+Exit code 1 if any set fails. The BAM files stay in bench_out/validate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pysam
+from bench_common import (
+    CEU,
+    CHR20,
+    DONORS,
+    DSM30083,
+    ECOLI_536,
+    HCC1187C,
+    HIV,
+    NA12878,
+    BenchError,
+    RealSet,
+    Workplace,
+    add_common_options,
+    cached,
+    esa,
+    guarded,
+    need,
+    note,
+    run,
+    table,
+    workplace,
+)
+
+REAL_SETS: tuple[RealSet, ...] = (NA12878, CEU, HIV, DSM30083, HCC1187C, DONORS)
+LENGTHS = (150, 250)
+CLEAN = "No errors found"
+READ_GROUP = r"@RG\tID:validate\tSM:sample\tPL:ILLUMINA\tLB:library"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One output to validate."""
+
+    name: str
+    reference: Path
+    reads: Sequence[Path]
+    preset: str = "anchored"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one case."""
+
+    name: str
+    records: int
+    mapped: int
+    quickcheck: str
+    picard: str
+
+    @property
+    def clean(self) -> bool:
+        return self.quickcheck == "ok" and self.picard == CLEAN
+
+
+def cases(place: Workplace, pairs: int, seed: int) -> Iterator[Case]:
+    for real in REAL_SETS:
+        yield Case(real.name, place.reference(real.reference), place.real_reads(real))
+    for label, name in (("chr20", CHR20), ("ecoli536", ECOLI_536)):
+        reference = place.reference(name)
+        for length in LENGTHS:
+            reads = place.simulated(reference, length, pairs, seed)
+            yield Case(f"{label} 2x{length}", reference, reads)
+            yield Case(f"{label} 1x{length}", reference, reads[:1])
+        yield Case(f"{label} 2x{LENGTHS[-1]} sketch", reference, reads, "sketch")
+
+
+def with_dictionary(reference: Path) -> Path:
+    """The reference, after making the .fai and .dict that picard wants beside it."""
+    cached(
+        reference.with_suffix(".dict"),
+        lambda partial: run(
+            ["PicardCommandLine", "CreateSequenceDictionary", f"R={reference}", f"O={partial}"]
+        ),
+    )
+    if not reference.with_name(f"{reference.name}.fai").exists():
+        run(["samtools", "faidx", reference])
+    return reference
+
+
+def sorted_bam(place: Workplace, case: Case) -> Path:
+    aligner = esa(case.preset, ("-R", READ_GROUP))
+    sam = aligner.align(place, case.reference, case.reads)
+    bam = place.out / "validate" / f"{sam.stem}.bam"
+    return cached(
+        bam, lambda partial: run(["samtools", "sort", "-@", str(place.threads), "-o", partial, sam])
+    )
+
+
+def quickcheck(bam: Path) -> str:
+    done = subprocess.run(["samtools", "quickcheck", "-v", str(bam)], capture_output=True, text=True)
+    return "ok" if done.returncode == 0 else f"FAILED {done.stderr.strip()}"
+
+
+def picard(bam: Path, reference: Path) -> str:
+    """`CLEAN`, or picard's summary on one line. Its exit code only says whether there are errors."""
+    command = ["PicardCommandLine", "ValidateSamFile", f"I={bam}", f"R={with_dictionary(reference)}"]
+    done = subprocess.run(
+        [*command, "MODE=SUMMARY"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    if CLEAN in lines:
+        return CLEAN
+    findings = [line.replace("\t", " ") for line in lines if line.startswith(("ERROR:", "WARNING:"))]
+    if not findings:
+        raise BenchError(f"picard gave no verdict on {bam}:\n{done.stderr[-2000:]}")
+    return "; ".join(findings)
+
+
+def validate(place: Workplace, case: Case) -> Verdict:
+    note(case.name)
+    bam = sorted_bam(place, case)
+    with pysam.AlignmentFile(str(bam)) as records:
+        flags = [record.is_unmapped for record in records]
+    return Verdict(
+        case.name, len(flags), len(flags) - sum(flags), quickcheck(bam), picard(bam, case.reference)
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_common_options(parser)
+    parser.add_argument("--pairs", type=int, default=5_000, help="simulated pairs")
+    parser.add_argument("--only", default="", help="only the sets whose name holds this text")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    need("samtools", "PicardCommandLine", "dwgsim")
+    place = workplace(args)
+    verdicts = [
+        validate(place, case)
+        for case in cases(place, args.pairs, args.seed)
+        if args.only.lower() in case.name.lower()
+    ]
+    rows = [
+        [v.name, f"{v.records:,}", f"{100 * v.mapped / max(v.records, 1):.2f}", v.quickcheck, v.picard]
+        for v in verdicts
+    ]
+    print(table(("reads", "records", "mapped %", "quickcheck", "picard"), rows))
+    if not verdicts or not all(v.clean for v in verdicts):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    guarded(main)
