@@ -69,7 +69,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	    echo "$(PYTHON) cannot create a virtual environment: its venv or ensurepip module is missing." >&2; \
 	    echo "On Debian and Ubuntu: apt-get install python3-venv. Without root: pip install --user virtualenv," >&2; \
 	    echo "or name another Python: make PYTHON=/path/to/python3.11" >&2; exit 1; }; }
-	@# -qq: an index that cannot be reached is passed over in silence, pip's own one may have torch.
+	@echo "Installing esa and what it needs into $(VENV); the first time this downloads some 400 MB."
+	@# -qq: an index that cannot be reached is passed over in silence, another one may have what it lacks.
 	$(PIP) install -qq -c $(CONSTRAINTS) --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
-	$(PIP) install -q -c $(CONSTRAINTS) -e '.[test]'
+	$(PIP) install -qq -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@
