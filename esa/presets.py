@@ -1,66 +1,106 @@
-"""Presets: which fragmenter, encoder and store go together, and how hard reads are searched."""
+"""Presets: which fragmenter, encoder and store go together, and how hard reads are searched.
+
+Modules with heavy imports (faiss) are imported when a preset needs them, so that `esa align` on the default
+preset starts without.
+"""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from esa.align.config import ANCHORED_LEVELS, DENSE_LEVELS, Level
 from esa.encoders.base import Encoder
-from esa.fragments import Fragmenter
+from esa.encoders.registry import Kind
+from esa.errors import UsageError
+from esa.fragments import AnchoredFragmenter, Fragmenter
 from esa.genome import Genome
 from esa.stores.base import Store, StoreBuilder
 
-Arrays = Mapping[str, NDArray[Any]]
 
-
-@dataclass(frozen=True)
-class Preset:
+class Preset(Protocol):
     """One Fragmenter x Encoder x Store.
 
     Attributes:
         name: what the user says and the manifest records.
+        kind: encoders that fit the store.
+        default_encoder: the encoder's name, unless the user says another.
         levels: the escalation of `esa align`.
-        fragmenter: makes the fragmenter from its recorded parameters (none: the defaults).
-        encoder: makes the encoder for a new index, for fragments of a length.
-        load_encoder: makes the encoder from its recorded parameters and arrays.
-        builder: starts a store for a genome.
-        load_store: makes the store from its recorded parameters and arrays.
-
-    Modules with heavy imports are imported when a preset is used, so that `esa align` on the default preset
-    starts without them.
     """
 
     name: str
+    kind: Kind
+    default_encoder: str
     levels: tuple[Level, ...]
-    fragmenter: Callable[[Mapping[str, Any]], Fragmenter]
-    encoder: Callable[[int], Encoder]
-    load_encoder: Callable[[Mapping[str, Any], Arrays], Encoder]
-    builder: Callable[[Genome], StoreBuilder]
-    load_store: Callable[[Mapping[str, Any], Arrays], Store]
+
+    def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
+        """The fragmenter with these parameters (those of the manifest), else the defaults."""
+
+    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
+        """An empty store for a genome's fragments."""
+
+    def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
+        """The store that the index keeps."""
 
 
-def _anchored() -> Preset:
-    fragments = importlib.import_module("esa.fragments")
-    codes = importlib.import_module("esa.encoders.codes")
-    projection = importlib.import_module("esa.encoders.projection")
-    store = importlib.import_module("esa.stores.codes")
-    return Preset(
-        name="anchored",
-        levels=ANCHORED_LEVELS,
-        fragmenter=lambda parameters: fragments.AnchoredFragmenter(**parameters),
-        encoder=projection.ProjectionEncoder.untrained,
-        load_encoder=lambda _, arrays: codes.CodeEncoder(arrays["table"], arrays["bias"]),
-        builder=lambda genome: store.CodeStoreBuilder(genome.bases),
-        load_store=lambda parameters, arrays: store.CodeStore(
-            arrays["codes"], arrays["position"], arrays["buckets"], parameters["key_bits"]
-        ),
-    )
+class Anchored:
+    """Content-defined fragments, 64-bit codes, bucketed multi-probe."""
+
+    name = "anchored"
+    kind: Kind = "codes"
+    default_encoder = "projection"
+    levels = ANCHORED_LEVELS
+
+    def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
+        return AnchoredFragmenter(**parameters)
+
+    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
+        from esa.stores.codes import CodeStoreBuilder
+
+        return CodeStoreBuilder(genome.bases)
+
+    def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
+        from esa.stores.codes import CodeStore
+
+        return CodeStore(arrays["codes"], arrays["position"], arrays["buckets"], parameters["key_bits"])
 
 
-PRESETS: dict[str, Callable[[], Preset]] = {"anchored": _anchored}
-DEFAULT = "anchored"
+class Sketch:
+    """Long overlapping fragments of fixed stride, signed k-mer projection, faiss."""
+
+    name = "sketch"
+    kind: Kind = "dense"
+    default_encoder = "sketch"
+    levels = DENSE_LEVELS
+
+    def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
+        from esa.fragments_fixed import FixedFragmenter
+
+        return FixedFragmenter(**parameters)
+
+    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
+        from esa.stores.dense import DenseStoreBuilder
+
+        return DenseStoreBuilder(encoder.dimensions)
+
+    def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
+        from esa.stores.dense import DenseStore
+
+        return DenseStore.from_arrays(parameters, arrays)
+
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (Anchored(), Sketch())}
+DEFAULT_PRESET = Anchored.name
+
+
+def preset_named(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}; there are: {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -258,8 +258,8 @@ class _BamWriter:
 
     def __init__(self, place: _Place, threads: int) -> None:
         self._label = place.label
-        # A session of its own, as an interrupt from the terminal is ours to handle. -P keeps this folder, whose
-        # modules are named fasta, sam and so on, out of the process's path.
+        # A session of its own, as an interrupt from the terminal is ours to handle. -P keeps this folder,
+        # with its modules fasta, sam and so on, out of the process's path.
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(_CHILD), str(threads), str(BAM_LEVEL)],
             stdin=subprocess.PIPE,

@@ -1,0 +1,245 @@
+"""Write an index directory (`esa.storage`) aside, and put it in place when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from esa.errors import OutputError
+from esa.manifest import (
+    DIGEST,
+    DTYPES,
+    MANIFEST_NAME,
+    NAME,
+    ArrayEntry,
+    Contig,
+    FileEntry,
+    Manifest,
+    array_bytes,
+    digest_of_file,
+    is_manifest,
+    npy_header,
+    parse,
+    render,
+)
+
+BLOCK_BYTES = 1 << 22
+"""Arrays are digested and written in pieces of this size."""
+
+
+class DirectoryWriter:
+    """Builds an index directory aside and puts it in place when it is complete.
+
+    A context manager. Everything goes into a hidden sibling of the final directory; leaving without `commit`
+    removes that sibling. What a killed process leaves of it has no manifest and is never taken for an index.
+
+    Args:
+        final: the directory to make.
+        force: replace an index (or an empty directory) that is there.
+
+    Raises:
+        OutputError: at once, if `final` cannot be made: it exists (without `force`), it is not an index (with
+            `force`: nothing else is ever deleted), or its folder does not exist. Later, if writing fails.
+    """
+
+    def __init__(self, final: Path | str, force: bool = False) -> None:
+        self.path = Path(final)
+        self._force = force
+        # Through symbolic links, so that the link stays and what it points to is replaced.
+        self._final = Path(os.path.realpath(self.path))
+        with self._output_errors():
+            self._check_final()
+        self._temporary = self._sibling("tmp")
+        self._arrays: list[ArrayEntry] = []
+        self._files: list[FileEntry] = []
+        self._mapped: list[tuple[str, np.memmap[Any, Any]]] = []
+
+    def __enter__(self) -> Self:
+        with self._output_errors():
+            self._temporary.mkdir()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mapped.clear()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def add(self, name: str, array: NDArray[Any]) -> None:
+        """Write an array; its digest is taken on the way."""
+        array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+        dtype, file = _dtype(array.dtype), self._file_of(name, ".npy")
+        content = array.reshape(-1).view(np.uint8).data
+        digest = self._write(file, npy_header(dtype, array.shape), content)
+        size = array_bytes(dtype, array.shape)
+        self._arrays.append(ArrayEntry(name, file, size, digest, dtype, array.shape))
+
+    def add_file(self, name: str, content: bytes) -> None:
+        """Write a file as it is; ``name`` is its name in the directory too."""
+        file = self._file_of(name, "")
+        digest = self._write(file, content)
+        self._files.append(FileEntry(name, file, len(content), digest))
+
+    def create(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A writable memory-mapped array, for what memory cannot hold; its digest is taken at `commit`."""
+        letter = _dtype(np.dtype(dtype).newbyteorder("<"))
+        header, file = npy_header(letter, shape), self._file_of(name, ".npy")
+        size = array_bytes(letter, shape)
+        if size == len(header):  # no elements: nothing to map
+            empty = np.empty(shape, letter)
+            self.add(name, empty)
+            return empty
+        with self._output_errors(), open(self._temporary / file, "xb") as out:
+            # A full disk must fail here, as an error: later, under a map, it would be a SIGBUS.
+            os.posix_fallocate(out.fileno(), 0, size)
+            out.write(header)
+        with self._output_errors():
+            array = np.memmap(self._temporary / file, letter, "r+", len(header), shape)
+        self._mapped.append((file, array))
+        self._arrays.append(ArrayEntry(name, file, size, "", letter, shape))
+        return array
+
+    def commit(
+        self,
+        *,
+        preset: str,
+        parameters: Mapping[str, Any],
+        contigs: Sequence[Contig],
+        statistics: Mapping[str, Any],
+        threads: int = 1,
+    ) -> Manifest:
+        """Write the manifest and put the directory in its place.
+
+        Returns:
+            The manifest, as `esa.storage.open_directory` will give it.
+        """
+        with self._output_errors():
+            digests = self._finish_mapped(threads)
+            arrays = [replace(entry, digest=digests.get(entry.file, entry.digest)) for entry in self._arrays]
+            text = render(
+                Manifest(preset, parameters, statistics, tuple(arrays), tuple(self._files), tuple(contigs))
+            )
+            manifest = parse(text, self.path / MANIFEST_NAME)
+            self._write(MANIFEST_NAME, text)
+            _sync(self._temporary)
+            self._check_final()
+            self._put_in_place()
+            _sync(self._final.parent)
+        return manifest
+
+    def _sibling(self, purpose: str) -> Path:
+        return self._final.with_name(f".{self._final.name}.{purpose}-{secrets.token_hex(4)}")
+
+    def _check_final(self) -> None:
+        folder = self._final.parent
+        if not folder.is_dir():
+            raise OutputError(f"{self.path}: the folder {folder} does not exist: create it first")
+        if not os.path.lexists(self._final):
+            return
+        if not self._force:
+            raise OutputError(f"{self.path}: exists: replace it with --force, or give another path with -o")
+        if not self._final.is_dir():
+            raise OutputError(
+                f"{self.path}: is a file: --force replaces only an index: give another path with -o"
+            )
+        foreign = _foreign_entries(self._final)
+        if foreign:
+            raise OutputError(
+                f"{self.path}: holds '{foreign[0]}', which is no part of an esa index, so --force does not "
+                "replace the directory: delete it yourself, or give another path with -o"
+            )
+
+    def _file_of(self, name: str, ending: str) -> str:
+        file = name + ending
+        if not NAME.fullmatch(file) or file == MANIFEST_NAME:
+            raise ValueError(f"{name!r} cannot name an array or file of an index")
+        if any(entry.file == file or entry.name == name for entry in (*self._arrays, *self._files)):
+            raise ValueError(f"the index already holds {name!r}")
+        return file
+
+    def _write(self, file: str, *parts: bytes | memoryview) -> str:
+        digest = hashlib.new(DIGEST)
+        with self._output_errors(), open(self._temporary / file, "xb") as out:
+            for part in parts:
+                for start in range(0, len(part), BLOCK_BYTES):
+                    block = part[start : start + BLOCK_BYTES]
+                    digest.update(block)
+                    out.write(block)
+            out.flush()
+            os.fsync(out.fileno())
+        return f"{DIGEST}:{digest.hexdigest()}"
+
+    def _finish_mapped(self, threads: int) -> dict[str, str]:
+        """Digests of the mapped arrays, by file, when all that was written to them is on disk."""
+        for _, array in self._mapped:
+            array.flush()
+        files = [file for file, _ in self._mapped]
+        with ThreadPoolExecutor(threads) as pool:
+            digests = pool.map(lambda file: digest_of_file(self._temporary / file), files)
+            return dict(zip(files, digests, strict=True))
+
+    def _put_in_place(self) -> None:
+        if not os.path.lexists(self._final):
+            os.rename(self._temporary, self._final)
+            return
+        old = self._sibling("old")
+        try:
+            os.rename(self._final, old)
+            os.rename(self._temporary, self._final)
+        finally:  # also when interrupted: there is an index under the final name, the old or the new
+            if self._final.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.rename(old, self._final)
+
+    @contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written: {error.strerror or error}: make room, give permission, "
+                "or give another path with -o"
+            ) from error
+
+
+def _dtype(dtype: np.dtype[Any]) -> str:
+    if dtype.str not in DTYPES:
+        raise TypeError(f"arrays of {dtype} cannot be stored")
+    return dtype.str
+
+
+def _sync(directory: Path) -> None:
+    """Make what was renamed or created in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _foreign_entries(directory: Path) -> list[str]:
+    """What is in a directory that its own manifest does not name: reasons not to delete it."""
+    names = sorted(os.listdir(directory))
+    if MANIFEST_NAME not in names:
+        return names
+    try:
+        text = (directory / MANIFEST_NAME).read_bytes().decode("latin-1")
+    except OSError:
+        return [MANIFEST_NAME]
+    if not is_manifest(text):
+        return [MANIFEST_NAME]
+    # By text and not by parsing: a damaged index is what --force is for.
+    return [name for name in names if name != MANIFEST_NAME and f'"file": "{name}"' not in text]

@@ -1,0 +1,227 @@
+"""The index of a reference: FASTA -> fragments -> embeddings -> store, kept in a directory (`esa.storage`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.encoders.base import Encoder
+from esa.encoders.registry import create_encoder, load_encoder
+from esa.errors import FastaError
+from esa.fragments import Fragmenter, Fragments
+from esa.genome import Genome
+from esa.io.fasta import read_fasta
+from esa.manifest import Manifest, refusal
+from esa.presets import Preset, preset_named
+from esa.storage import (
+    DirectoryWriter,
+    contigs_of,
+    genome_arrays,
+    genome_from,
+    open_directory,
+)
+from esa.stores.base import Store
+
+SUFFIX = ".esa"
+GROUP_BASES = 1 << 24
+"""Contigs are cut together until they have this many bases."""
+CHUNK_FRAGMENTS = 1 << 16
+"""Fragments embedded in one task."""
+SAMPLE_FRAGMENTS = 100_000
+"""Fragments that an encoder is calibrated on."""
+
+Progress = Callable[[int], object]
+"""Told of each number of bases done."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index in memory, ready to be searched."""
+
+    preset: Preset
+    genome: Genome
+    fragmenter: Fragmenter
+    encoder: Encoder
+    store: Store
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What `build_index` did.
+
+    Attributes:
+        path: the directory.
+        manifest: its manifest.
+        iupac_bases: IUPAC letters that became N.
+        seconds: wall time.
+    """
+
+    path: Path
+    manifest: Manifest
+    iupac_bases: int
+    seconds: float
+
+
+def default_path(reference: str) -> Path:
+    """``REF.esa`` beside the reference; the .gz of a compressed one is left out of no name."""
+    return Path(reference + SUFFIX)
+
+
+def build_index(
+    reference: str,
+    path: Path,
+    *,
+    preset: str,
+    encoder: str | None = None,
+    threads: int = 1,
+    force: bool = False,
+    progress: Progress = lambda bases: None,
+) -> IndexSummary:
+    """Index a FASTA into a directory, atomically.
+
+    Raises:
+        UsageError: an unknown preset or encoder.
+        FastaError: a reference that cannot be indexed.
+        OutputError: a directory that cannot be made, or exists (without ``force``).
+    """
+    start = time.monotonic()
+    chosen = preset_named(preset)
+    fragmenter = chosen.fragmenter({})
+    embedder = create_encoder(encoder or chosen.default_encoder, chosen.kind, fragmenter.length)
+    with DirectoryWriter(path, force) as directory:
+        contents = read_fasta(reference)
+        index, bare = assemble(contents.genome, chosen, fragmenter, embedder, threads, progress)
+        if not len(index.store):
+            raise FastaError(
+                f"{reference}: no contig holds a fragment of {fragmenter.length} bases without N; "
+                "give a longer reference"
+            )
+        for name, array in {
+            **genome_arrays(index.genome),
+            **_prefixed("encoder", index.encoder.arrays()),
+            **_prefixed("store", index.store.arrays()),
+        }.items():
+            directory.add(name, array)
+        manifest = directory.commit(
+            preset=preset,
+            parameters={
+                "fragmenter": index.fragmenter.parameters(),
+                "encoder": index.encoder.parameters(),
+                "store": index.store.parameters(),
+            },
+            contigs=contigs_of(index.genome),
+            statistics={
+                "bases": index.genome.bases,
+                "n_bases": contents.n_bases,
+                "fragments": len(index.store),
+                "contigs_without_fragments": bare,
+            },
+            threads=threads,
+        )
+    return IndexSummary(path, manifest, contents.iupac_bases, time.monotonic() - start)
+
+
+def open_index(path: str, threads: int = 1) -> Index:
+    """Open an index directory, memory-mapped.
+
+    Raises:
+        IndexFormatError: it is missing, of another version, truncated or altered.
+    """
+    manifest, arrays = open_directory(path, threads=threads)
+    try:
+        preset = preset_named(manifest.preset)
+        parameters = manifest.parameters
+        return Index(
+            preset=preset,
+            genome=genome_from(manifest, arrays, path),
+            fragmenter=preset.fragmenter(parameters["fragmenter"]),
+            encoder=load_encoder(parameters["encoder"], _without_prefix("encoder", arrays)),
+            store=preset.load_store(parameters["store"], _without_prefix("store", arrays)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise refusal(path, f"its parts do not fit each other ({error})") from error
+
+
+def assemble(
+    genome: Genome,
+    preset: Preset,
+    fragmenter: Fragmenter,
+    encoder: Encoder,
+    threads: int = 1,
+    progress: Progress = lambda bases: None,
+) -> tuple[Index, int]:
+    """The index of a genome, and how many contigs have no fragment."""
+    bare = 0
+    encoder = _calibrate(genome, fragmenter, encoder)
+    builder = preset.builder(genome, encoder)
+    with ThreadPoolExecutor(threads) as pool:
+        for begin, end in _groups(genome):
+            codes = genome.fetch(int(genome.offsets[begin]), int(genome.offsets[end]))
+            offsets = genome.offsets[begin : end + 1] - genome.offsets[begin]
+            fragments = fragmenter.reference(codes, offsets)
+            bare += (end - begin) - len(np.unique(fragments.owner))
+            chunks = list(_chunks(fragments))
+            embeddings = _in_order(pool, encoder, codes, chunks, threads)
+            for chunk, embedded in zip(chunks, embeddings, strict=True):
+                builder.add(embedded, chunk.start + genome.offsets[begin], chunk.reverse)
+            progress(len(codes))
+    return Index(preset, genome, fragmenter, encoder, builder.finish()), bare
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, encoder: Encoder, codes: NDArray[np.uint8], chunks: list[Fragments], threads: int
+) -> Iterator[NDArray[Any]]:
+    """Embeddings of the chunks, a few ahead of the consumer: all at once would not fit."""
+    for begin in range(0, len(chunks), 2 * threads):
+        yield from pool.map(lambda chunk: encoder.embed(codes, chunk), chunks[begin : begin + 2 * threads])
+
+
+def _calibrate(genome: Genome, fragmenter: Fragmenter, encoder: Encoder) -> Encoder:
+    """The encoder fitted to fragments from evenly spread places of the genome."""
+    windows = 64
+    width = GROUP_BASES // windows
+    starts = np.unique(np.linspace(0, max(0, genome.bases - width), windows).astype(np.int64))
+    pieces = [genome.fetch(int(s), min(genome.bases, int(s) + width)) for s in starts]
+    offsets = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+    codes = np.concatenate(pieces)
+    fragments = fragmenter.reference(codes, offsets)
+    step = max(1, len(fragments) // SAMPLE_FRAGMENTS)
+    return encoder.calibrated(codes, _rows(fragments, slice(None, None, step)))
+
+
+def _groups(genome: Genome) -> Iterator[tuple[int, int]]:
+    """Runs of contigs of about `GROUP_BASES` together."""
+    begin = 0
+    while begin < len(genome.names):
+        limit = genome.offsets[begin] + GROUP_BASES
+        end = max(begin + 1, int(np.searchsorted(genome.offsets, limit, side="right")) - 1)
+        yield begin, end
+        begin = end
+
+
+def _chunks(fragments: Fragments) -> Iterator[Fragments]:
+    for begin in range(0, len(fragments), CHUNK_FRAGMENTS):
+        yield _rows(fragments, slice(begin, begin + CHUNK_FRAGMENTS))
+
+
+def _rows(fragments: Fragments, rows: slice) -> Fragments:
+    return Fragments(
+        fragments.start[rows], fragments.length[rows], fragments.reverse[rows], fragments.owner[rows]
+    )
+
+
+def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {f"{prefix}_{name}": array for name, array in arrays.items()}
+
+
+def _without_prefix(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(f"{prefix}_"): array for name, array in arrays.items() if name.startswith(f"{prefix}_")
+    }

@@ -1,0 +1,249 @@
+"""Kernels of the read parser: record boundaries into a table, then names, codes and qualities into a batch.
+
+A buffer is ``uint8``; a record is a row of an ``int64[:, COLUMNS]`` table of positions in that buffer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from esa import dna
+
+START, NAME, NAME_END, SEQ, SEQ_END, QUAL, LENGTH = range(7)
+"""Table columns: positions, and `LENGTH` in bases; ``[SEQ, SEQ_END)`` of FASTA holds line ends too."""
+COLUMNS = 7
+
+MORE, FULL, BAD = range(3)
+"""Outcome of a scan: the buffer is used up, the table is full, or the record at the position is malformed."""
+
+MAX_NAME = 254
+"""Longest read name that BAM can hold."""
+MIN_QUAL, MAX_QUAL = 33, 126
+
+_NEWLINE, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
+_AT, _GREATER, _PLUS, _SLASH, _ONE, _TWO = 64, 62, 43, 47, 49, 50
+_FIRST_PRINTABLE, _LAST_PRINTABLE = 33, 126
+_STRIDE = 32
+"""Bytes tested at once for a line end: a loop without exits, which the compiler turns into vector code."""
+
+AMBIGUOUS = 5
+"""In `_CODES`: an IUPAC letter other than N."""
+
+
+def _parse_codes() -> NDArray[np.uint8]:
+    table = dna.CODE_CHECKED.copy()
+    table[table == dna.N] = AMBIGUOUS
+    # Old Illumina pipelines wrote '.' for N.
+    for letter in b"Nn.":
+        table[letter] = dna.N
+    return table
+
+
+_CODES = _parse_codes()
+
+
+@njit(cache=True, nogil=True)
+def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
+    """Position of the first line feed in ``[i, end)``, or ``end``."""
+    while i + _STRIDE <= end:
+        block = buffer[i : i + _STRIDE]
+        hits = np.uint8(0)
+        for k in range(_STRIDE):
+            hits |= np.uint8(block[k] == _NEWLINE)
+        if hits:
+            break
+        i += _STRIDE
+    while i < end and buffer[i] != _NEWLINE:
+        i += 1
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _skip_blank_lines(buffer, i, end):  # type: ignore[no-untyped-def]
+    while i < end and (buffer[i] == _NEWLINE or buffer[i] == _RETURN):
+        i += 1
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _strip_return(buffer, start, end):  # type: ignore[no-untyped-def]
+    if end > start and buffer[end - 1] == _RETURN:
+        return end - 1
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
+    """End of the name in the header ``[start, end)``: before the first white space, and before /1 or /2."""
+    i = start
+    while i < end and buffer[i] != _SPACE and not (_TAB <= buffer[i] <= _RETURN):
+        i += 1
+    # A name that is nothing but "/1" keeps it, as in bwa.
+    if i - start > 2 and buffer[i - 2] == _SLASH and (buffer[i - 1] == _ONE or buffer[i - 1] == _TWO):
+        i -= 2
+    return i
+
+
+@njit(cache=True, nogil=True)
+def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
+    """Enter the FASTQ records of ``buffer[i:end]`` into rows ``n`` onwards of the table.
+
+    ``last``: whether the file ends at ``end``. Returns (rows filled, position of the next record, outcome).
+    Letters, qualities and names are left to `gather`.
+    """
+    while n < len(table):
+        i = _skip_blank_lines(buffer, i, end)
+        if i == end:
+            return n, i, MORE
+        if buffer[i] != _AT:
+            return n, i, BAD
+        header_end = line_end(buffer, i + 1, end)
+        seq = header_end + 1
+        if seq > end:
+            return n, i, MORE
+        seq_line_end = line_end(buffer, seq, end)
+        plus = seq_line_end + 1
+        if plus >= end:
+            return n, i, MORE
+        if buffer[plus] != _PLUS:
+            return n, i, BAD
+        qual = line_end(buffer, plus, end) + 1
+        if qual > end:
+            return n, i, MORE
+        seq_end = _strip_return(buffer, seq, seq_line_end)
+        # QUAL must end where SEQ says it does. A line feed inside it is found by `gather`.
+        qual_end = qual + seq_end - seq
+        line = qual_end
+        if line < end and buffer[line] == _RETURN:
+            line += 1
+        if line < end:
+            if buffer[line] != _NEWLINE:
+                return n, i, BAD
+        elif not last or line > end:
+            return n, i, MORE
+        table[n, START] = i
+        table[n, NAME] = i + 1
+        table[n, NAME_END] = _name_end(buffer, i + 1, header_end)
+        table[n, SEQ] = seq
+        table[n, SEQ_END] = seq_end
+        table[n, QUAL] = qual
+        table[n, LENGTH] = seq_end - seq
+        n += 1
+        i = min(line + 1, end)
+    return n, i, FULL
+
+
+@njit(cache=True, nogil=True)
+def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
+    """Enter FASTA records, of any number of lines, as `scan_fastq` does."""
+    while n < len(table):
+        i = _skip_blank_lines(buffer, i, end)
+        if i == end:
+            return n, i, MORE
+        if buffer[i] != _GREATER:
+            return n, i, BAD
+        header_end = line_end(buffer, i + 1, end)
+        seq = min(header_end + 1, end)
+        line = seq
+        length = 0
+        while line < end and buffer[line] != _GREATER:
+            feed = line_end(buffer, line, end)
+            length += _strip_return(buffer, line, feed) - line
+            line = min(feed + 1, end)
+        # Only the next record's '>' or the end of the file ends a record.
+        if line == end and not last:
+            return n, i, MORE
+        table[n, START] = i
+        table[n, NAME] = i + 1
+        table[n, NAME_END] = _name_end(buffer, i + 1, header_end)
+        table[n, SEQ] = seq
+        table[n, SEQ_END] = line
+        table[n, QUAL] = line
+        table[n, LENGTH] = length
+        n += 1
+        i = line
+    return n, i, FULL
+
+
+@njit(cache=True, nogil=True)
+def _gather_name(source, out):  # type: ignore[no-untyped-def]
+    """Copy a name; False if SAM cannot hold it."""
+    if len(source) == 0 or len(source) > MAX_NAME or source[0] == _AT:
+        return False
+    outside = np.uint8(0)
+    for k in range(len(source)):
+        value = source[k]
+        out[k] = value
+        outside |= np.uint8((value < _FIRST_PRINTABLE) | (value > _LAST_PRINTABLE))
+    return outside == 0
+
+
+@njit(cache=True, nogil=True)
+def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
+    """Encode a sequence, over line ends; returns its ambiguous letters, or -1 if one is no nucleotide."""
+    ambiguous = 0
+    k = 0
+    for i in range(len(source)):
+        value = source[i]
+        code = _CODES[value]
+        if code > dna.N:
+            if value == _NEWLINE:
+                continue
+            if value == _RETURN and (i + 1 == len(source) or source[i + 1] == _NEWLINE):
+                continue
+            if code != AMBIGUOUS:
+                return -1
+            ambiguous += 1
+            code = np.uint8(dna.N)
+        out[k] = code
+        k += 1
+    return ambiguous
+
+
+@njit(cache=True, nogil=True)
+def _gather_quals(source, out):  # type: ignore[no-untyped-def]
+    outside = np.uint8(0)
+    for k in range(len(source)):
+        value = source[k]
+        out[k] = value
+        outside |= np.uint8((value < MIN_QUAL) | (value > MAX_QUAL))
+    return outside == 0
+
+
+@njit(cache=True, nogil=True)
+def gather(buffer, table, n, first, step, has_qual, names, name_offsets, codes, quals, offsets):  # type: ignore[no-untyped-def]
+    """Copy ``n`` records into a batch, as its reads ``first, first + step, ...``.
+
+    Returns (row of the first record that is malformed, or -1; ambiguous bases).
+    """
+    ambiguous = 0
+    for row in range(n):
+        read = first + row * step
+        start, end = offsets[read], offsets[read + 1]
+        name = buffer[table[row, NAME] : table[row, NAME_END]]
+        if not _gather_name(name, names[name_offsets[read] : name_offsets[read + 1]]):
+            return row, ambiguous
+        here = _gather_sequence(buffer[table[row, SEQ] : table[row, SEQ_END]], codes[start:end])
+        if here < 0:
+            return row, ambiguous
+        ambiguous += here
+        if has_qual:
+            qual = buffer[table[row, QUAL] : table[row, QUAL] + table[row, LENGTH]]
+            if not _gather_quals(qual, quals[start:end]):
+                return row, ambiguous
+    return -1, ambiguous
+
+
+@njit(cache=True, nogil=True)
+def first_unlike_pair(names, name_offsets):  # type: ignore[no-untyped-def]
+    """Index of the first pair whose two names differ, or -1."""
+    for pair in range((len(name_offsets) - 1) // 2):
+        a, b, end = name_offsets[2 * pair], name_offsets[2 * pair + 1], name_offsets[2 * pair + 2]
+        if b - a != end - b:
+            return pair
+        for k in range(b - a):
+            if names[a + k] != names[b + k]:
+                return pair
+    return -1

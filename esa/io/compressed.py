@@ -1,0 +1,184 @@
+"""Bytes of a file, a FIFO or standard input, decompressed if they are gzip (multi-member and bgzip too)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import queue
+import stat
+import sys
+import threading
+from typing import IO, Any
+
+from isal import igzip, isal_zlib
+
+from esa.errors import EsaError
+
+STDIN = "-"
+GZIP_MAGIC = b"\x1f\x8b"
+_BLOCK_BYTES = 1 << 20
+_BLOCKS_AHEAD = 4
+_JOIN_SECONDS = 1.0
+_CORRUPT: Any = (gzip.BadGzipFile, isal_zlib.error)  # isal's stubs take its error for an instance
+
+
+def file_label(path: str) -> str:
+    """How messages call the file."""
+    return "standard input" if path == STDIN else path
+
+
+def size_on_disk(path: str) -> int | None:
+    """Bytes of a regular file as stored; None for standard input, a FIFO or a device."""
+    if path == STDIN:
+        return None
+    status = os.stat(path)
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def file_identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a file or of what standard input is; None if it has none."""
+    try:
+        status = os.fstat(sys.stdin.fileno()) if path == STDIN else os.stat(path)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _open(path: str) -> IO[bytes]:
+    if path != STDIN:
+        return open(path, "rb", buffering=0)
+    try:
+        # Not sys.stdin.buffer: its lock, held by a thread that waits for data, aborts Python at exit.
+        return open(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+    except (OSError, ValueError):
+        return sys.stdin.buffer  # a stand-in without a descriptor
+
+
+class _CountedFile(io.RawIOBase):
+    """The stored bytes of a file; counts them, and shows the first ones without consuming them."""
+
+    def __init__(self, path: str) -> None:
+        self._file = _open(path)
+        self._head = b""
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, up to ``size`` of them; fewer only at the end of the file."""
+        while len(self._head) < size and (more := self._file.read(size - len(self._head))):
+            self._head += more
+        return self._head[:size]
+
+    def readinto(self, out: Any) -> int:
+        view = memoryview(out)
+        if self._head:
+            n = min(len(view), len(self._head))
+            view[:n], self._head = self._head[:n], self._head[n:]
+        else:
+            n = self._file.readinto(view) or 0  # type: ignore[attr-defined]
+        self.count += n
+        return n
+
+    def close(self) -> None:
+        if not self.closed and self._file is not sys.stdin.buffer:
+            self._file.close()
+        super().close()
+
+
+class _Inflater:
+    """Decompresses in a thread of its own, a few blocks ahead. The thread owns the file and closes it."""
+
+    def __init__(self, file: _CountedFile, label: str, error: type[EsaError]) -> None:
+        self._file, self._label, self._error = file, label, error
+        self._queue: queue.Queue[tuple[bytes, int] | EsaError] = queue.Queue(_BLOCKS_AHEAD)
+        self._stopped = threading.Event()
+        self._block = b""
+        self._ended = False
+        self.count = 0
+        # A daemon: a thread that waits for a silent FIFO must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"inflate {label}", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with self._file, igzip.IGzipFile(fileobj=self._file, mode="rb") as stream:
+                block = None
+                while block != b"":
+                    block = stream.read(_BLOCK_BYTES)
+                    self._queue.put((block, self._file.count))
+                    if self._stopped.is_set():
+                        return
+        except EOFError:
+            self._fail("truncated gzip file: it ends before its data does; copy or download it again")
+        except _CORRUPT as fault:
+            self._fail(f"corrupt gzip file ({fault}); test it with `gzip -t`, and copy or download it again")
+        except OSError as fault:
+            self._fail(f"cannot be read: {fault.strerror or fault}")
+
+    def _fail(self, what: str) -> None:
+        self._queue.put(self._error(f"{self._label}: {what}"))
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._block and not self._ended:
+            item = self._queue.get()
+            if isinstance(item, EsaError):
+                self._queue.put(item)  # whoever reads on meets it again
+                raise item
+            self._block, self.count = item
+            self._ended = not self._block
+        n = min(len(view), len(self._block))
+        view[:n], self._block = self._block[:n], self._block[n:]
+        return n
+
+    def close(self) -> None:
+        self._stopped.set()
+        while not self._queue.empty():  # room for the block that the thread may be waiting to hand over
+            self._queue.get_nowait()
+        self._thread.join(_JOIN_SECONDS)
+
+
+class ByteSource:
+    """The decompressed bytes of a file. Everything that goes wrong in it is an ``error`` that names the file.
+
+    Args:
+        path: a file, a FIFO, or ``-`` for standard input. Opening a FIFO waits for its writer.
+        error: the class of the errors raised, here and by `readinto`.
+    """
+
+    def __init__(self, path: str, error: type[EsaError]) -> None:
+        self._label, self._error = file_label(path), error
+        self._stream: _CountedFile | _Inflater
+        try:
+            file = _CountedFile(path)
+        except OSError as fault:
+            raise self._cannot("opened", fault) from fault
+        except AttributeError as fault:  # sys.stdin is None
+            raise error(f"{self._label}: is closed; give a file or pipe the reads in") from fault
+        try:
+            compressed = file.peek(len(GZIP_MAGIC)) == GZIP_MAGIC
+        except OSError as fault:
+            file.close()
+            raise self._cannot("read", fault) from fault
+        self._stream = _Inflater(file, self._label, error) if compressed else file
+
+    def _cannot(self, verb: str, fault: OSError) -> EsaError:
+        return self._error(f"{self._label}: cannot be {verb}: {fault.strerror or fault}")
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored (compressed) bytes behind what `readinto` gave so far."""
+        return self._stream.count
+
+    def readinto(self, view: memoryview) -> int:
+        """Fill the start of ``view`` and return how many bytes that was; 0 only at the end."""
+        try:
+            return self._stream.readinto(view)
+        except OSError as fault:
+            raise self._cannot("read", fault) from fault
+
+    def close(self) -> None:
+        """Release the file and end its thread. May be called twice, and in mid file."""
+        self._stream.close()

@@ -1,0 +1,260 @@
+"""Reads from FASTQ or FASTA files, single-end or in pairs, as `esa.reads.ReadBatch` objects of fixed size."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.errors import ReadsError, UsageError
+from esa.io import _read_kernels as kernels
+from esa.io._record_stream import RecordStream
+from esa.io.compressed import STDIN, file_identity, file_label, size_on_disk
+from esa.reads import ReadBatch
+
+DEFAULT_BATCH_SIZE = 20_000
+_CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class ReadInput:
+    """The read files as the user gave them.
+
+    Attributes:
+        path1: a file, a FIFO or ``-`` (standard input).
+        path2: the file of the mates, if they have their own.
+        interleaved: whether ``path1`` holds first and second reads in turn.
+    """
+
+    path1: str
+    path2: str | None = None
+    interleaved: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path1,) if self.path2 is None else (self.path1, self.path2)
+
+    @property
+    def paired(self) -> bool:
+        """Whether the reads come in pairs."""
+        return self.interleaved or self.path2 is not None
+
+    def check(self) -> None:
+        """Refuse what cannot work whatever the files hold.
+
+        Raises:
+            UsageError: the same file twice, or two files called interleaved.
+            ReadsError: a file that is missing, a directory or not readable.
+        """
+        if self.interleaved and self.path2 is not None:
+            raise UsageError(
+                f"--interleaved takes one file of pairs; leave out '{self.path2}' or --interleaved"
+            )
+        for path in self.paths:
+            _check_file(path)
+        if self.path2 is None:
+            return
+        identity = file_identity(self.path1)
+        if self.path1 == self.path2 or (identity is not None and identity == file_identity(self.path2)):
+            raise UsageError(
+                f"{file_label(self.path1)} is given as R1 and as R2; "
+                "give the two files of a pair, or --interleaved for one file that holds both"
+            )
+
+
+def _check_file(path: str) -> None:
+    if path == STDIN:
+        return
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as fault:
+        raise ReadsError(f"{path}: {fault.strerror}; check the path of the reads") from fault
+    if stat.S_ISDIR(mode):
+        raise ReadsError(f"{path}: is a directory; give a FASTQ or FASTA file")
+    if not os.access(path, os.R_OK):
+        raise ReadsError(f"{path}: Permission denied; make the file readable")
+
+
+class ReadSource:
+    """The reads of one file, or of two files of mates, as batches. A context manager and an iterator.
+
+    Files are FASTQ (four lines a record) or FASTA, plain or gzip, told apart by their content. Iterate and
+    close in one thread; the counters may be read from another.
+
+    Args:
+        path1, path2, interleaved: see `ReadInput`.
+        batch_size: reads a batch, a pair counting 2; an odd number is rounded up for pairs. Every batch but
+            the last holds exactly so many.
+        chunk_bytes: how much is read at a time; changes nothing but speed.
+
+    Raises:
+        UsageError: arguments that cannot be right.
+        ReadsError: a file that cannot be read, is malformed or does not match its mate; from the iterator
+            too, after the batches before the offending one.
+    """
+
+    def __init__(
+        self,
+        path1: str,
+        path2: str | None = None,
+        *,
+        interleaved: bool = False,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        chunk_bytes: int = _CHUNK_BYTES,
+    ) -> None:
+        if batch_size < 1:
+            raise UsageError(f"a batch size of {batch_size} makes no sense; give 1 or more")
+        self.input = ReadInput(path1, path2, interleaved)
+        self.input.check()
+        self.paired = self.input.paired
+        self.ambiguous_bases = 0
+        """IUPAC letters other than N that became N, so far."""
+        sizes = [size_on_disk(path) for path in self.input.paths]
+        self.total_bytes = None if None in sizes else sum(size for size in sizes if size is not None)
+        """Size of the files as stored (compressed); None if one is standard input or a FIFO."""
+        self._batch_size = batch_size + batch_size % 2 if self.paired else batch_size
+        self._chunk_bytes = chunk_bytes
+        self._streams: list[RecordStream] = []
+        self._bytes_read = 0
+        self._ended = False
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored (compressed) bytes read so far."""
+        return self._bytes_read + sum(stream.bytes_read for stream in self._streams)
+
+    def __enter__(self) -> ReadSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files; also in mid file. Nothing more can be read then."""
+        streams, self._streams, self._ended = self._streams, [], True
+        for stream in streams:
+            self._bytes_read += stream.bytes_read
+            stream.close()
+
+    def __iter__(self) -> Iterator[ReadBatch]:
+        return self
+
+    def __next__(self) -> ReadBatch:
+        if self._ended:
+            raise StopIteration
+        try:
+            batch = self._next_batch()
+        except BaseException:
+            self.close()
+            raise
+        if not len(batch):
+            self.close()
+            raise StopIteration
+        return batch
+
+    def _open(self) -> None:
+        # Not before the first batch: opening a FIFO waits for its writer.
+        for path in self.input.paths:
+            self._streams.append(RecordStream(path, self._chunk_bytes))
+
+    def _next_batch(self) -> ReadBatch:
+        if not self._streams:
+            self._open()
+        limit = self._batch_size // len(self._streams)
+        records = min([stream.fill(limit) for stream in self._streams])
+        self._check_formats()
+        batch = _empty_batch(self._streams, records, self.paired)
+        faults = self._gather(batch)
+        if faults:
+            raise min(faults, key=lambda fault: fault[0])[1]
+        return batch
+
+    def _check_formats(self) -> None:
+        kinds = {stream.fasta: stream.label for stream in self._streams if stream.fasta is not None}
+        if len(kinds) > 1:
+            raise ReadsError(
+                f"{kinds[False]} is FASTQ but {kinds[True]} is FASTA; give both mates in the same format"
+            )
+
+    def _gather(self, batch: ReadBatch) -> list[tuple[int, ReadsError]]:
+        """Fill the batch; returns what is wrong, each with the index of the read in the batch."""
+        faults = []
+        ways = len(self._streams)
+        for way, stream in enumerate(self._streams):
+            row, ambiguous = stream.gather(batch, way, ways)
+            self.ambiguous_bases += ambiguous
+            if row >= 0:
+                faults.append((row * ways + way, stream.fault(row)))
+            if stream.problem is not None:
+                faults.append((stream.count * ways + way, stream.problem))
+        if self.paired:
+            faults += self._pairing_faults(batch)
+        return faults
+
+    def _pairing_faults(self, batch: ReadBatch) -> list[tuple[int, ReadsError]]:
+        faults = []
+        first, second = self._streams[0], self._streams[-1]
+        # Past a fault the names are undefined, but it precedes what is found there.
+        pair = kernels.first_unlike_pair(batch.names, batch.name_offsets)
+        if pair >= 0:
+            faults.append((2 * pair + 1, self._unlike_names(pair)))
+        if len(batch) % 2:
+            what = "is odd in number and so has no mate; an interleaved file holds whole pairs"
+            faults.append((len(batch), first.error(len(batch) - 1, what)))
+        if first.count != second.count:
+            faults.append((len(batch), _lengths_differ(first, second)))
+        return faults
+
+    def _unlike_names(self, pair: int) -> ReadsError:
+        first, second = self._streams[0], self._streams[-1]
+        if self.input.interleaved:
+            where = f"{first.label}: records {first.number(2 * pair)} and {first.number(2 * pair + 1)}"
+            names = first.name(2 * pair), first.name(2 * pair + 1)
+            remedy = "an interleaved file holds the two reads of a pair one after the other"
+        else:
+            where = f"{first.label} and {second.label}: record {first.number(pair)}"
+            names = first.name(pair), second.name(pair)
+            remedy = "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
+        return ReadsError(f"{where}: the names of the mates differ, '{names[0]}' and '{names[1]}'; {remedy}")
+
+
+def _lengths_differ(first: RecordStream, second: RecordStream) -> ReadsError:
+    short, long = (first, second) if first.count < second.count else (second, first)
+    return ReadsError(
+        f"{short.label} has fewer records than {long.label}: it ends after record "
+        f"{short.number(short.count - 1)}, where the other goes on with record {long.number(short.count)} ('{long.name(short.count)}'); "
+        "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
+    )
+
+
+def _empty_batch(streams: list[RecordStream], records: int, paired: bool) -> ReadBatch:
+    """A batch with room for ``records`` records of each stream, in turn."""
+    lengths = np.stack([stream.table[:records, kernels.LENGTH] for stream in streams], axis=1)
+    name_ends = np.stack([stream.table[:records, kernels.NAME_END] for stream in streams], axis=1)
+    name_starts = np.stack([stream.table[:records, kernels.NAME] for stream in streams], axis=1)
+    offsets, name_offsets = _offsets(lengths), _offsets(name_ends - name_starts)
+    has_qual = np.full(lengths.size, not any(stream.fasta for stream in streams), np.uint8)
+    # Zeros where nothing will be written, so that equal input gives equal batches.
+    allocate = np.empty if has_qual.all() else np.zeros
+    return ReadBatch(
+        names=np.empty(name_offsets[-1], np.uint8),
+        name_offsets=name_offsets,
+        codes=np.empty(offsets[-1], np.uint8),
+        quals=allocate(offsets[-1], np.uint8),
+        offsets=offsets,
+        has_qual=has_qual,
+        paired=paired,
+    )
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    offsets = np.zeros(lengths.size + 1, np.int64)
+    np.cumsum(lengths.ravel(), out=offsets[1:])
+    return offsets

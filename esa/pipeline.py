@@ -1,0 +1,229 @@
+"""The run of `esa align`: batches in, records out, in order, on several threads with bounded memory.
+
+    reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format -> write
+
+Workers spend their time in kernels that release the GIL, so threads suffice. What comes out depends on neither
+their number nor the batch size.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.align.config import AlignConfig
+from esa.align.mapper import Mapper, SeededBatch
+from esa.align.pair import InsertSizes, learn_insert_sizes
+from esa.index import Index
+from esa.io.fastq import ReadSource
+from esa.io.output import AlignmentOutput
+from esa.io.sam import ReadGroup, SamFormatter, header
+from esa.reads import ReadBatch
+from esa.records import FLAG_PROPER, FLAG_UNMAPPED, Records
+
+BATCH_SIZE = 8192
+"""Reads a batch: enough work to hide Python's share, little enough for the caches."""
+
+READ_AHEAD = 2
+"""Parsed batches that wait for a worker, beside those in work."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """What a run takes from the user.
+
+    Attributes:
+        threads: workers.
+        read_group: put on every record.
+        eqx: CIGAR with = and X.
+        command_line: for @PG.
+        version: for @PG.
+    """
+
+    threads: int
+    command_line: str
+    version: str
+    read_group: ReadGroup | None = None
+    eqx: bool = False
+
+
+@dataclass
+class AlignSummary:
+    """Counts of a run.
+
+    Attributes:
+        reads, pairs, mapped: of the input; ``mapped`` reads.
+        proper: pairs properly paired.
+        ambiguous: IUPAC letters in reads that became N.
+        inserts: insert sizes, None for single reads.
+        seconds: wall time of the run.
+        reads_at_level: reads that each level of the escalation looked at.
+    """
+
+    reads: int = 0
+    pairs: int = 0
+    mapped: int = 0
+    proper: int = 0
+    ambiguous: int = 0
+    inserts: InsertSizes | None = None
+    seconds: float = 0.0
+    reads_at_level: Counter[str] = field(default_factory=Counter)
+
+    def count(self, records: Records) -> None:
+        """Add the records of a batch."""
+        self.reads += len(records)
+        self.mapped += int(np.count_nonzero((records.flag & FLAG_UNMAPPED) == 0))
+        self.proper += int(np.count_nonzero(records.flag & FLAG_PROPER)) // 2
+
+
+def align(
+    index: Index,
+    source: ReadSource,
+    output: AlignmentOutput,
+    config: AlignConfig,
+    options: AlignOptions,
+    progress: Callable[[AlignSummary], object] = lambda summary: None,
+) -> AlignSummary:
+    """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch."""
+    start = time.monotonic()
+    summary = AlignSummary()
+    mapper = Mapper(index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx)
+    formatter = SamFormatter(index.genome, read_group=options.read_group, eqx=options.eqx)
+    output.write(
+        header(
+            index.genome,
+            read_group=options.read_group,
+            command_line=options.command_line,
+            version=options.version,
+        )
+    )
+
+    def finish(seeded: SeededBatch) -> tuple[SeededBatch, Records, NDArray[np.uint8]]:
+        records = mapper.finish(seeded, summary.inserts)
+        return seeded, records, formatter.format(seeded.batch, records)
+
+    with ThreadPoolExecutor(options.threads) as pool, _ReadAhead(source) as batches:
+        if source.paired:
+            seeded = _learn(mapper, pool, batches, config, summary, options.threads)
+        else:
+            seeded = iter(())
+        finished = _chain(
+            _ordered(pool, finish, seeded, options.threads),
+            _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),
+        )
+        for done, records, text in finished:
+            output.write(text)
+            summary.count(records)
+            summary.reads_at_level += done.reads_at_level
+            summary.seconds = time.monotonic() - start
+            progress(summary)
+    summary.pairs = summary.reads // 2 if source.paired else 0
+    summary.ambiguous = source.ambiguous_bases
+    summary.seconds = time.monotonic() - start
+    return summary
+
+
+def _learn(
+    mapper: Mapper,
+    pool: ThreadPoolExecutor,
+    batches: Iterator[ReadBatch],
+    config: AlignConfig,
+    summary: AlignSummary,
+    threads: int,
+) -> Iterator[SeededBatch]:
+    """Seed batches until they hold the pairs that insert sizes are learnt from; sets ``summary.inserts``."""
+    seeded: list[SeededBatch] = []
+    samples = [np.empty((0, 2), np.int64)]
+    wanted = config.pair.learning_pairs
+
+    def first_batches() -> Iterator[ReadBatch]:
+        pairs = 0
+        while pairs < wanted and (batch := next(batches, None)) is not None:
+            pairs += len(batch) // 2
+            yield batch
+
+    for done in _ordered(pool, mapper.seed, first_batches(), threads):
+        samples.append(mapper.insert_sample(done, wanted))
+        wanted -= len(done.batch) // 2
+        seeded.append(done)
+    summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
+    return iter(seeded)
+
+
+def _chain(*parts: Iterable[T]) -> Iterator[T]:
+    for part in parts:
+        yield from part
+
+
+def _ordered(
+    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], threads: int
+) -> Iterator[R]:
+    """``map(work, items)`` on the pool, in order, with a bounded number of items in flight."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > threads + READ_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+class _ReadAhead:
+    """Batches of a source, read in a thread of their own; its errors are raised here."""
+
+    def __init__(self, source: ReadSource) -> None:
+        self._source = source
+        self._queue: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(READ_AHEAD)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
+
+    def __enter__(self) -> Iterator[ReadBatch]:
+        self._thread.start()
+        return self._batches()
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        while self._thread.is_alive():
+            # Make room for a reader that waits to put its batch.
+            try:
+                self._queue.get_nowait()
+            except queue.Empty:
+                self._thread.join(0.05)
+                if not self._queue.empty():
+                    continue
+                if self._source.total_bytes is None:
+                    return  # it may wait for standard input for ever; a daemon thread ends with the process
+
+    def _batches(self) -> Iterator[ReadBatch]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        try:
+            for batch in self._source:
+                self._queue.put(batch)
+                if self._closed.is_set():
+                    return
+            self._queue.put(None)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
+            self._queue.put(error)
+        finally:
+            self._source.close()

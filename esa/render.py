@@ -1,0 +1,65 @@
+"""What `esa index` and `esa align` say when they are done."""
+
+from __future__ import annotations
+
+from esa.align.pair import ORIENTATIONS
+from esa.index import IndexSummary
+from esa.pipeline import AlignSummary
+
+
+def index_summary(summary: IndexSummary) -> str:
+    """A few lines on an index just built."""
+    manifest = summary.manifest
+    counts = manifest.statistics
+    lines = [
+        ("index", str(summary.path)),
+        ("preset", manifest.preset),
+        ("contigs", f"{len(manifest.contigs):,}"),
+        ("bases", f"{counts['bases']:,}"),
+        ("N", f"{counts['n_bases']:,}"),
+        ("fragments", f"{counts['fragments']:,}"),
+        ("bytes", f"{manifest.bytes:,}  ({manifest.bytes / max(1, counts['bases']):.2f} a base)"),
+        ("seconds", f"{summary.seconds:.1f}"),
+    ]
+    if counts["contigs_without_fragments"]:
+        lines.insert(3, ("no fragment", f"{counts['contigs_without_fragments']:,} contigs, too short or N"))
+    if summary.iupac_bases:
+        lines.insert(-3, ("IUPAC", f"{summary.iupac_bases:,} ambiguous letters became N"))
+    return _table(lines)
+
+
+def align_summary(summary: AlignSummary) -> str:
+    """A few lines on a run of `esa align`."""
+    lines = [
+        ("reads", f"{summary.reads:,}"),
+        ("mapped", _share(summary.mapped, summary.reads)),
+    ]
+    if summary.inserts is not None:
+        inserts = summary.inserts
+        lines[1:1] = [("pairs", f"{summary.pairs:,}")]
+        lines.append(("properly paired", _share(summary.proper, summary.pairs)))
+        if inserts.pairs:
+            lines.append(
+                (
+                    "insert size",
+                    f"{inserts.mean:.0f} +- {inserts.deviation:.0f} ({ORIENTATIONS[inserts.orientation]}, "
+                    f"{inserts.low} to {inserts.high} proper; from {inserts.pairs:,} pairs)",
+                )
+            )
+        else:
+            lines.append(("insert size", f"assumed FR, up to {inserts.high}: too few pairs to learn from"))
+    if summary.ambiguous:
+        lines.append(("IUPAC", f"{summary.ambiguous:,} ambiguous letters became N"))
+    lines.append(
+        ("time", f"{summary.seconds:.1f} s, {summary.reads / max(summary.seconds, 1e-9):,.0f} reads/s")
+    )
+    return _table(lines)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,}" + (f"  ({100 * part / whole:.2f} %)" if whole else "")
+
+
+def _table(lines: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
