@@ -25,6 +25,7 @@ from esa.eval.evaluate import AUTO, TRUTH_CHOICES, run
 def command(files: tuple[str, ...], truth: str, truth_file: str | None, json_file: str | None) -> None:
     """Compare SAM or BAM files of the same reads, of this aligner and of others.
 
-    Shows how many reads are mapped, correct and wrong, overall and by mapping quality, and how far the files agree.
+    Shows how many reads are mapped, correct and wrong, overall and by mapping quality, and how far the files
+    agree.
     """
     click.echo(run(files, truth=truth, truth_file=truth_file, json_file=json_file), nl=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,11 @@ class Alignments:
     Attributes:
         path: the file.
         header: ``int32[contigs]``, the numbers (`Contigs`) of the header's contigs, in its order.
-        key: ``int64[n]``, unique: a hash of the read's name without ``/1`` and ``/2``, the end in its two low bits
-            (`END_MASK`). Good within one process.
+        key: ``int64[n]``, unique: a hash of the read's name without ``/1`` and ``/2``, the end in its two low
+            bits (`END_MASK`). Good within one process.
         contig: ``int32[n]``, `NONE` for unmapped.
-        start, end: ``int64[n]``, 0-based half-open interval on the contig with the clipped bases added back at
-            both ends, so it may reach over the contig's ends; 0 for unmapped.
+        start, end: ``int64[n]``, 0-based half-open interval on the contig with the clipped bases added back
+            at both ends, so it may reach over the contig's ends; 0 for unmapped.
         length: ``int32[n]``, bases of the read, hard-clipped ones included.
         reverse, proper: ``bool[n]``.
         mapq: ``uint8[n]``.
@@ -144,7 +145,7 @@ def read_alignments(path: str, contigs: Contigs) -> tuple[Alignments, ReadNames]
     columns = _Columns()
     with _open(path) as file:
         header = np.array([contigs.add(name) for name in file.references], np.int32)
-        for record in file:
+        for record in _primary_records(file, path):
             columns.add(record)
     return columns.finish(path, header)
 
@@ -160,8 +161,6 @@ class _Columns:
 
     def add(self, record: Any) -> None:
         flag = record.flag
-        if flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY):
-            return
         name = record.query_name or "*"
         if name[-2:-1] == "/" and name[-1] in "12":
             name = name[:-2]
@@ -222,7 +221,7 @@ def _check_unique(path: str, key: NDArray[np.int64], order: NDArray[np.int64], n
 
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
-    """An open `pysam.AlignmentFile`, whose errors become ours, also those while records are read."""
+    """An open `pysam.AlignmentFile`; the errors of opening it become ours."""
     if not Path(path).exists():
         raise EsaError(f"{path}: no such file; give a SAM or BAM file")
     if Path(path).is_dir():
@@ -230,22 +229,45 @@ def _open(path: str) -> Iterator[Any]:
     # htslib prints what the exceptions say again.
     verbosity = pysam.set_verbosity(0)
     try:
-        with pysam.AlignmentFile(path, check_sq=False) as file:
-            if not (file.is_sam or file.is_bam):
-                raise EsaError(f"{path}: is {file.description}; give a SAM or BAM file")
-            if not len(file.header):
-                raise EsaError(f"{path}: has no header; write SAM with its header (samtools view -h)")
+        file = _opened(path)
+        try:
             yield file
-    except ValueError as error:
-        raise EsaError(f"{path}: no SAM or BAM file ({error}); give the output of an aligner") from error
-    except NotImplementedError as error:
-        raise EsaError(f"{path}: has no @SQ lines; write SAM with its header (samtools view -h)") from error
-    except PermissionError as error:
-        raise EsaError(f"{path}: cannot be read: permission denied") from error
-    except OSError as error:
-        raise EsaError(
-            f"{path}: cannot be read as SAM or BAM to its end ({error}): truncated or malformed; "
-            "run the aligner again (samtools quickcheck -v tells more)"
-        ) from error
+        finally:
+            # Closing a file after a read error is an error again.
+            with suppress(OSError):
+                file.close()
     finally:
         pysam.set_verbosity(verbosity)
+
+
+def _opened(path: str) -> Any:
+    try:
+        file = pysam.AlignmentFile(path, check_sq=False)
+    except ValueError as error:
+        raise EsaError(f"{path}: no SAM or BAM file ({error}); give the output of an aligner") from error
+    except PermissionError as error:
+        raise EsaError(f"{path}: cannot be read: permission denied; change its permissions") from error
+    except OSError as error:
+        if error.errno == errno.ENOEXEC:
+            raise EsaError(f"{path}: no SAM or BAM file; give the output of an aligner") from error
+        raise EsaError(f"{path}: is truncated ({error}); run the aligner again") from error
+    if not (file.is_sam or file.is_bam):
+        description = file.description
+        file.close()
+        raise EsaError(f"{path}: is {description}; give a SAM or BAM file")
+    return file
+
+
+def _primary_records(file: Any, path: str) -> Iterator[Any]:
+    read = 0
+    try:
+        for record in file:
+            read += 1
+            if not record.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY):
+                yield record
+    except NotImplementedError as error:
+        raise EsaError(f"{path}: has no @SQ lines; write SAM with its header (samtools view -h)") from error
+    except OSError as error:
+        raise EsaError(
+            f"{path}: record {read + 1} is truncated or malformed; run the aligner again"
+        ) from error

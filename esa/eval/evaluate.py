@@ -34,7 +34,7 @@ class InputFile:
 
 
 def parse_inputs(arguments: Sequence[str]) -> list[InputFile]:
-    """Inputs from command-line words ``[NAME=]FILE``; the default name is the file's without folder and suffix.
+    """Inputs from command-line words ``[NAME=]FILE``; the default name is the file's, less folder and suffix.
 
     Raises:
         UsageError: no file, an empty name or path, or two files of one name.
@@ -98,7 +98,7 @@ def evaluate(files: Sequence[InputFile], truth: str = AUTO, truth_file: str | No
 def run(
     arguments: Sequence[str], truth: str = AUTO, truth_file: str | None = None, json_file: str | None = None
 ) -> str:
-    """Evaluate the files of `parse_inputs` and return the report as text; write the measures to ``json_file``, too.
+    """Evaluate ``[NAME=]FILE...`` and return the report as text; write the measures to ``json_file``, too.
 
     Raises:
         UsageError, EsaError: as `parse_inputs` and `evaluate` do.
@@ -155,7 +155,8 @@ class _TruthFile:
         if unknown.any():
             name = next(name for name, row in zip(names, names.row, strict=True) if unknown[row]).decode()
             raise EsaError(
-                f"{alignments.path}: read {name!r} is not in {self._path}; give the true alignments of these very reads"
+                f"{alignments.path}: read {name!r} is not in {self._path}; "
+                "give the true alignments of these very reads"
             )
 
     def truth(self, reads: NDArray[np.int64]) -> Truth | None:
@@ -175,9 +176,10 @@ def _check_common(collected: Sequence[Alignments]) -> None:
 def _check_contigs(alignments: Alignments, truth: Truth, contigs: Contigs) -> None:
     unknown = np.setdiff1d(truth.contig, np.append(alignments.header, NONE))
     if len(unknown):
+        name = contigs.names[unknown[0]]
         raise EsaError(
-            f"{alignments.path}: its header has no contig {contigs.names[unknown[0]]!r}, where reads come from; "
-            "align to the reference that the reads were simulated from, or compare without origins (--truth none)"
+            f"{alignments.path}: its header has no contig {name!r}, where reads come from; "
+            f"{origins.OTHER_REFERENCE_REMEDY}"
         )
 
 

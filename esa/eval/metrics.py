@@ -1,9 +1,10 @@
 """What `esa eval` measures: mapped, correct and wrong reads, by mapping quality, and agreement between files.
 
-A read is *mapped* if its primary record is. Two placements are the *same locus* if they lie on the same contig and
-strand and the overlap of their intervals, clipped bases added back at both ends, is at least `MIN_OVERLAP` of their
-union. A read is *correct* if it is mapped to the locus that it comes from, and *wrong* if it is mapped and not
-correct, which a read that belongs nowhere always is. A read that another file has and this one lacks is unmapped.
+A read is *mapped* if its primary record is. Two placements are the *same locus* if they lie on the same
+contig and strand and the overlap of their intervals, clipped bases added back at both ends, is at least
+`MIN_OVERLAP` of their union. A read is *correct* if it is mapped to the locus that it comes from, and
+*wrong* if it is mapped and not correct, which a read that belongs nowhere always is. A read that another
+file has and this one lacks is unmapped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def share(part: int, whole: int) -> float | None:
 
 @dataclass(frozen=True)
 class MapqLevel:
-    """The mapped reads with a mapping quality of at least ``mapq``; the wrong among them, None without origins."""
+    """The mapped reads with a mapping quality of at least ``mapq``, and the wrong among them (None without
+    origins)."""
 
     mapq: int
     kept: int
@@ -79,8 +81,8 @@ class FileMetrics:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two files: the reads that both map and, of those, the ones at the same locus; likewise where both are confident
-    (MAPQ at least `CONFIDENT_MAPQ`)."""
+    """Two files: the reads that both map and, of those, the ones at the same locus; likewise where both are
+    confident (MAPQ at least `CONFIDENT_MAPQ`)."""
 
     first: str
     second: str
@@ -98,8 +100,8 @@ class Evaluation:
 
     Attributes:
         truth: what the origins were read from: a scheme of `esa.eval.truth`, "file", or "none".
-        reads: reads in any of the files; ``paired_reads`` of them are ends of pairs, ``random_reads`` belong nowhere
-            (None without origins).
+        reads: reads in any of the files; ``paired_reads`` of them are ends of pairs, ``random_reads`` belong
+            nowhere (None without origins).
     """
 
     truth: str
@@ -117,7 +119,8 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Placements:
-    """The alignments of one file spread over all n reads: arrays as in `Alignments`, plus ``present`` (``bool[n]``)."""
+    """The alignments of one file spread over all n reads: arrays as in `Alignments`, and ``present``
+    (``bool[n]``)."""
 
     present: NDArray[np.bool_]
     contig: NDArray[np.int32]
@@ -173,10 +176,12 @@ def same_locus(first: Placements, second: Placements) -> NDArray[np.bool_]:
 
 
 def correct(placements: Placements, truth: Truth) -> NDArray[np.bool_]:
-    """Whether each read is mapped to its origin. Origins tell one end of the interval; the read's length the other."""
-    start = np.where(placements.reverse, truth.reverse_start, truth.forward_start)
-    from_end = placements.reverse & (truth.reverse_start == NOWHERE)
-    start = np.where(from_end, truth.reverse_end - placements.length, start)
+    """Whether each read is mapped to its origin: one end is known, the other follows from its length."""
+    start = truth.forward_start.copy()
+    reverse = placements.reverse
+    start[reverse] = truth.reverse_start[reverse]
+    from_end = reverse & (truth.reverse_end != NOWHERE)
+    start[from_end] = truth.reverse_end[from_end] - placements.length[from_end]
     return (
         placements.mapped
         & (placements.contig == truth.contig)

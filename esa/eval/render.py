@@ -15,8 +15,7 @@ LABEL, COUNT, PERCENT, LEVEL, LOCUS = 24, 13, 9, 8, 16
 
 
 def render_text(evaluation: Evaluation) -> str:
-    """The report: a table of the files, of their reads by mapping quality, and of their agreement; then what the
-    words mean."""
+    """The report: tables of the files, of their reads by mapping quality and of their agreement; a legend."""
     sections = [_heading(evaluation), _files(evaluation), _warnings(evaluation), _by_mapq(evaluation)]
     sections += [_agreement(evaluation), _legend(evaluation)]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -40,7 +39,7 @@ def _short(name: str) -> str:
 
 
 def _table(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
-    """Rows of cells, the first one to the left, the others to the right. A cell too wide pushes the rest along."""
+    """Rows of cells, the first flush left, the others flush right. A cell too wide pushes the rest along."""
     lines = []
     for first, *others in rows:
         cells = [f" {cell}".rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
@@ -49,7 +48,7 @@ def _table(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
 
 
 def _heading(evaluation: Evaluation) -> str:
-    lines = [f"{evaluation.reads:,} reads"]
+    lines = [f"{evaluation.reads:,} read" + ("" if evaluation.reads == 1 else "s")]
     if evaluation.paired_reads == evaluation.reads and evaluation.reads:
         lines[0] += f" ({evaluation.reads // 2:,} pairs)"
     elif evaluation.paired_reads:
@@ -131,8 +130,8 @@ def _legend(evaluation: Evaluation) -> str:
     ]
     if evaluation.truth != NO_TRUTH:
         lines += [
-            "Correct: mapped to the locus of origin; % of all reads that have one. Wrong: mapped, not correct; %",
-            "of all reads. Kept: reads of at least this mapping quality, % of all reads; wrong: those among them.",
+            "Correct: mapped to the locus of origin; % of the reads that have one. Wrong: mapped but not",
+            "correct, % of all reads. Kept: reads of at least that mapping quality, % of all reads.",
         ]
     else:
         lines.append("Kept: reads of at least this mapping quality, % of all reads.")

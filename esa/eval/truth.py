@@ -1,15 +1,17 @@
 """Where simulated reads come from: the origin in read names, or in a file of true alignments.
 
-Names, after the simulators' sources and real output (a contig may hold underscores, so names are read from the right):
+Names, after the simulators' sources and real output; a contig may hold underscores, so they are read from the
+right:
 
-- ``dwgsim``: ``contig_pos1_pos2_strand1_strand2_random1_random2_e:s:i_e:s:i_number``; 1-based leftmost positions of
-  both ends, strand 1 is reverse, random 1 is a read that belongs nowhere.
-- ``wgsim``: ``contig_begin_end_e:s:i_e:s:i_number``; the fragment, 1-based, both included. Which end lies on which
-  strand is not told: a forward read starts at ``begin``, a reverse one ends at ``end``.
-- ``mason2``: `mason_simulator` puts the origin into the FASTQ comment (``--embed-read-info``), which aligners drop.
-  It is read where it was made part of the name, each space replaced by one other character; ``SEQUENCE`` is the
-  contig's index in the reference, 0-based (-1 for single-end reads: known only if there is one contig).
-  The better source is the file of true alignments (``-oa``): `from_alignments`.
+- ``dwgsim``: ``contig_pos1_pos2_strand1_strand2_random1_random2_e:s:i_e:s:i_number``; 1-based leftmost
+  positions of both ends, strand 1 is reverse, random 1 is a read that belongs nowhere.
+- ``wgsim``: ``contig_begin_end_e:s:i_e:s:i_number``; the fragment, 1-based, both included. Which end lies on
+  which strand is not told: a forward read starts at ``begin``, a reverse one ends at ``end``.
+- ``mason2``: `mason_simulator` writes the origin into the FASTQ comment (``--embed-read-info``), which
+  aligners drop. It is read where it was made part of the name, each space replaced by one other character.
+  ``SEQUENCE`` is the contig's index in the reference, 0-based (-1 for single-end reads: known only if there
+  is one contig); the position is on the haplotype, so right only without variants. The better source is the
+  file of true alignments (``-oa``): `from_alignments`.
 
 A read that is not paired counts as the first end of its name.
 """
@@ -36,6 +38,10 @@ NO_TRUTH, FROM_FILE = "none", "file"
 """Sources of origins beside the schemes of names."""
 
 SECOND_END = 2
+OTHER_REFERENCE_REMEDY = (
+    "align to the reference that the reads were simulated from, or compare without origins (--truth none)"
+)
+
 DETECTION_NAMES = 1000
 """Names from the head of a file that `detect` looks at."""
 
@@ -47,7 +53,8 @@ class Origin:
     Attributes:
         contig: the contig's name, its index in the reference, or None for a read that belongs nowhere.
         forward_start: where the read starts if it is on the forward strand.
-        reverse_start, reverse_end: where it starts or ends if it is on the reverse strand; at most one is known.
+        reverse_start, reverse_end: where it starts or ends if it is on the reverse strand; at most one is
+            known.
     """
 
     contig: bytes | int | None
@@ -186,12 +193,13 @@ def _contig_number(
     shown = repr(contig.decode()) if isinstance(contig, bytes) else f"number {contig}"
     raise EsaError(
         f"{path}: its header has no contig {shown}, where read {read.decode()!r} comes from; "
-        "align to the reference that the reads were simulated from, or compare without origins (--truth none)"
+        f"{OTHER_REFERENCE_REMEDY}"
     )
 
 
 def from_alignments(true: Alignments) -> Truth:
-    """Origins from a file of true alignments, such as `mason_simulator -oa` writes. Unmapped reads belong nowhere."""
+    """Origins from a file of true alignments, such as `mason_simulator -oa` writes. Its unmapped reads belong
+    nowhere."""
     forward = (true.contig != NONE) & ~true.reverse
     reverse = (true.contig != NONE) & true.reverse
     return Truth(
