@@ -255,6 +255,21 @@ def test_any_damage_is_refused(pristine: Path, data: st.DataObject) -> None:
     open_directory(pristine)
 
 
+def test_every_byte_of_the_manifest_counts(pristine: Path) -> None:
+    text = (pristine / "manifest.json").read_bytes()
+    manifest.parse(text, "manifest.json")
+    for at in range(len(text)):
+        for bit in (0x01, 0x20):
+            with pytest.raises(IndexFormatError):
+                manifest.parse(text[:at] + bytes([text[at] ^ bit]) + text[at + 1 :], "manifest.json")
+
+
+def test_a_truncation_is_seen_without_reading(index: Path) -> None:
+    os.truncate(index / "codes.npy", 130)
+    with pytest.raises(IndexFormatError, match=r"x.esa: codes.npy: 130 bytes instead of 184: rebuild"):
+        open_directory(index, verify="sizes")
+
+
 @settings(max_examples=100, deadline=None)
 @given(text=st.binary(max_size=50) | st.text(max_size=50).map(str.encode), wrap=st.booleans())
 def test_any_manifest_of_a_stranger_is_refused(text: bytes, wrap: bool) -> None:
@@ -546,6 +561,20 @@ def test_a_failing_disk_is_an_output_error(
     with pytest.raises(OutputError, match=r"x.esa: cannot be written: No space left on device: make room"):
         build(tmp_path / "x.esa")
     assert listing(tmp_path) == []
+
+
+def test_space_for_a_created_array_is_claimed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(directory_writer.os, "posix_fallocate", full)
+    with (
+        DirectoryWriter(tmp_path / "x.esa") as writer,
+        pytest.raises(OutputError, match=r"x.esa: cannot be written: No space left"),
+    ):
+        writer.create("big", np.uint8, (10,))
 
 
 @pytest.mark.parametrize("method", ["add", "create"])
