@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
 from esa.encoders.registry import create_encoder, load_encoder
-from esa.errors import FastaError
+from esa.errors import FastaError, UsageError
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.io.fasta import read_fasta
@@ -145,7 +145,7 @@ def open_index(path: str, threads: int = 1) -> Index:
             encoder=load_encoder(parameters["encoder"], _without_prefix("encoder", arrays)),
             store=preset.load_store(parameters["store"], _without_prefix("store", arrays)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error
 
 

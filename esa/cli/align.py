@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from esa import __version__
-from esa.cli.options import threads_option
+from esa.cli.options import shows_progress, threads_option
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -23,16 +23,24 @@ if TYPE_CHECKING:
 @click.argument("index", metavar="DIR")
 @click.argument("reads1", metavar="R1")
 @click.argument("reads2", metavar="[R2]", required=False)
-@click.option("-o", "--output", metavar="OUT", help="Output by its ending, .sam or .bam.  [default: SAM on stdout]")
+@click.option(
+    "-o", "--output", metavar="OUT", help="Output, .sam or .bam by its ending.  [default: SAM on stdout]"
+)
 @threads_option
 @click.option("--interleaved", is_flag=True, help="R1 holds pairs: first, second, first, ...")
 @click.option("-R", "--read-group", metavar="STR", help=r"Read group as '@RG\tID:x\tSM:y'.")
 @click.option("--rg-id", metavar="ID", help="Read group by its ID ...")
-@click.option("--rg", "rg_fields", metavar="KEY:VALUE", multiple=True, help="... and its fields (repeatable).")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Varies how ties are broken.")
+@click.option(
+    "--rg", "rg_fields", metavar="KEY:VALUE", multiple=True, help="... and its fields (repeatable)."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Varies how ties are broken."
+)
 @click.option("--batch-size", type=click.IntRange(1), default=None, help="Reads worked on together.")
 @click.option("--eqx", is_flag=True, help="CIGAR with = and X instead of M.")
-@click.option("-T", "least_score", type=click.IntRange(1), default=None, help="Least score reported.  [default: 30]")
+@click.option(
+    "-T", "least_score", type=click.IntRange(1), default=None, help="Least score reported.  [default: 30]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
     index: str,
@@ -52,8 +60,8 @@ def command(
 ) -> None:
     """Align reads to an index made by `esa index`.
 
-    R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads are
-    pairs.
+    R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads
+    are pairs.
     """
     from esa.align.config import AlignConfig
     from esa.index import open_index
@@ -68,9 +76,10 @@ def command(
         config = AlignConfig(opened.preset.levels, seed=seed)
         if least_score is not None:
             config = config._replace(least_score=least_score)
-        options = AlignOptions(threads, shlex.join(["esa", *sys.argv[1:]]), __version__, group, eqx)
+        command_line = shlex.join(["esa", *click.get_current_context().obj])
+        options = AlignOptions(threads, command_line, __version__, group, eqx)
         with open_output(output, threads=threads) as sink, _progress_bar(source, quiet) as bar:
-            summary = align(opened, source, sink, config, options, lambda so_far: _advance(bar, source, so_far))
+            summary = align(opened, source, sink, config, options, partial(_advance, bar, source))
     if not quiet:
         click.echo(align_summary(summary), err=True)
 
@@ -89,11 +98,12 @@ def _read_group(text: str | None, rg_id: str | None, fields: tuple[str, ...]) ->
 def _progress_bar(source: ReadSource, quiet: bool) -> tqdm[None]:
     from tqdm import tqdm
 
+    left = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}" if source.total_bytes else "{elapsed}"
     return tqdm(
         total=source.total_bytes,
-        disable=quiet or not sys.stderr.isatty(),
+        disable=not shows_progress(quiet),
         leave=False,
-        bar_format="{desc}{percentage:3.0f}% |{bar}| {elapsed} < {remaining}" if source.total_bytes else "{desc}{elapsed}",
+        bar_format="{desc}" + left,
     )
 
 

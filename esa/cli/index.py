@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from esa.cli.options import threads_option
+from esa.cli.options import shows_progress, threads_option
 from esa.presets import DEFAULT_PRESET, PRESETS
 
 
 @click.command("index")
 @click.argument("reference", metavar="REF.fa[.gz]")
-@click.option("-o", "--output", metavar="DIR", help="Index directory.  [default: REF.esa beside the reference]")
+@click.option(
+    "-o", "--output", metavar="DIR", help="Index directory.  [default: REF.esa beside the reference]"
+)
 @threads_option
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=DEFAULT_PRESET, show_default=True)
 @click.option("--encoder", metavar="NAME|DIR", help="Encoder instead of the preset's own.")
 @click.option("--force", is_flag=True, help="Replace an index that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
-    reference: str, output: str | None, threads: int, preset: str, encoder: str | None, force: bool, quiet: bool
+    reference: str,
+    output: str | None,
+    threads: int,
+    preset: str,
+    encoder: str | None,
+    force: bool,
+    quiet: bool,
 ) -> None:
     """Index a reference genome (FASTA, plain or gzip)."""
     from tqdm import tqdm
@@ -29,8 +36,9 @@ def command(
     from esa.render import index_summary
 
     path = Path(output) if output else default_path(reference)
-    shown = not quiet and sys.stderr.isatty()
-    with tqdm(desc="indexing", unit="b", unit_scale=True, disable=not shown, leave=False) as bar:
+    with tqdm(
+        desc="indexing", unit="b", unit_scale=True, disable=not shows_progress(quiet), leave=False
+    ) as bar:
         summary = build_index(
             reference, path, preset=preset, encoder=encoder, threads=threads, force=force, progress=bar.update
         )

@@ -62,12 +62,19 @@ def _quiet_exit(code: int) -> int:
     return code
 
 
+def _invoke(arguments: list[str]) -> None:
+    # Not click's main(), which would make exit code 1 of a broken pipe and an interrupt of an EOFError.
+    with cli.make_context("esa", list(arguments), obj=arguments) as context:
+        cli.invoke(context)
+    if sys.stdout is not None:  # None: the shell closed it
+        sys.stdout.flush()
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Run `esa` with ``argv`` (default: the process's) and return its exit code."""
     try:
-        result = cli.main(args=None if argv is None else list(argv), prog_name="esa", standalone_mode=False)
-        sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        _invoke(sys.argv[1:] if argv is None else list(argv))
+        return 0
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:

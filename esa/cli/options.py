@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -20,3 +21,8 @@ threads_option = click.option(
     show_default="all cores",
     help="Worker threads.",
 )
+
+
+def shows_progress(quiet: bool) -> bool:
+    """Whether to draw a progress bar: on a terminal, unless told not to."""
+    return not quiet and sys.stderr is not None and sys.stderr.isatty()

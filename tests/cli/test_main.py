@@ -1,0 +1,172 @@
+"""The `esa` command as a whole: the overview, start-up, the error boundary."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from samples import esa, make_index, random_bases, write
+
+from esa import __version__
+from esa.cli import main
+from esa.cli.main import SUBCOMMANDS, run
+
+HEAVY = ("numba", "torch", "numpy", "faiss", "pysam", "Bio", "tqdm")
+"""Modules that `esa --help` must do without."""
+
+
+def modules_after(arguments: list[str], folder: Path) -> set[str]:
+    """Top-level modules that a process has imported when a command of it is done."""
+    code = (
+        "import sys, json; from esa.cli.main import run; code = run(json.loads(sys.argv[1])); "
+        "open(sys.argv[2], 'w').write(json.dumps(sorted({name.split('.')[0] for name in sys.modules}))); "
+        "sys.exit(code)"
+    )
+    listed = folder / "modules.json"
+    subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments), str(listed)], check=True, capture_output=True
+    )
+    return set(json.loads(listed.read_text()))
+
+
+def test_overview_imports_nothing_heavy(tmp_path: Path) -> None:
+    imported = modules_after(["--help"], tmp_path)
+    assert "click" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+def test_align_by_anchors_imports_neither_torch_nor_faiss(tmp_path: Path) -> None:
+    genome = {"a": random_bases(np.random.default_rng(1), 2000)}
+    index = make_index(tmp_path, genome)
+    reads = write(tmp_path / "r.fa", f">r\n{genome['a'][500:700]}\n")
+    imported = modules_after(["align", str(index), reads, "-o", str(tmp_path / "o.sam")], tmp_path)
+    assert "numba" in imported
+    assert imported.isdisjoint({"torch", "faiss"})
+
+
+def test_overview_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, (module, line) in SUBCOMMANDS.items():
+        assert f"{name} " in shown
+        assert line in shown
+        assert isinstance(importlib.import_module(module).command, click.Command)
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_every_subcommand_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "-h"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: esa {command} [OPTIONS]")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"esa, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["nix"], "'nix'"),
+        (["--nix"], "--nix"),
+        (["align"], "DIR"),
+        (["align", "x.esa"], "R1"),
+        (["align", "x.esa", "a", "b", "c"], "c"),
+        (["align", "x.esa", "a", "--threads", "0"], "threads"),
+        (["align", "x.esa", "a", "--batch-size", "0"], "batch-size"),
+        (["align", "x.esa", "a", "--seed", "-1"], "seed"),
+        (["index"], "REF"),
+        (["index", "x.fa", "--preset", "nix"], "nix"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert named in captured.err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "esa: interrupted\n"),
+        (main._Terminated(), 143, "esa: terminated\n"),
+        (OSError(28, "No space left on device", "x"), 1, "esa: No space left on device: x\n"),
+        (OSError("no errno"), 1, "esa: no errno\n"),
+        (main.EsaError("what"), 1, "esa: what\n"),
+    ],
+)
+def test_error_boundary(
+    raised: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(arguments: list[str]) -> None:
+        raise raised
+
+    monkeypatch.setattr(main, "_invoke", fail)
+    assert run([]) == code
+    assert capsys.readouterr().err == said
+
+
+def test_a_programming_error_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    # click would make an interrupt of it.
+    def fail(*arguments: object, **options: object) -> None:
+        raise EOFError
+
+    monkeypatch.setattr("esa.cli.info.open_directory", fail)
+    with pytest.raises(EOFError):
+        run(["info", "x.esa"])
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "esa", "nix"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "No such command 'nix'" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_closed_streams(closed: str, tmp_path: Path) -> None:
+    index = make_index(tmp_path, {"a": random_bases(np.random.default_rng(1), 2000)})
+    reads = write(tmp_path / "r.fa", ">r\nACGT\n")
+    script = (
+        f'"$0" -m esa --help {closed} && "$0" -m esa align "$1" "$2" -o "$3" {closed} '
+        f'&& "$0" -m esa index "$4" -o "$5" {closed}'
+    )
+    out, second = tmp_path / "o.sam", tmp_path / "second.esa"
+    arguments = [sys.executable, index, reads, out, tmp_path / "ref.fa", second]
+    done = subprocess.run(["bash", "-c", script, *map(str, arguments)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert out.read_text().splitlines()[-1].startswith("r\t4\t")
+    assert second.is_dir()
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    index = make_index(
+        tmp_path, {f"contig{i}": random_bases(np.random.default_rng(i), 500) for i in range(9)}
+    )
+    readable, writable = os.pipe()
+    os.close(readable)
+    with os.fdopen(writable, "wb") as gone:
+        for arguments in (["info", "--json", str(index)], ["--help"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "esa", *arguments], stdout=gone, stderr=subprocess.PIPE, check=False
+            )
+            assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_runs_do_not_disturb_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    index = make_index(tmp_path, {"a": random_bases(np.random.default_rng(1), 2000)})
+    assert run(["info", str(tmp_path / "nix")]) == 1
+    esa("info", index)
+    assert "Contigs" in capsys.readouterr().out
