@@ -1,8 +1,8 @@
 """The dense encoder without weights: a signed random projection of a fragment's canonical k-mers.
 
-Each canonical k-mer has a random vector of +1 and -1; a fragment is the sum of its k-mers' vectors. Such sums keep
-the cosines of the k-mer profiles (Achlioptas 2003, JCSS 66:671; feature hashing: Weinberger et al. 2009, ICML).
-A shift costs only the k-mers that leave the window, and the strand does not matter.
+Each canonical k-mer has a random vector of +1 and -1; a fragment is the sum of its k-mers' vectors. Such sums
+keep the cosines of the k-mer profiles (Achlioptas 2003, JCSS 66:671; feature hashing: Weinberger et al. 2009,
+ICML). A shift costs only the k-mers that leave the window, and the strand does not matter.
 """
 
 from __future__ import annotations
@@ -33,21 +33,23 @@ CENTRE only sets the resolution; EDGE is 0.3 of it.
 
 @dataclass(frozen=True)
 class SketchEncoder:
-    """Sum of the k-mers' sign vectors, each weighted by the square root of its tapered count, as a unit vector.
+    """Sum of the k-mers' signs, each weighted by the square root of its tapered count, as a unit vector.
 
-    The taper makes a window's middle count more than its ends, which a shift replaces; the square root keeps a
-    microsatellite from drowning the k-mers beside it. (Human chromosome, exact search, 250 bp with 10 % edits,
-    first hit right: .71 without either, .74 with the root, .79 with both.) All sums are of integers, so a
-    fragment has the same embedding everywhere. A k-mer with an N has no meaning and counts for nothing; a
-    fragment without k-mers is the zero vector, which is near to nothing.
+    The taper makes a window's middle count more than its ends, which a shift replaces; the square root keeps
+    a microsatellite from drowning the k-mers beside it. (Human chromosome, exact search, 250 bp with 10 %
+    edits, k = 8, first hit right: .71 without either, .75 with the root, .79 with both.) All sums are of
+    integers, so a fragment has the same embedding everywhere. A k-mer with an N has no meaning and counts for
+    nothing; a fragment without k-mers is the zero vector, which is near to nothing.
 
     Attributes:
-        k: bases of a k-mer. Longer ones tell more sequences apart, shorter ones outlive more edits.
+        k: bases of a k-mer. Longer ones tell more sequences apart, shorter ones outlive more edits: 7 instead
+            of 8 finds .86 / .97 instead of .79 / .93 (first hit, fifty hits) of such reads, and no fewer of
+            cleaner ones.
         dimensions: components of an embedding.
         seed: of the signs.
     """
 
-    k: int = 8
+    k: int = 7
     dimensions: int = 256
     seed: int = 1
 
@@ -103,7 +105,7 @@ def taper(i, n):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _count_kmers(codes, start, length, k, counts, seen):  # type: ignore[no-untyped-def]
-    """Adds up each canonical k-mer in ``counts`` (all zero before), lists those seen; returns their number."""
+    """Adds up each canonical k-mer in ``counts`` (all zero before), lists those seen, returns how many."""
     mask = (1 << (2 * k)) - 1
     shift = 2 * (k - 1)
     forward = 0

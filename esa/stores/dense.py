@@ -1,10 +1,11 @@
 """The store of dense embeddings: faiss finds a shortlist, exact products of 8-bit vectors rank it.
 
-Vectors are kept as ``int8`` with one scale for all components, and queries are rounded alike. So every product
-that ranks is a sum of integers: the same on any number of threads, in any batch. A small store is scanned
-exactly; a large one by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288, "Cache locality is
-not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here: sketches are nearly
-isotropic, so a query's neighbours lie in many lists (`scripts/bench_dense.py` measures all of them).
+Vectors are kept as ``int8`` with one scale for all components, and queries are rounded alike. So every
+product that ranks is a sum of integers: the same on any number of threads, in any batch. A small store is
+scanned exactly; a large one by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288, "Cache
+locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here: as
+sketches are nearly isotropic, so a query's neighbours lie in many lists
+(`scripts/bench_dense.py`).
 
 The only module that imports faiss.
 """
@@ -95,7 +96,7 @@ class DenseStore:
 
     @classmethod
     def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> DenseStore:
-        """The store that `parameters` and `arrays` describe; the arrays may be read-only and memory-mapped."""
+        """The store that `parameters` and `arrays` describe; the arrays may be mapped and read-only."""
         settings = DenseParameters(**{k: v for k, v in parameters.items() if k not in ("name", "dimensions")})
         return cls(
             arrays["vectors"], arrays["position"], arrays["reverse"], arrays["scanner"], settings=settings
@@ -118,7 +119,7 @@ class DenseStore:
     def _index(self) -> faiss.Index:
         if len(self.scanner):
             return faiss.deserialize_index(self.scanner)
-        # float32 holds the products of int8 vectors exactly (they stay far below 2**24), in any order of sums.
+        # float32 holds the products of int8 vectors exactly (they stay far below 2**24), however summed.
         index = faiss.IndexFlatIP(self.dimensions)
         _add(index, self.vectors)
         return index
@@ -126,8 +127,8 @@ class DenseStore:
     def search(self, embeddings: NDArray[np.float32], effort: SearchEffort) -> Hits:
         """The nearest vectors by cosine, at most ``effort.max_hits``, those above the floor.
 
-        ``effort.probes`` multiplies the shortlist of a large store. A score is the cosine in thousandths. Hits
-        are in order of score, then of position; a zero vector has none.
+        ``effort.probes`` multiplies the shortlist of a large store. A score is the cosine in thousandths.
+        Hits are in order of score, then of position; a zero vector has none.
         """
         queries = _quantize(
             np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions)

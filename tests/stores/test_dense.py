@@ -1,0 +1,236 @@
+"""The dense store: faiss against numpy, recall of the approximate store, batches, files, ties, zeros."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from esa import dna
+from esa.encoders.sketch import SketchEncoder
+from esa.fragments import Fragments
+from esa.fragments_fixed import FixedFragmenter
+from esa.stores.base import Hits, SearchEffort, Store, StoreBuilder
+from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, DenseStoreBuilder
+
+DIMENSIONS = 64
+ALL = DenseParameters(floor=0.001, ratio=0.0)
+"""Keeps every hit of a positive cosine."""
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float32]:
+    out: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return out
+
+
+def random_vectors(n: int, seed: int, dimensions: int = DIMENSIONS) -> NDArray[np.float32]:
+    return unit(np.random.default_rng(seed).standard_normal((n, dimensions)))
+
+
+def build(vectors: NDArray[np.float32], settings: DenseParameters = ALL) -> DenseStore:
+    builder = DenseStoreBuilder(vectors.shape[1], settings)
+    position = 100 * np.arange(len(vectors))
+    for begin in range(0, len(vectors), 300):
+        chunk = slice(begin, begin + 300)
+        builder.add(vectors[chunk], position[chunk], (position[chunk] // 100 % 2).astype(np.uint8))
+    return builder.finish()
+
+
+APPROXIMATE = replace(ALL, exact_limit=0, shortlist=100)
+
+
+def row(hits: Hits, i: int) -> list[tuple[int, int, int]]:
+    """Hits of query i: score, position, orientation."""
+    of = slice(hits.offsets[i], hits.offsets[i + 1])
+    return list(
+        zip(hits.score[of].tolist(), hits.position[of].tolist(), hits.reverse[of].tolist(), strict=True)
+    )
+
+
+def assert_equal(a: Hits, b: Hits) -> None:
+    for name in ("offsets", "position", "reverse", "score", "capped"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+
+
+def assert_sorted(hits: Hits) -> None:
+    for i in range(len(hits.capped)):
+        order = [(-score, position) for score, position, _ in row(hits, i)]
+        assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    "settings", [ALL, replace(APPROXIMATE, shortlist=10_000)], ids=["exact", "all ranked"]
+)
+def test_hits_are_those_of_numpy(settings: DenseParameters) -> None:
+    vectors, queries = random_vectors(1500, 1), random_vectors(40, 2)
+    hits = build(vectors, settings).search(queries, SearchEffort(max_hits=30))
+    scale = 127 * DIMENSIONS**0.5 / settings.clip
+    rounded = [np.clip(np.rint(v * scale), -127, 127).astype(np.int64) for v in (queries, vectors)]
+    scores = np.rint(SCORE_SCALE * (rounded[0] @ rounded[1].T) / scale**2).astype(int)
+    # Rounding to 8 bits moves a cosine a little.
+    np.testing.assert_allclose(scores / SCORE_SCALE, queries @ vectors.T, atol=0.02)
+    assert_sorted(hits)
+    assert hits.capped.all()
+    assert hits.scanned == 1500 * 40
+    for i in range(len(queries)):
+        found = row(hits, i)
+        assert [score for score, _, _ in found] == sorted(scores[i], reverse=True)[:30]
+        assert len({position for _, position, _ in found}) == 30
+        for score, position, reverse in found:
+            assert score == scores[i, position // 100]
+            assert reverse == position // 100 % 2
+
+
+def test_scores_are_cosines_in_thousandths_and_only_those_near_enough_are_hits() -> None:
+    rng = np.random.default_rng(3)
+    query = random_vectors(1, 4, 256)
+    across = random_vectors(1, 5, 256) * 1.0
+    across = unit((across - (across @ query.T) * query).astype(np.float64))
+    wanted = np.array([0.95, 0.8, 0.6, 0.58, 0.3, 0.24, -0.5])
+    rng.shuffle(wanted)
+    vectors = (wanted[:, None] * query + np.sqrt(1 - wanted**2)[:, None] * across).astype(np.float32)
+    settings = DenseParameters(floor=0.25, ratio=0.0)
+    found = row(build(vectors, settings).search(query, SearchEffort(max_hits=10)), 0)
+    assert [score for score, _, _ in found] == pytest.approx([950, 800, 600, 580, 300], abs=3)
+    assert [wanted[position // 100] for _, position, _ in found] == [0.95, 0.8, 0.6, 0.58, 0.3]
+    relative = row(build(vectors, replace(settings, ratio=0.62)).search(query, SearchEffort(max_hits=10)), 0)
+    assert relative == found[:3]
+
+
+@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+def test_hits_do_not_depend_on_the_batch(settings: DenseParameters) -> None:
+    # Half of the vectors are one and the same: which of them are kept must not vary either.
+    vectors = random_vectors(2000, 6)
+    vectors[1::2] = vectors[1]
+    queries = np.concatenate([random_vectors(60, 7), vectors[1:2], vectors[:40]])
+    store = build(vectors, settings)
+    effort = SearchEffort(max_hits=120)
+    whole = store.search(queries, effort)
+    for cut in ([1, 2, 3, 50], list(range(1, len(queries)))):
+        parts = [store.search(part, effort) for part in np.split(queries, cut)]
+        rows = [row(part, i) for part in parts for i in range(len(part.capped))]
+        assert rows == [row(whole, i) for i in range(len(queries))]
+
+
+@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+def test_a_saved_store_equals_a_fresh_one(settings: DenseParameters, tmp_path: Path) -> None:
+    store = build(random_vectors(900, 8), settings)
+    arrays = {}
+    for name, array in store.arrays().items():
+        np.save(tmp_path / f"{name}.npy", array)
+        mapped = np.load(tmp_path / f"{name}.npy", mmap_mode="r") if array.size else array
+        arrays[name] = np.asarray(mapped)
+        assert not arrays[name].flags.writeable
+    loaded = DenseStore.from_arrays(store.parameters(), arrays)
+    assert len(loaded) == 900
+    assert loaded.parameters() == store.parameters()
+    queries, effort = random_vectors(20, 9), SearchEffort(max_hits=50)
+    assert_equal(loaded.search(queries, effort), store.search(queries, effort))
+
+
+def test_two_builds_are_the_same_byte_for_byte() -> None:
+    vectors = random_vectors(900, 10)
+    one, two = (build(vectors, APPROXIMATE).arrays() for _ in range(2))
+    assert one.keys() == two.keys()
+    assert len(one["scanner"])
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+def test_the_size_decides_whether_a_store_is_exact() -> None:
+    settings = replace(ALL, exact_limit=500)
+    assert not len(build(random_vectors(500, 11), settings).scanner)
+    assert len(build(random_vectors(501, 11), settings).scanner)
+
+
+@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+def test_a_zero_vector_finds_nothing(settings: DenseParameters) -> None:
+    vectors = random_vectors(300, 12)
+    vectors[7] = 0
+    queries = np.concatenate([np.zeros((1, DIMENSIONS), np.float32), vectors[5:6]])
+    hits = build(vectors, settings).search(queries, SearchEffort(max_hits=300))
+    assert hits.offsets[1] == 0
+    assert row(hits, 1)[0] == (pytest.approx(1000, abs=8), 500, 1)
+    assert 700 not in hits.position
+    assert not hits.capped[0]
+
+
+@pytest.mark.parametrize("vectors", [0, 1, 3])
+def test_few_vectors_and_no_queries(vectors: int) -> None:
+    store = build(random_vectors(vectors, 13))
+    hits = store.search(random_vectors(2, 14), SearchEffort(max_hits=5))
+    assert len(hits.offsets) == 3
+    assert not hits.capped.any()
+    none = store.search(np.empty((0, DIMENSIONS), np.float32), SearchEffort(max_hits=5))
+    assert none.offsets.tolist() == [0]
+    assert len(none.position) == 0
+
+
+def test_capped_says_that_hits_were_left_out() -> None:
+    vectors = np.repeat(random_vectors(2, 15), [4, 9], axis=0)
+    queries = vectors[[0, 4]]
+    settings = DenseParameters(floor=0.9)
+    for limit, capped in ((3, [1, 1]), (4, [0, 1]), (8, [0, 1]), (9, [0, 0])):
+        hits = build(vectors, settings).search(queries, SearchEffort(max_hits=limit))
+        assert hits.capped.tolist() == capped
+        assert np.diff(hits.offsets).tolist() == [min(limit, 4), min(limit, 9)]
+        assert [position for _, position, _ in row(hits, 1)] == [100 * i for i in range(4, 4 + min(limit, 9))]
+
+
+def lambda_phage(data_dir: Path) -> NDArray[np.uint8]:
+    with gzip.open(data_dir / "lambda_phage.fa.gz") as lines:
+        return dna.encode(b"".join(line.strip() for line in lines if not line.startswith(b">")))
+
+
+def test_the_approximate_store_finds_what_the_exact_one_does_on_real_sequence(data_dir: Path) -> None:
+    genome = lambda_phage(data_dir)
+    encoder = SketchEncoder()
+    fragments = FixedFragmenter(stride=16).reference(genome, np.array([0, len(genome)]))
+    vectors = encoder.embed(genome, fragments)
+    rng = np.random.default_rng(16)
+    start = rng.integers(0, len(genome) - 250, 200)
+    reads = np.stack([genome[s : s + 250] for s in start])
+    reads = np.where(rng.random(reads.shape) < 0.05, rng.integers(0, 4, reads.shape), reads).astype(np.uint8)
+    n = len(reads)
+    queries = encoder.embed(
+        reads.reshape(-1),
+        Fragments(
+            250 * np.arange(n), np.full(n, 250, np.int32), np.zeros(n, np.uint8), np.arange(n, dtype=np.int32)
+        ),
+    )
+    found = []
+    for settings in (DenseParameters(), DenseParameters(exact_limit=0, shortlist=100)):
+        builder = DenseStoreBuilder(encoder.dimensions, settings)
+        builder.add(vectors, fragments.start, fragments.reverse)
+        hits = builder.finish().search(queries, SearchEffort(max_hits=10))
+        found.append([{position for _, position, _ in row(hits, i)} for i in range(n)])
+        best = np.array([row(hits, i)[0][1] if row(hits, i) else -1000 for i in range(n)])
+        assert np.mean(abs(best + 128 - (start + 125)) <= 64) > 0.99
+    exact, approximate = found
+    recall = sum(len(a & b) for a, b in zip(exact, approximate, strict=True)) / sum(map(len, exact))
+    assert recall > 0.95
+
+
+def test_it_is_a_store() -> None:
+    builder: StoreBuilder = DenseStoreBuilder(DIMENSIONS)
+    store: Store = builder.finish()
+    assert len(store) == 0
+    assert store.parameters()["name"] == store.name == "dense"
+
+
+@pytest.mark.parametrize("wrong", [{"floor": 0.0}, {"ratio": 1.5}, {"shortlist": 0}, {"clip": 0.0}])
+def test_impossible_parameters_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="no search can be made"):
+        DenseParameters(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="multiple of 4"):
+        DenseStoreBuilder(10)
+
+
+def test_arrays_that_do_not_belong_together_are_refused() -> None:
+    store = build(random_vectors(5, 17))
+    with pytest.raises(ValueError, match="not a dense store"):
+        DenseStore.from_arrays(store.parameters(), store.arrays() | {"position": store.position[:4]})
