@@ -73,7 +73,8 @@ class RecordStream:
                 # At least as much again: a long record is then rescanned only a few times.
                 self._read(max(self._chunk, self._end - self._next))
             elif self._next < self._end:
-                self.problem = self._fault_at(self.count, self._next, self._four_lines_end())
+                end = self._four_lines_end()  # reads on, which may move the record
+                self.problem = self._fault_at(self.count, self._next, end)
             else:
                 break
         return self.count
@@ -82,7 +83,9 @@ class RecordStream:
         """What is wrong with a record that `gather` refused."""
         start, end = self.table[row, [kernels.START, kernels.SEQ_END]]
         if not self.fasta:
-            end = self.table[row, kernels.QUAL] + self.table[row, kernels.LENGTH]
+            # With the line end, if there is one: without it the record would look cut off.
+            end = self.table[row, kernels.QUAL] + self.table[row, kernels.LENGTH] + len(b"\r\n")
+            end = min(end, self._end)
         return self._fault_at(row, start, end)
 
     def error(self, row: int, what: str) -> ReadsError:

@@ -19,6 +19,7 @@ from esa.reads import ReadBatch
 
 DEFAULT_BATCH_SIZE = 20_000
 _CHUNK_BYTES = 4 << 20
+_SAME_PAIRS = "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
 
 
 @dataclass(frozen=True)
@@ -221,16 +222,17 @@ class ReadSource:
         else:
             where = f"{first.label} and {second.label}: record {first.number(pair)}"
             names = first.name(pair), second.name(pair)
-            remedy = "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
+            remedy = _SAME_PAIRS
         return ReadsError(f"{where}: the names of the mates differ, '{names[0]}' and '{names[1]}'; {remedy}")
 
 
 def _lengths_differ(first: RecordStream, second: RecordStream) -> ReadsError:
     short, long = (first, second) if first.count < second.count else (second, first)
+    last = short.number(short.count - 1)
+    end = f"ends after record {last}" if last else "holds none"
     return ReadsError(
-        f"{short.label} has fewer records than {long.label}: it ends after record "
-        f"{short.number(short.count - 1)}, where the other goes on with record {long.number(short.count)} ('{long.name(short.count)}'); "
-        "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
+        f"{short.label} has fewer records than {long.label}: it {end}, "
+        f"where the other goes on with record {last + 1} ('{long.name(short.count)}'); {_SAME_PAIRS}"
     )
 
 
