@@ -1,0 +1,349 @@
+"""`SamFormatter` against a slow, obvious formatter of one record at a time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pysam
+import pytest
+
+from esa import dna
+from esa.errors import ReadsError
+from esa.genome import Genome
+from esa.io.sam import ReadGroup, SamFormatter, header
+from esa.reads import ReadBatch
+from esa.records import CIGAR_LETTERS, NONE, Records
+
+CONTIGS = ("chr1", "a_much_longer_contig_name.1", "M")
+GENOME = Genome(
+    CONTIGS,
+    np.array([2_000_000_000, 5000, 300]),
+    ("0" * 32, "1" * 32, "f" * 32),
+    np.zeros(0, np.uint8),
+    np.zeros(0, np.int64),
+    np.zeros(0, np.int64),
+)
+GROUP = ReadGroup("lane1", (("SM", "x"),))
+COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
+
+
+@dataclass
+class Read:
+    name: str
+    sequence: str
+    quality: str | None
+
+
+@dataclass
+class Alignment:
+    """One record as its line has it, but for 0-based positions; CIGAR of (length, letter) with = and X."""
+
+    read: int
+    flag: int
+    contig: int = NONE
+    position: int = NONE
+    mapq: int = 0
+    cigar: list[tuple[int, str]] = field(default_factory=list)
+    mate_contig: int = NONE
+    mate_position: int = NONE
+    mate: int = NONE
+    template_length: int = 0
+    nm: int = 0
+    score: int = 0
+    second: int = NONE
+    md: str = ""
+
+
+def merged(cigar: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """= and X as M."""
+    result: list[tuple[int, str]] = []
+    for length, letter in cigar:
+        letter = "M" if letter in "=X" else letter
+        if result and result[-1][1] == letter:
+            length += result.pop()[0]
+        result.append((length, letter))
+    return result
+
+
+def cigar_text(cigar: list[tuple[int, str]], eqx: bool) -> str:
+    return "".join(f"{length}{letter}" for length, letter in (cigar if eqx else merged(cigar))) or "*"
+
+
+def oracle_line(
+    i: int, reads: list[Read], alignments: list[Alignment], group: ReadGroup | None, eqx: bool
+) -> str:
+    """The slow, obvious formatter."""
+    a = alignments[i]
+    read = reads[a.read]
+    mapped = not a.flag & 4
+    sequence, quality = read.sequence, read.quality or ""
+    if mapped and a.flag & 16:
+        sequence, quality = sequence.translate(COMPLEMENT)[::-1], quality[::-1]
+    if a.cigar and a.cigar[-1][1] == "H":
+        sequence, quality = sequence[: -a.cigar[-1][0]], quality[: -a.cigar[-1][0]]
+    if a.cigar and a.cigar[0][1] == "H":
+        sequence, quality = sequence[a.cigar[0][0] :], quality[a.cigar[0][0] :]
+    if a.flag & 0x100:
+        sequence = quality = ""
+    contig = CONTIGS[a.contig] if a.contig >= 0 else "*"
+    mate_contig = CONTIGS[a.mate_contig] if a.mate_contig >= 0 else "*"
+    if mate_contig == contig != "*":
+        mate_contig = "="
+    line = [
+        read.name or "*",
+        a.flag,
+        contig,
+        a.position + 1,
+        a.mapq if mapped else 0,
+        cigar_text(a.cigar, eqx),
+    ]
+    line += [mate_contig, a.mate_position + 1, a.template_length, sequence or "*", quality or "*"]
+    if mapped:
+        line += [f"NM:i:{a.nm}", f"MD:Z:{a.md}"]
+    if a.mate != NONE and not alignments[a.mate].flag & 4:
+        mate = alignments[a.mate]
+        line += [f"MC:Z:{cigar_text(mate.cigar, eqx)}", f"MQ:i:{mate.mapq}"]
+    if mapped:
+        line += [f"AS:i:{a.score}"] + [f"XS:i:{a.second}"] * (a.second != NONE)
+    line += [f"RG:Z:{group.id}"] if group else []
+    others = [b for b in alignments if b.read == a.read and b is not a and not b.flag & 0x104]
+    if others and not a.flag & 0x104:
+        line.append("SA:Z:" + "".join(other_part(b, eqx) for b in others))
+    return "\t".join(map(str, line)) + "\n"
+
+
+def other_part(b: Alignment, eqx: bool) -> str:
+    strand = "-" if b.flag & 16 else "+"
+    cigar = cigar_text(b.cigar, eqx).replace("H", "S")
+    return f"{CONTIGS[b.contig]},{b.position + 1},{strand},{cigar},{b.mapq},{b.nm};"
+
+
+def random_alignment(rng: random.Random, read: int, flag: int, bases: int, clip: str) -> Alignment:
+    """A mapped record whose CIGAR, MD and NM agree, from one column after another."""
+    left = rng.choice([0, 0, rng.randrange(bases)])
+    right = rng.choice([0, 0, rng.randrange(bases - left)])
+    columns, used = [], 0
+    while used < bases - left - right:
+        edge = used in (0, bases - left - right - 1)
+        column = rng.choice("=X" if edge else "======XXID")
+        used += column != "D"
+        columns.append(column)
+    cigar: list[tuple[int, str]] = [(left, clip)] * (left > 0)
+    md, run = "", 0
+    for k, column in enumerate(columns):
+        if column == "=":
+            run += 1
+        elif column == "X":
+            md, run = f"{md}{run}{rng.choice('ACGTN')}", 0
+        elif column == "D":
+            new = f"{run}^" if columns[k - 1] != "D" else ""
+            md, run = md + new + rng.choice("ACGT"), 0
+        cigar.append((1 + (cigar.pop()[0] if cigar and cigar[-1][1] == column else 0), column))
+    return Alignment(
+        read,
+        flag | rng.choice([0, 16]),
+        rng.randrange(len(CONTIGS)),
+        rng.choice([0, 1, 9, 99, 100, rng.randrange(1_999_000_000)]),
+        rng.randrange(61),
+        cigar + [(right, clip)] * (right > 0),
+        nm=sum(column != "=" for column in columns),
+        score=rng.randrange(300),
+        second=rng.choice([NONE, 0, rng.randrange(300)]),
+        md=f"{md}{run}",
+    )
+
+
+def random_case(seed: int, paired: bool, n: int = 40) -> tuple[list[Read], list[Alignment]]:
+    rng = random.Random(seed)
+    reads, alignments = [], []
+    primaries = []
+    for i in range(n):
+        bases = rng.choice([0, 1, 2, 7, 40, 151])
+        quality = "".join(chr(rng.randrange(33, 127)) for _ in range(bases)) if rng.random() < 0.8 else None
+        letters = rng.choice(["ACGT", "ACGTN", "N"])
+        name = f"r{'x' * rng.randrange(9)}:{i // 2 if paired else i}"
+        reads.append(Read(name, "".join(rng.choice(letters) for _ in range(bases)), quality))
+        flag = (1 | (64, 128)[i % 2]) if paired else 0
+        primaries.append(len(alignments))
+        if bases == 0 or rng.random() < 0.3:
+            alignments.append(Alignment(i, flag | 4, mapq=rng.randrange(61)))
+            continue
+        alignments.append(random_alignment(rng, i, flag, bases, "S"))
+        kinds = rng.choices((0x100, 0x800), k=rng.choice([0, 0, 0, 1, 3]))
+        alignments += [random_alignment(rng, i, flag | kind, bases, "H") for kind in kinds]
+    for a in alignments if paired else []:
+        add_mate(a, primaries[a.read ^ 1], alignments)
+        a.template_length = rng.choice([0, rng.randrange(-(10**9), 10**9)])
+    return reads, alignments
+
+
+def add_mate(a: Alignment, index: int, alignments: list[Alignment]) -> None:
+    mate = alignments[index]
+    a.mate = index
+    for one, other in ((a, mate), (mate, a)):
+        if one.flag & 4 and not other.flag & 4:
+            one.contig, one.position = other.contig, other.position
+    a.mate_contig, a.mate_position = mate.contig, mate.position
+    a.flag |= 8 * bool(mate.flag & 4) | 32 * bool(mate.flag & 16)
+
+
+def offsets_of(texts: list[str]) -> np.ndarray:
+    return np.cumsum([0, *map(len, texts)])
+
+
+def make_batch(reads: list[Read], paired: bool) -> ReadBatch:
+    names, sequences = [r.name for r in reads], [r.sequence for r in reads]
+    quals = "".join("?" * len(r.sequence) if r.quality is None else r.quality for r in reads)
+    return ReadBatch(
+        np.frombuffer("".join(names).encode(), np.uint8),
+        offsets_of(names),
+        dna.encode("".join(sequences).encode()),
+        np.frombuffer(quals.encode(), np.uint8),
+        offsets_of(sequences),
+        np.array([r.quality is not None for r in reads], np.uint8),
+        paired,
+    )
+
+
+def make_records(alignments: list[Alignment], eqx: bool) -> Records:
+    cigars = [a.cigar if eqx else merged(a.cigar) for a in alignments]
+    elements = [n << 4 | CIGAR_LETTERS.index(letter.encode()) for c in cigars for n, letter in c]
+
+    def column(name: str, dtype: type[np.generic]) -> np.ndarray:
+        return np.array([getattr(a, name) for a in alignments], dtype)
+
+    return Records(
+        read=column("read", np.int32),
+        flag=column("flag", np.uint16),
+        contig=column("contig", np.int32),
+        position=column("position", np.int64),
+        mapq=column("mapq", np.uint8),
+        cigar=np.array(elements, np.uint32),
+        cigar_offsets=np.cumsum([0, *map(len, cigars)]),
+        mate_contig=column("mate_contig", np.int32),
+        mate_position=column("mate_position", np.int64),
+        mate=column("mate", np.int32),
+        template_length=column("template_length", np.int64),
+        nm=column("nm", np.int32),
+        alignment_score=column("score", np.int32),
+        second_score=column("second", np.int32),
+        md=np.frombuffer("".join(a.md for a in alignments).encode(), np.uint8),
+        md_offsets=offsets_of([a.md for a in alignments]),
+    )
+
+
+def formatted(
+    reads: list[Read], alignments: list[Alignment], *, group: ReadGroup | None = None, eqx: bool = False
+) -> str:
+    formatter = SamFormatter(GENOME, read_group=group, eqx=eqx)
+    batch = make_batch(reads, any(a.flag & 1 for a in alignments))
+    texts = {formatter.format(batch, make_records(alignments, given)).tobytes() for given in (False, True)}
+    assert len(texts) == 1, "the text depends on whether the records hold M or =/X"
+    return texts.pop().decode()
+
+
+@pytest.mark.parametrize("eqx", [False, True])
+@pytest.mark.parametrize("group", [None, GROUP])
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("seed", range(15))
+def test_equals_the_oracle(seed: int, paired: bool, group: ReadGroup | None, eqx: bool) -> None:
+    reads, alignments = random_case(seed, paired)
+    lines = formatted(reads, alignments, group=group, eqx=eqx).splitlines(keepends=True)
+    assert lines == [oracle_line(i, reads, alignments, group, eqx) for i in range(len(alignments))]
+
+
+def test_random_cases_hold_every_kind() -> None:
+    cases = [random_case(seed, True) for seed in range(15)]
+    alignments = [a for _, case in cases for a in case]
+    letters = {letter for a in alignments for _, letter in a.cigar}
+    assert letters == set("=XIDSH")
+    for flags in (16, 4, 4 | 8, 8, 32, 0x100, 0x800, 0x800 | 16):
+        assert any(a.flag & flags == flags for a in alignments), flags
+    assert any("^" in a.md and "0^" in a.md for a in alignments)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_htslib_reads_the_same_back(tmp_path: Path, paired: bool) -> None:
+    reads, alignments = random_case(99, paired, n=200)
+    text = formatted(reads, alignments, group=GROUP)
+    path = tmp_path / "x.sam"
+    head = header(GENOME, read_group=GROUP, command_line="esa align", version="1")
+    path.write_bytes(head + text.encode())
+    with pysam.AlignmentFile(str(path)) as file:
+        assert [f"{record.to_string()}\n" for record in file] == text.splitlines(keepends=True)
+
+
+def one(read: Read, **fields: object) -> list[str]:
+    """Fields of the line of a mapped record on its own."""
+    base = Alignment(0, 0, 0, 9, 60, [(len(read.sequence), "=")], score=5, md=str(len(read.sequence)))
+    return formatted([read], [replace(base, **fields)]).rstrip("\n").split("\t")  # type: ignore[arg-type]
+
+
+def test_golden_lines() -> None:
+    read = Read("q", "ACGTN", "ABCDE")
+    assert " ".join(one(read)) == "q 0 chr1 10 60 5M * 0 0 ACGTN ABCDE NM:i:0 MD:Z:5 AS:i:5"
+    assert one(read, flag=16)[9:11] == ["NACGT", "EDCBA"]
+    assert one(read, second=3)[-1] == "XS:i:3"
+    hard = [(2, "H"), (2, "="), (1, "H")]
+    assert one(read, flag=0x800, cigar=hard)[9:11] == ["GT", "CD"]
+    assert one(read, flag=0x810, cigar=hard)[9:11] == ["CG", "CB"]
+    assert one(read, flag=0x100)[9:11] == ["*", "*"]
+    assert one(Read("q", "ACGTN", None))[9:11] == ["ACGTN", "*"]
+    assert one(read, flag=4 | 16, cigar=[])[9:11] == ["ACGTN", "ABCDE"], "an unmapped read is not reversed"
+    unmapped = ["*", "4", "*", "0", "0", "*", "*", "0", "0", "*", "*"]
+    assert one(Read("", "", ""), flag=4, contig=NONE, position=NONE, cigar=[], md="") == unmapped
+
+
+def test_longest_integers_fit() -> None:
+    largest = 2**31 - 1
+    fields = one(
+        Read("q" * 254, "A", "I"),
+        flag=0xFFFF & ~(4 | 0x100),
+        contig=1,
+        position=largest - 1,
+        mapq=255,
+        cigar=[(2**28 - 1, "S"), (1, "="), (2**28 - 1, "S")],
+        mate_contig=2,
+        mate_position=largest - 1,
+        template_length=-largest,
+        nm=largest,
+        score=largest,
+        second=largest,
+    )
+    assert [fields[k] for k in (3, 7, 8)] == [str(largest), str(largest), str(-largest)]
+    assert fields[5] == "268435455S1M268435455S"
+    assert fields[-2:] == [f"AS:i:{largest}", f"XS:i:{largest}"]
+
+
+def test_no_records() -> None:
+    batch = make_batch([], paired=False)
+    assert len(SamFormatter(GENOME).format(batch, make_records([], eqx=False))) == 0
+
+
+def test_negative_scores() -> None:
+    assert one(Read("q", "A", "I"), score=-7)[-1] == "AS:i:-7"
+
+
+def test_name_too_long() -> None:
+    batch = make_batch([Read("ok", "A", "I"), Read("n" * 255, "A", "I")], paired=False)
+    with pytest.raises(ReadsError, match=r"read n+\.\.\..*255 characters.*254.*shorten"):
+        SamFormatter(GENOME).format(batch, make_records([Alignment(0, 4), Alignment(1, 4)], eqx=False))
+
+
+def test_md_that_ends_early_is_no_crash() -> None:
+    records = make_records([Alignment(0, 0, 0, 0, 1, [(5, "=")], md="2A")], eqx=False)
+    text = SamFormatter(GENOME, eqx=True).format(make_batch([Read("q", "ACGTA", None)], False), records)
+    assert text.tobytes().split(b"\t")[5] == b"2=1X2="
+
+
+def test_does_not_write_into_its_input() -> None:
+    reads, alignments = random_case(3, True)
+    batch, records = make_batch(reads, True), make_records(alignments, eqx=False)
+    before = [np.copy(getattr(records, name)) for name in vars(records)]
+    SamFormatter(GENOME, eqx=True).format(batch, records)
+    for name, array in zip(vars(records), before, strict=True):
+        assert np.array_equal(getattr(records, name), array), name
+        assert getattr(records, name).flags.writeable or name == "md"
