@@ -3,9 +3,8 @@
 Vectors are kept as ``int8`` with one scale for all components, and queries are rounded alike. So every
 product that ranks is a sum of integers: the same on any number of threads, in any batch. A small store is
 scanned exactly; a large one by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288, "Cache
-locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here: as
-sketches are nearly isotropic, so a query's neighbours lie in many lists
-(`scripts/bench_dense.py`).
+locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here:
+sketches are nearly isotropic, and a query's neighbours lie in many lists (see `scripts/bench_dense.py`).
 
 The only module that imports faiss.
 """
@@ -24,9 +23,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from esa.stores.base import Hits, SearchEffort
-
-# BLAS for any number of queries: faiss's other path keeps other vectors of equal rank.
-faiss.cvar.distance_compute_blas_threshold = 0
 
 SUBVECTOR = 4
 """Components that one 4-bit product-quantizer code stands for."""
