@@ -69,6 +69,17 @@ def open_output(path: str | None, *, threads: int) -> AlignmentOutput:
         raise
 
 
+def open_file(path: str) -> AlignmentOutput:
+    """Open an output for bytes of any kind, with the same promises; use it at once in a ``with`` statement.
+
+    Raises:
+        OutputError: no such folder, a folder or file without permission, a directory.
+    """
+    place = _place(path)
+    place.open()
+    return AlignmentOutput(place, None)
+
+
 class AlignmentOutput:
     """Takes SAM text (header first) and leaves SAM or BAM behind when its context ends without an exception.
 

@@ -18,7 +18,7 @@ import pytest
 
 from esa.errors import OutputError, UsageError
 from esa.io import output
-from esa.io.output import open_output
+from esa.io.output import open_file, open_output
 
 HEADER = "@HD\tVN:1.6\tSO:unsorted\tGO:query\n@SQ\tSN:c\tLN:1000\n"
 LINES = "".join(f"r{i}\t0\tc\t{i + 1}\t60\t4M\t*\t0\t0\tACGT\tIIII\tNM:i:0\n" for i in range(200))
@@ -96,6 +96,16 @@ def test_bam_of_no_reads(tmp_path: Path) -> None:
     write_all(str(tmp_path / "x.bam"), HEADER)
     assert lines_of(tmp_path / "x.bam") == ""
     pysam.samtools.quickcheck(str(tmp_path / "x.bam"))
+
+
+def test_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    with open_file(str(path)) as out:
+        out.write(b"{}")
+        assert not path.exists()
+    assert path.read_bytes() == b"{}"
+    with pytest.raises(OutputError, match="it is a directory"):
+        open_file(str(tmp_path))
 
 
 def test_replaces_a_former_file(target: Path) -> None:
@@ -224,8 +234,10 @@ WRITE = """
 
 
 def test_stdout_keeps_the_order(tmp_path: Path) -> None:
+    code = f"print('before')\n{textwrap.dedent(WRITE)}"
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
     with (tmp_path / "log").open("wb") as stdout:
-        run_script(f"print('before')\n{textwrap.dedent(WRITE)}", "-", 1, TEXT, stdout=stdout)
+        run_script(code, "-", 1, TEXT, stdout=stdout, env=buffered)
     assert (tmp_path / "log").read_text() == f"before\n{TEXT}"
 
 
