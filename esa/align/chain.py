@@ -28,8 +28,9 @@ def chain_hits(
 
     ``salts`` (``uint64[reads]``) choose among equally heavy clusters (`esa.hashing.tie_break`).
 
-    A cluster's weight is the sum, over the query fragments in it, of the best score of a hit, so that a tandem
-    repeat that a fragment hits many times counts once.
+    A cluster's weight is the sum, over the query fragments in it, of the best squared score of a hit: a tandem
+    repeat that a fragment hits many times counts once, and few near hits outweigh many distant ones (the
+    copies of a repeat).
     """
     out_offsets, diagonal, reverse, contig, weight, capped = _chain(
         hits.offsets,
@@ -84,7 +85,7 @@ def _weigh(keys, begin, end, low, query_of, score, best_of, mask):  # type: igno
     heaviest, here, diagonal, current = 0, 0, np.int64(0), np.int64(-1)
     for t in range(begin, end):
         number = keys[t] & mask
-        value = score[low + number]
+        value = score[low + number] * score[low + number]
         a = query_of[number]
         if value > best_of[a]:
             weight += value - best_of[a]

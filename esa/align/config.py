@@ -26,12 +26,13 @@ MAX_READ_LENGTH = 100_000
 class ChainConfig(NamedTuple):
     """From hits to candidates.
 
-    diagonal_slack: hits on diagonals this far apart, from the first of a cluster on, make one cluster.
+    diagonal_slack: hits on diagonals this far apart, from the first of a cluster on, make one cluster, so that
+        an indel does not part its flanks; the band of the verification reaches as far.
     max_candidates: clusters of a read that are verified, the heaviest first.
     least_weight: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified.
     """
 
-    diagonal_slack: int = 12
+    diagonal_slack: int = 50
     max_candidates: int = 24
     least_weight: int = 20
 
@@ -54,13 +55,15 @@ class VerifyConfig(NamedTuple):
 
     max_gap: longest indel that the band reaches, bases.
     gapped_margin: Heuristic: a candidate whose ungapped score is this far under the best one's is not aligned
-        with gaps.
+        with gaps, unless it is among the heaviest.
+    heaviest: candidates, by weight, that are aligned with gaps if none has a score near to perfect without.
     same_locus: alignments of one strand whose diagonals differ by at most this share (per cent) of the read
         length are one locus.
     """
 
     max_gap: int = 50
     gapped_margin: int = 30
+    heaviest: int = 3
     same_locus: int = 50
 
 

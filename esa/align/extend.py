@@ -50,17 +50,26 @@ def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
-def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
-    """Upper bound of what one gap could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
+def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
+    """What query base i loses on window base j against a match."""
+    if 0 <= j < len(window):
+        return MATCH - pair_score(query[i], window[j])
+    return MATCH - MISMATCH
 
-    A gap moves one end of the query to another diagonal. Every diagonal within ``max_gap`` is tried from either
-    end inwards, until the moved part has lost more than there is to win, so that a hopeless diagonal costs a
-    few comparisons. An insertion's own bases count as moved, which errs on the safe side.
+
+@njit(cache=True, nogil=True)
+def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
+    """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
+
+    Two ways are tried on every diagonal within ``max_gap``: one gap moves an end of the query there, or two move
+    a stretch there and back. A way is followed until it has lost more than there is to win, so that a hopeless
+    diagonal costs a few comparisons. An insertion's own bases count as moved, which errs on the safe side.
+    Heuristic: that three gaps pay where neither one nor two do is left out.
     """
     n = len(query)
     at_stake = 0
     for i in range(n):
-        at_stake += MATCH - pair_score(query[i], window[i + shift])
+        at_stake += _loss(query, window, i, i + shift)
     best = 0
     for gap in range(1, min(max_gap, (at_stake - GAP_OPEN) // GAP_EXTEND) + 1):
         price = GAP_OPEN + gap * GAP_EXTEND
@@ -69,13 +78,35 @@ def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
             lost, gain = 0, 0
             for step in range(n):
                 i = step if side & 2 else n - 1 - step
-                j = i + moved
-                if 0 <= j < len(window):
-                    lost += MATCH - pair_score(query[i], window[j])
-                else:
-                    lost += MATCH - MISMATCH
+                lost += _loss(query, window, i, i + moved)
                 if at_stake - lost <= price + best:
                     break
-                gain += MATCH - pair_score(query[i], window[i + shift])
+                gain += _loss(query, window, i, i + shift)
                 best = max(best, gain - lost - price)
+        if 2 * price < at_stake:
+            best = max(best, _there_and_back(query, window, shift, gap, 2 * price, at_stake))
+    return best
+
+
+@njit(cache=True, nogil=True)
+def _there_and_back(query, window, shift, gap, price, at_stake):  # type: ignore[no-untyped-def]
+    """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add."""
+    best = 0
+    n = len(query)
+    for sign in range(2):
+        moved = shift + (gap if sign else -gap)
+        passed = 0
+        for first in range(n):
+            here = _loss(query, window, first, first + shift)
+            if here == 0:
+                continue
+            # A stretch that pays begins with a base that loses where it is.
+            lost, gain = 0, 0
+            for i in range(first, n):
+                lost += _loss(query, window, i, i + moved)
+                if at_stake - passed - lost <= price + best:
+                    break
+                gain += _loss(query, window, i, i + shift)
+                best = max(best, gain - lost - price)
+            passed += here
     return best

@@ -331,9 +331,9 @@ def _rescue_mate(
         oriented, n, reference, contig, diagonal, total, begin, stop, verify.max_gap, scratch
     )
     if score >= least:
-        offer(
-            loci, mate, score, diagonal, strand, contig, start, end, band, salt, n * verify.same_locus // 100
-        )
+        near = n * verify.same_locus // 100
+        # However many better loci the mate has: this one has a reason that they lack.
+        offer(loci, mate, score, diagonal, strand, contig, start, end, band, salt, near, True)
 
 
 @njit(cache=True, nogil=True)

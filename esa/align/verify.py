@@ -77,8 +77,11 @@ def score_ungapped(query, n, reference, contig, diagonal, window):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def _insert(loci, r, score, diagonal, reverse, contig, start, end, band, salt):  # type: ignore[no-untyped-def]
-    """Put a locus in its place by score; drop the worst if there are too many (and say so)."""
+def _insert(loci, r, score, diagonal, reverse, contig, start, end, band, salt, keep):  # type: ignore[no-untyped-def]
+    """Put a locus in its place by score; drop the worst if there are too many (and say so).
+
+    ``keep``: if the new one is the worst, drop the second worst instead.
+    """
     count = loci.count[r]
     room = loci.score.shape[1]
     j = count
@@ -95,7 +98,9 @@ def _insert(loci, r, score, diagonal, reverse, contig, start, end, band, salt): 
     if count == room:
         loci.capped[r] = 1
         if j == room:
-            return
+            if not keep:
+                return
+            j -= 1
         count -= 1
     for k in range(count, j, -1):
         loci.score[r, k] = loci.score[r, k - 1]
@@ -129,8 +134,11 @@ def _remove(loci, r, j):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def offer(loci, r, score, diagonal, reverse, contig, start, end, band, salt, near):  # type: ignore[no-untyped-def]
-    """Add a locus unless a better one stands at the same place; remove the worse ones that do."""
+def offer(loci, r, score, diagonal, reverse, contig, start, end, band, salt, near, keep):  # type: ignore[no-untyped-def]
+    """Add a locus unless a better one stands at the same place; remove the worse ones that do.
+
+    ``keep``: make room for it even if it is the worst.
+    """
     k = 0
     while k < loci.count[r]:
         if (
@@ -146,7 +154,7 @@ def offer(loci, r, score, diagonal, reverse, contig, start, end, band, salt, nea
             _remove(loci, r, k)
         else:
             k += 1
-    _insert(loci, r, score, diagonal, reverse, contig, start, end, band, salt)
+    _insert(loci, r, score, diagonal, reverse, contig, start, end, band, salt, keep)
 
 
 @njit(cache=True, nogil=True)
@@ -252,14 +260,17 @@ def _verify(codes, offsets, salts, candidates, reference, config, least_score, l
             top = max(top, totals[c])
         least = least_score_of(n, least_score)
         near = n * config.same_locus // 100
+        # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
+        heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
         for c in range(count):
             reverse = candidates.reverse[first + c]
             contig = candidates.contig[first + c]
             diagonal = candidates.diagonal[first + c]
             query = backward[:n] if reverse else forward[:n]
-            reach = config.max_gap if totals[c] >= top - config.gapped_margin else 0
+            promising = totals[c] >= top - config.gapped_margin or (heavy and c < config.heaviest)
+            reach = config.max_gap if promising else 0
             score, start, end, band = refine(
                 query, n, reference, contig, diagonal, totals[c], begins[c], ends[c], reach, scratch
             )
             if score >= least:
-                offer(loci, r, score, diagonal, reverse, contig, start, end, band, salts[r], near)
+                offer(loci, r, score, diagonal, reverse, contig, start, end, band, salts[r], near, False)
