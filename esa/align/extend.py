@@ -61,9 +61,9 @@ def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
 def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
     """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
 
-    Two ways are tried on every diagonal within ``max_gap``: one gap moves an end of the query there, or two move
-    a stretch there and back. A way is followed until it has lost more than there is to win, so that a hopeless
-    diagonal costs a few comparisons. An insertion's own bases count as moved, which errs on the safe side.
+    Two ways are tried on every diagonal within ``max_gap``: one gap moves an end of the query there (and the
+    end may be clipped), or two move a stretch there and back. A way is followed until it has lost more than
+    there is to win, so that a hopeless diagonal costs a few comparisons.
     Heuristic: that three gaps pay where neither one nor two do is left out.
     """
     n = len(query)
@@ -72,41 +72,57 @@ def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
         at_stake += _loss(query, window, i, i + shift)
     best = 0
     for gap in range(1, min(max_gap, (at_stake - GAP_OPEN) // GAP_EXTEND) + 1):
-        price = GAP_OPEN + gap * GAP_EXTEND
         for side in range(4):
             moved = shift + (gap if side & 1 else -gap)
+            # An end that moves inwards leaves bases that pair with nothing: they are inserted.
+            inserted = gap if (side & 1) == (side >> 1) else 0
+            price = GAP_OPEN + gap * GAP_EXTEND + inserted * MATCH
+            if at_stake <= price + best:
+                continue
             lost, gain = 0, 0
-            for step in range(n):
+            for step in range(inserted):
                 i = step if side & 2 else n - 1 - step
-                lost += _loss(query, window, i, i + moved)
+                gain += _loss(query, window, i, i + shift)
+            for step in range(n - inserted):
+                i = step if side & 2 else n - 1 - step
+                lost = min(lost + _loss(query, window, i, i + moved), (step + 1) * MATCH + END_BONUS)
                 if at_stake - lost <= price + best:
                     break
+                i = i + inserted if side & 2 else i - inserted
                 gain += _loss(query, window, i, i + shift)
                 best = max(best, gain - lost - price)
-        if 2 * price < at_stake:
-            best = max(best, _there_and_back(query, window, shift, gap, 2 * price, at_stake))
+        best = max(best, _there_and_back(query, window, shift, gap, best, at_stake))
     return best
 
 
 @njit(cache=True, nogil=True)
-def _there_and_back(query, window, shift, gap, price, at_stake):  # type: ignore[no-untyped-def]
-    """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add."""
-    best = 0
+def _there_and_back(query, window, shift, gap, best, at_stake):  # type: ignore[no-untyped-def]
+    """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add; else ``best``.
+
+    One of the two gaps inserts ``gap`` bases: those behind a stretch that moves right, those before one that
+    moves left.
+    """
     n = len(query)
+    price = 2 * (GAP_OPEN + gap * GAP_EXTEND) + gap * MATCH
     for sign in range(2):
         moved = shift + (gap if sign else -gap)
-        passed = 0
-        for first in range(n):
+        left = at_stake
+        for first in range(n - gap):
+            if left <= price + best:
+                break
             here = _loss(query, window, first, first + shift)
             if here == 0:
                 continue
-            # A stretch that pays begins with a base that loses where it is.
+            # What is moved or inserted begins with a base that loses where it is.
             lost, gain = 0, 0
-            for i in range(first, n):
-                lost += _loss(query, window, i, i + moved)
-                if at_stake - passed - lost <= price + best:
-                    break
+            for i in range(first, first + gap):
                 gain += _loss(query, window, i, i + shift)
+            for end in range(first + gap, n):
+                i = end - gap if sign else end
+                lost += _loss(query, window, i, i + moved)
+                if left - lost <= price + best:
+                    break
+                gain += _loss(query, window, end, end + shift)
                 best = max(best, gain - lost - price)
-            passed += here
+            left -= here
     return best
