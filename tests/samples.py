@@ -98,6 +98,11 @@ def records_of(path: Path) -> list[pysam.AlignedSegment]:
         return list(file)
 
 
+def qual_of(record: pysam.AlignedSegment) -> str:
+    """QUAL as it stands in SAM. (pysam's `qual` of one base overwrites Python's one-byte constants.)"""
+    return str(record.to_string().split("\t")[10])
+
+
 def comparable(sam: str | bytes) -> str:
     """SAM text without what names the run: the command line of @PG."""
     text = sam.decode() if isinstance(sam, bytes) else sam
