@@ -1,0 +1,271 @@
+"""`esa.align.chain` against a slow chain of one read at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from align_oracles import offsets_of
+
+from esa.align.chain import chain_hits, contig_of
+from esa.align.config import ChainConfig
+from esa.align.loci import Candidates
+from esa.fragments import Fragments
+from esa.hashing import tie_break
+from esa.stores.base import Hits
+
+
+def worth(score: int) -> int:
+    """What a hit counts in a cluster: near hits more than in proportion."""
+    return score**2
+
+
+CONFIG = ChainConfig(diagonal_slack=12, max_candidates=5, least_weight=20)
+
+
+@dataclass(frozen=True)
+class Hit:
+    position: int
+    reverse: int
+    score: int
+
+
+@dataclass(frozen=True)
+class Query:
+    """A fragment of a read: where it begins in the read, its length and orientation, and what it hit."""
+
+    start: int
+    length: int
+    reverse: int
+    hits: Sequence[Hit]
+    capped: int = 0
+
+
+@dataclass(frozen=True)
+class World:
+    """Reads (their lengths and queries) and the contigs' offsets."""
+
+    lengths: Sequence[int]
+    queries: Sequence[Sequence[Query]]
+    contigs: Sequence[int]
+
+    def chain(self, config: ChainConfig, salts: Sequence[int]) -> Candidates:
+        offsets = offsets_of([b"x" * n for n in self.lengths])
+        flat = [(r, query) for r, queries in enumerate(self.queries) for query in queries]
+        hits = [hit for _, query in flat for hit in query.hits]
+        fragments = Fragments(
+            np.array([offsets[r] + query.start for r, query in flat], np.int64),
+            np.array([query.length for _, query in flat], np.int32),
+            np.array([query.reverse for _, query in flat], np.uint8),
+            np.array([r for r, _ in flat], np.int32),
+        )
+        return chain_hits(
+            Hits(
+                offsets_of([query.hits for _, query in flat]),
+                np.array([hit.position for hit in hits], np.int64),
+                np.array([hit.reverse for hit in hits], np.uint8),
+                np.array([hit.score for hit in hits], np.int32),
+                np.array([query.capped for _, query in flat], np.uint8),
+                0,
+            ),
+            fragments,
+            offsets,
+            np.array(salts, np.uint64),
+            np.array(self.contigs, np.int64),
+            config,
+        )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """``diagonal``, ``reverse``, ``contig`` and ``weight`` as in `Candidates`."""
+
+    diagonal: int
+    reverse: int
+    contig: int
+    weight: int
+
+
+def clusters_of(queries: Sequence[Query], length: int, contigs: Sequence[int], slack: int) -> list[Cluster]:
+    """All clusters of one read, in order of strand and diagonal."""
+    placed = []
+    for q, query in enumerate(queries):
+        for hit in query.hits:
+            reverse = query.reverse ^ hit.reverse
+            begin = length - query.start - query.length if reverse else query.start
+            contig = next(c for c in range(len(contigs)) if contigs[c] <= hit.position < contigs[c + 1])
+            placed.append((reverse, hit.position - begin, contig, q, hit.score))
+    # Hits of one strand in order of diagonal, of one diagonal in order of the query.
+    placed.sort(key=lambda p: p[:2])
+    out = []
+    while placed:
+        reverse, first, contig, _, _ = placed[0]
+        size = 0
+        for p in placed:
+            if p[0] != reverse or p[1] > first + slack or p[2] != contig:
+                break
+            size += 1
+        cluster, placed = placed[:size], placed[size:]
+        best: dict[int, int] = defaultdict(int)
+        on_diagonal: dict[int, int] = defaultdict(int)
+        for _, diagonal, _, q, score in cluster:
+            best[q] = max(best[q], worth(score))
+            on_diagonal[diagonal] += worth(score)
+        heaviest = max(on_diagonal, key=lambda d: (on_diagonal[d], -d))
+        out.append(Cluster(heaviest, reverse, contig, sum(best.values())))
+    return out
+
+
+def chain_slowly(world: World, config: ChainConfig, salts: Sequence[int]) -> list[tuple[list[Cluster], int]]:
+    """(Candidates, capped) of each read."""
+    out = []
+    for queries, length, salt in zip(world.queries, world.lengths, salts, strict=True):
+        clusters = clusters_of(queries, length, world.contigs, config.diagonal_slack)
+        top = max((c.weight for c in clusters), default=0)
+        clusters = [c for c in clusters if c.weight * 100 >= top * config.least_weight]
+        clusters.sort(key=lambda c: (c.weight, int(tie_break(np.uint64(salt), c.diagonal))), reverse=True)
+        cut = len(clusters) > config.max_candidates
+        capped = int(cut or any(query.capped for query in queries))
+        out.append((clusters[: config.max_candidates], capped))
+    return out
+
+
+def unpack(candidates: Candidates) -> list[tuple[list[Cluster], int]]:
+    out = []
+    for r in range(len(candidates.capped)):
+        rows = range(candidates.offsets[r], candidates.offsets[r + 1])
+        clusters = [
+            Cluster(
+                int(candidates.diagonal[k]),
+                int(candidates.reverse[k]),
+                int(candidates.contig[k]),
+                int(candidates.weight[k]),
+            )
+            for k in rows
+        ]
+        out.append((clusters, int(candidates.capped[r])))
+    return out
+
+
+def random_world(rng: np.random.Generator, contigs: int, longest_contig: int) -> World:
+    ends = np.cumsum(rng.integers(60, longest_contig, contigs))
+    lengths, reads = [], []
+    for _ in range(6):
+        length = int(rng.integers(48, 200))
+        lengths.append(length)
+        places = rng.integers(0, ends[-1] - 48, 3)
+        queries = []
+        for start in sorted(rng.integers(0, length - 47, int(rng.integers(0, 6)))):
+            hits = []
+            for _ in range(int(rng.integers(0, 8))):
+                near = int(places[rng.integers(3)]) + int(start) + int(rng.integers(-20, 21))
+                position = near if rng.random() < 0.7 else int(rng.integers(0, ends[-1] - 48))
+                position = int(np.clip(position, 0, ends[-1] - 48))
+                hits.append(Hit(position, int(rng.integers(2)), int(rng.integers(1, 17))))
+            queries.append(Query(int(start), 48, int(rng.integers(2)), hits, int(rng.random() < 0.1)))
+        reads.append(queries)
+    return World(lengths, reads, [0, *ends.tolist()])
+
+
+@pytest.mark.parametrize(("contigs", "longest"), [(1, 1000), (3, 400), (300, 61)])
+@pytest.mark.parametrize("slack", [0, 12, 50])
+def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
+    rng = np.random.default_rng(contigs + slack)
+    several = cut = 0
+    for _ in range(40):
+        world = random_world(rng, contigs, longest)
+        salts = rng.integers(0, 1 << 62, len(world.lengths)).tolist()
+        config = CONFIG._replace(diagonal_slack=slack)
+        found = unpack(world.chain(config, salts))
+        # Clusters may share weight and diagonal (two strands, two contigs): any order of those will do.
+        expected = chain_slowly(world, config, salts)
+        for (mine, my_cap), (theirs, their_cap) in zip(found, expected, strict=True):
+            assert [(c.weight, c.diagonal) for c in mine] == [(c.weight, c.diagonal) for c in theirs]
+            assert my_cap == their_cap
+            several += len(mine) > 1
+            cut += my_cap
+            if len({(c.weight, c.diagonal) for c in mine}) == len(mine) and not my_cap:
+                assert mine == theirs
+    assert several > 50
+    assert cut > 10
+
+
+def one_read(
+    queries: Sequence[Query], contigs: Sequence[int], length: int = 150, **changes: int
+) -> list[Cluster]:
+    [(clusters, _)] = unpack(World([length], [queries], contigs).chain(CONFIG._replace(**changes), [1]))
+    return clusters
+
+
+def test_a_read_on_either_strand_has_one_diagonal():
+    """The diagonal is that of the read's first base in the orientation in which it aligns."""
+    forward = [Query(10, 48, 0, [Hit(1010, 0, 16)]), Query(60, 48, 1, [Hit(1060, 1, 16)])]
+    assert one_read(forward, [0, 5000]) == [Cluster(1000, 0, 0, 2 * worth(16))]
+    # The reverse complement: fragments mirrored, orientations turned.
+    backward = [Query(150 - q.start - q.length, q.length, 1 - q.reverse, q.hits) for q in reversed(forward)]
+    assert one_read(backward, [0, 5000]) == [Cluster(1000, 1, 0, 2 * worth(16))]
+
+
+def test_a_fragment_that_hits_a_tandem_repeat_many_times_counts_once():
+    tandem = [Query(0, 48, 0, [Hit(1000 + 2 * i, 0, 10) for i in range(6)])]
+    assert [c.weight for c in one_read(tandem, [0, 5000])] == [worth(10)]
+    two = [*tandem, Query(50, 48, 0, [Hit(1052, 0, 4)])]
+    assert [(c.weight, c.diagonal) for c in one_read(two, [0, 5000])] == [(worth(10) + worth(4), 1002)]
+
+
+def test_clusters_begin_anew_beyond_the_slack_of_their_first_hit():
+    def diagonals(*positions: int) -> list[int]:
+        queries = [Query(0, 48, 0, [Hit(p, 0, 10)]) for p in positions]
+        return sorted(c.diagonal for c in one_read(queries, [0, 5000]))
+
+    assert diagonals(100, 112) == [100]
+    assert diagonals(100, 113) == [100, 113]
+    # 100 to 110 is one cluster, and 120 does not join it by way of 110.
+    assert diagonals(100, 110, 120) == [100, 120]
+
+
+def test_a_cluster_never_spans_two_contigs():
+    """Neighbours on one diagonal, on both sides of a border."""
+    queries = [Query(0, 48, 0, [Hit(952, 0, 10)]), Query(50, 48, 0, [Hit(1002, 0, 12)])]
+    assert {(c.diagonal, c.contig) for c in one_read(queries, [0, 2000])} == {(952, 0)}
+    parted = one_read(queries, [0, 1000, 2000], least_weight=0)
+    assert parted == [Cluster(952, 0, 1, worth(12)), Cluster(952, 0, 0, worth(10))]
+
+
+def test_light_clusters_are_dropped_without_a_word_and_the_limit_is_said():
+    heavy = [Query(0, 48, 0, [Hit(100 * i, 0, 10 if i else 16) for i in range(9)])]
+    world = World([150], [heavy], [0, 5000])
+    light = unpack(world.chain(CONFIG._replace(least_weight=50), [1]))
+    assert light == [([Cluster(0, 0, 0, worth(16))], 0)]
+    [(all_of_them, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=9), [1]))
+    assert (len(all_of_them), capped) == (9, 0)
+    [(some, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=8), [1]))
+    assert (len(some), capped) == (8, 1)
+    assert some == all_of_them[:8]
+
+
+def test_a_read_that_hangs_over_the_genome_s_start_has_a_negative_diagonal():
+    assert one_read([Query(60, 48, 0, [Hit(0, 0, 9)])], [0, 100]) == [Cluster(-60, 0, 0, worth(9))]
+
+
+def test_positions_beyond_32_bits():
+    far = (1 << 33) + 12345
+    assert one_read([Query(10, 48, 0, [Hit(far, 0, 9)])], [0, 1 << 34]) == [Cluster(far - 10, 0, 0, worth(9))]
+
+
+def test_reads_without_queries_or_hits_have_no_candidates():
+    queries = [[], [Query(0, 48, 0, [], 1)], [], [Query(0, 48, 0, [Hit(5, 0, 2)])]]
+    world = World([30, 150, 20, 150], queries, [0, 900])
+    expected = [([], 0), ([], 1), ([], 0), ([Cluster(5, 0, 0, worth(2))], 0)]
+    assert unpack(world.chain(CONFIG, [1, 2, 3, 4])) == expected
+    assert unpack(World([], [], [0, 900]).chain(CONFIG, [])) == []
+
+
+def test_contig_of_finds_the_contig_among_thousands():
+    offsets = np.concatenate([[0], np.cumsum(np.random.default_rng(1).integers(1, 90, 4000))])
+    for contig in (0, 1, 1999, 3999):
+        assert contig_of(offsets, offsets[contig]) == contig
+        assert contig_of(offsets, offsets[contig + 1] - 1) == contig
