@@ -14,10 +14,10 @@ from esa.errors import EsaError, UsageError
 from esa.eval import metrics
 from esa.eval import truth as origins
 from esa.eval.alignments import Alignments, Contigs, ReadNames, read_alignments
-from esa.eval.files import open_file
 from esa.eval.metrics import Evaluation
 from esa.eval.render import render_text
 from esa.eval.truth import FROM_FILE, NO_TRUTH, SCHEMES, Truth
+from esa.io.output import open_file
 from esa.records import NONE
 
 AUTO = "auto"

@@ -162,7 +162,8 @@ def overlaps(
     """Whether intersection / union of the intervals is at least `MIN_OVERLAP`, element by element."""
     intersection = np.minimum(end, other_end) - np.maximum(start, other_start)
     union = np.maximum(end, other_end) - np.minimum(start, other_start)
-    return (intersection > 0) & (intersection >= MIN_OVERLAP * union)
+    # Divided, not multiplied: an exact tenth is then exactly the 0.1 that it is compared with.
+    return intersection / np.maximum(union, 1) >= MIN_OVERLAP
 
 
 def same_locus(first: Placements, second: Placements) -> NDArray[np.bool_]:

@@ -134,7 +134,7 @@ def _legend(evaluation: Evaluation) -> str:
             "correct, % of all reads. Kept: reads of at least that mapping quality, % of all reads.",
         ]
     else:
-        lines.append("Kept: reads of at least this mapping quality, % of all reads.")
+        lines.append("Kept: reads of at least that mapping quality, % of all reads.")
     if evaluation.paired_reads:
         lines.append("In pairs: flagged as properly paired, % of the reads of pairs.")
     return "\n".join(lines)

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 from esa import dna
 from esa.errors import EsaError, UsageError
 from esa.eval import simulate_kernels as kernels
-from esa.eval.files import open_file
 from esa.genome import Genome
 from esa.io.fasta import read_genome
-from esa.io.output import AlignmentOutput
+from esa.io.output import AlignmentOutput, open_file
 
 INDEL_SHARE = 0.1
 """Share of indels among the edits of a divergence."""
