@@ -15,6 +15,9 @@ from esa.align.loci import Candidates, Loci, Reference
 from esa.dna import unpack
 from esa.hashing import tie_break
 
+SHORT_READ = 60
+"""Reads of fewer bases are reported from a proportionally lower score up."""
+
 
 def verify(
     codes: NDArray[np.uint8],
@@ -34,8 +37,8 @@ def verify(
 
 @njit(cache=True, nogil=True)
 def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
-    """Score from which an alignment of a read is reported: ``least_score``, half the length of short reads."""
-    return min(least_score, max(1, length // 2))
+    """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads."""
+    return min(least_score, max(1, least_score * length // SHORT_READ))
 
 
 @njit(cache=True, nogil=True)
@@ -144,7 +147,11 @@ def offer(loci, r, score, diagonal, reverse, contig, start, end, band, salt, nea
         if (
             loci.contig[r, k] == contig
             and loci.reverse[r, k] == reverse
-            and (abs(loci.diagonal[r, k] - diagonal) <= near or loci.start[r, k] == start or loci.end[r, k] == end)
+            and (
+                abs(loci.diagonal[r, k] - diagonal) <= near
+                or loci.start[r, k] == start
+                or loci.end[r, k] == end
+            )
         ):
             known = loci.score[r, k]
             if known > score or (
@@ -255,7 +262,12 @@ def _verify(codes, offsets, salts, candidates, reference, config, least_score, l
         for c in range(count):
             query = backward[:n] if candidates.reverse[first + c] else forward[:n]
             totals[c], begins[c], ends[c] = score_ungapped(
-                query, n, reference, candidates.contig[first + c], candidates.diagonal[first + c], scratch.window
+                query,
+                n,
+                reference,
+                candidates.contig[first + c],
+                candidates.diagonal[first + c],
+                scratch.window,
             )
             top = max(top, totals[c])
         least = least_score_of(n, least_score)
