@@ -76,7 +76,7 @@ class AnchoredFragmenter:
 
     k: int = 10
     window: int = 20
-    half: int = 24
+    half: int = 16
 
     name: ClassVar[str] = "anchored"
     exact_diagonal: ClassVar[bool] = True

@@ -242,7 +242,10 @@ def _choose_pairs(loci, lengths, orientation, low, penalties, unpaired, choice):
             gap = best - max(second, FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
-            choice.mapq[mine] = mapping_quality(gap, near, score, lengths[mine], loci.capped[mine])
+            length = lengths[mine]
+            if choice.proper[mine]:
+                score, length = score + loci.score[mine ^ 1, at_j if end else at_k], length + lengths[mine ^ 1]
+            choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
 
 
 def rescue(
