@@ -207,6 +207,7 @@ def choose_pairs(
 def _choose_pairs(loci, lengths, orientation, low, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
+    reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
         n, m = loci.count[r], loci.count[r + 1]
         if n == 0 or m == 0:
@@ -228,14 +229,11 @@ def _choose_pairs(loci, lengths, orientation, low, penalties, unpaired, choice):
             count = m if end else n
             second, near = np.int64(-1), 0
             for locus in range(count):
-                if locus == chosen:
-                    continue
-                reached = joint[:n, locus].max() if end else joint[locus, :m].max()
-                if reached > second + TIE:
-                    near = 0
-                if reached > second - TIE:
-                    near += 1
-                second = max(second, reached)
+                if locus != chosen:
+                    reached[locus] = joint[:n, locus].max() if end else joint[locus, :m].max()
+                    second = max(second, reached[locus])
+            for locus in range(count):
+                near += locus != chosen and reached[locus] >= second - TIE
             score = np.int64(loci.score[mine, chosen])
             # The floor: some unrelated locus for this end, unpaired with the same mate.
             mate_score = best - score
