@@ -1,0 +1,270 @@
+"""`esa.stores.codes` against a search through all codes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from esa.stores.base import Hits, SearchEffort
+from esa.stores.codes import (
+    MAX_KEY_BITS,
+    MIN_KEY_BITS,
+    PROBE_BITS,
+    CodeStore,
+    CodeStoreBuilder,
+    binarize,
+    default_key_bits,
+    popcount,
+    probe_patterns,
+)
+
+KEY_BITS = 8
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What goes into a store."""
+
+    embeddings: NDArray[np.int16]
+    position: NDArray[np.int64]
+    reverse: NDArray[np.uint8]
+
+    @cached_property
+    def rows(self) -> list[tuple[int, int, int]]:
+        """(Code, position, orientation) of each."""
+        codes = [code_of(embedding) for embedding in self.embeddings]
+        return list(zip(codes, self.position.tolist(), self.reverse.tolist(), strict=True))
+
+    def build(
+        self, chunk: int | None = None, bases: int = 10**6, key_bits: int | None = KEY_BITS
+    ) -> CodeStore:
+        builder = CodeStoreBuilder(bases, key_bits)
+        step = chunk or max(1, len(self.position))
+        for begin in range(0, len(self.position), step):
+            rows = slice(begin, begin + step)
+            builder.add(self.embeddings[rows], self.position[rows], self.reverse[rows])
+        return builder.finish()
+
+
+def random_fragments(rng: np.random.Generator, n: int, families: int) -> Fragments:
+    """Embeddings around a few centres, so that searches find many at every distance."""
+    centres = rng.integers(-300, 300, (families, 64))
+    noisy = centres[rng.integers(families, size=n)] + np.rint(rng.normal(0, 60, (n, 64))).astype(np.int64)
+    return Fragments(
+        noisy.astype(np.int16),
+        np.sort(rng.choice(10**6, n, replace=False)),
+        rng.integers(0, 2, n).astype(np.uint8),
+    )
+
+
+def code_of(embedding: NDArray[np.int16]) -> int:
+    return sum(1 << b for b, value in enumerate(embedding.tolist()) if value > 0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hits of one query, in order, as (position, reverse, score)."""
+
+    hits: list[tuple[int, int, int]]
+    capped: int
+    scanned: int
+
+
+def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: SearchEffort) -> Found:
+    """Every code is looked at; the keys are those of `probe_patterns`, which has a test of its own."""
+    code = code_of(embedding)
+    margins = [abs(int(value)) for value in embedding[:KEY_BITS]]
+    least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
+    hits = []
+    scanned = 0
+    for pattern in probe_patterns(KEY_BITS, effort.probes).tolist():
+        flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
+        key = (code ^ flips) % (1 << KEY_BITS)
+        for orientation in (0, 1):
+            for other_code, position, reverse in fragments.rows:
+                if other_code % (1 << KEY_BITS) == key and reverse == orientation:
+                    scanned += 1
+                    distance = (other_code ^ code).bit_count()
+                    if distance < effort.radius:
+                        hits.append((position, orientation, effort.radius - distance))
+    if len(hits) <= effort.max_hits:
+        return Found(hits, 0, scanned)
+    scores = sorted({score for _, _, score in hits}, reverse=True)
+    kept = [hit for hit in hits if hit[2] == scores[0]]
+    if len(kept) >= effort.max_hits:
+        return Found(kept[: effort.max_hits], 1, scanned)
+    for score in scores[1:]:
+        wider = [hit for hit in hits if hit[2] >= score]
+        if len(wider) > effort.max_hits:
+            break
+        kept = wider
+    return Found(kept, 1, scanned)
+
+
+def hits_of(hits: Hits, query: int) -> list[tuple[int, int, int]]:
+    rows = slice(hits.offsets[query], hits.offsets[query + 1])
+    columns = (hits.position[rows], hits.reverse[rows], hits.score[rows])
+    return [tuple(int(x) for x in row) for row in zip(*columns, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def fragments() -> Fragments:
+    return random_fragments(np.random.default_rng(1), 300, 3)
+
+
+@pytest.mark.parametrize("probes", [1, 7, 40])
+@pytest.mark.parametrize(("radius", "max_hits"), [(64, 1000), (20, 1000), (20, 12), (20, 1), (3, 30), (1, 2)])
+def test_search_equals_a_look_at_every_code(fragments: Fragments, probes: int, radius: int, max_hits: int):
+    rng = np.random.default_rng(radius + max_hits)
+    store = fragments.build()
+    near = fragments.embeddings[rng.integers(300, size=4)]
+    far = rng.integers(-300, 300, (2, 64)).astype(np.int16)
+    queries = np.concatenate([near, far, np.zeros((1, 64), np.int16)])
+    effort = SearchEffort(max_hits=max_hits, probes=probes, radius=radius)
+    found = store.search(queries, effort)
+    scanned = 0
+    for q, embedding in enumerate(queries):
+        expected = search_slowly(fragments, embedding, effort)
+        assert hits_of(found, q) == expected.hits
+        assert found.capped[q] == expected.capped
+        scanned += expected.scanned
+    assert found.scanned == scanned
+    assert found.offsets[0] == 0
+    assert found.position.dtype == np.int64
+
+
+def test_capping_keeps_whole_classes_of_distance():
+    """Five codes at distance 1, three at 2, one at 3, all in the query's bucket."""
+    query = np.full(64, 100, np.int16)
+    rows = []
+    for distance, copies in ((1, 5), (2, 3), (3, 1)):
+        for c in range(copies):
+            row = query.copy()
+            row[20 + 3 * c : 20 + 3 * c + distance] = -100
+            rows.append(row)
+    store = Fragments(np.array(rows), np.arange(9) * 10, np.zeros(9, np.uint8)).build()
+
+    def scores(max_hits: int) -> tuple[list[int], int]:
+        found = store.search(query[None], SearchEffort(max_hits, probes=1, radius=10))
+        return [score for _, _, score in hits_of(found, 0)], int(found.capped[0])
+
+    assert scores(9) == ([9] * 5 + [8] * 3 + [7], 0)
+    assert scores(8) == ([9] * 5 + [8] * 3, 1)
+    assert scores(7) == ([9] * 5, 1)
+    assert scores(5) == ([9] * 5, 1)
+    assert scores(2) == ([9] * 2, 1)
+
+
+def test_a_search_does_not_depend_on_its_batch(fragments: Fragments):
+    store = fragments.build()
+    effort = SearchEffort(max_hits=9, probes=20, radius=24)
+    together = store.search(fragments.embeddings, effort)
+    assert together.capped.any()
+    for q in range(0, 300, 17):
+        alone = store.search(fragments.embeddings[q : q + 1], effort)
+        assert hits_of(alone, 0) == hits_of(together, q)
+        assert alone.capped[0] == together.capped[q]
+
+
+def test_every_fragment_finds_itself_in_its_own_bucket(fragments: Fragments):
+    found = fragments.build().search(fragments.embeddings, SearchEffort(1000, probes=1, radius=1))
+    for q in range(300):
+        assert (int(fragments.position[q]), int(fragments.reverse[q]), 1) in hits_of(found, q)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 299, 300])
+def test_a_store_does_not_depend_on_the_chunks_it_was_built_of(fragments: Fragments, chunk: int):
+    whole, pieces = fragments.build(), fragments.build(chunk)
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(pieces.arrays()[name], array)
+        assert pieces.arrays()[name].dtype == array.dtype
+
+
+def test_arrays_are_sorted_by_key_orientation_and_position(fragments: Fragments):
+    store = fragments.build()
+    assert len(store) == 300
+    seen = []
+    for b in range(2 << KEY_BITS):
+        rows = slice(store.buckets[b], store.buckets[b + 1])
+        assert np.all(store.codes[rows] % (1 << KEY_BITS) == b // 2)
+        assert np.all(np.diff(store.position[rows].astype(np.int64)) > 0)
+        seen += [
+            (int(p), b % 2, int(c)) for p, c in zip(store.position[rows], store.codes[rows], strict=True)
+        ]
+    assert sorted(seen) == sorted((position, reverse, code) for code, position, reverse in fragments.rows)
+    assert store.buckets[-1] == 300
+
+
+def test_positions_beyond_32_bits(fragments: Fragments):
+    far = Fragments(fragments.embeddings, fragments.position + (1 << 33), fragments.reverse)
+    store = far.build(bases=1 << 34)
+    assert store.position.dtype == np.uint64
+    found = store.search(fragments.embeddings[:5], SearchEffort(1000, probes=4, radius=20))
+    near = fragments.build().search(fragments.embeddings[:5], SearchEffort(1000, probes=4, radius=20))
+    np.testing.assert_array_equal(found.position, near.position + (1 << 33))
+
+
+def test_an_empty_store_and_an_empty_search(fragments: Fragments):
+    empty = Fragments(np.empty((0, 64), np.int16), np.empty(0, np.int64), np.empty(0, np.uint8)).build(
+        key_bits=None
+    )
+    assert len(empty) == 0
+    found = empty.search(fragments.embeddings[:3], SearchEffort(10, probes=4, radius=20))
+    assert found.offsets.tolist() == [0, 0, 0, 0]
+    none = fragments.build().search(fragments.embeddings[:0], SearchEffort(10, probes=4, radius=20))
+    assert (none.offsets.tolist(), none.scanned) == ([0], 0)
+
+
+def test_a_bit_is_set_where_the_component_is_positive():
+    embeddings = np.random.default_rng(2).integers(-2, 3, (50, 64)).astype(np.int16)
+    assert binarize(embeddings).tolist() == [code_of(row) for row in embeddings]
+
+
+def test_popcount():
+    rng = np.random.default_rng(3)
+    for value in [0, 1, 1 << 63, (1 << 64) - 1, *rng.integers(0, 1 << 64, 200, np.uint64).tolist()]:
+        assert popcount(np.uint64(value)) == int(value).bit_count()
+
+
+def test_keys_are_long_enough_for_about_one_fragment_a_bucket():
+    assert default_key_bits(0) == default_key_bits(100) == MIN_KEY_BITS
+    assert default_key_bits(1 << 20) == 20
+    assert default_key_bits(1 << 40) == MAX_KEY_BITS
+    assert [default_key_bits(n) for n in (1 << 16, 3 << 15, 1 << 17)] == [16, 17, 17]
+
+
+def expected_squares(key_bits: int) -> NDArray[np.float64]:
+    """Expected square of the r-th smallest of so many half-normal margins, by quadrature."""
+    x = np.linspace(0, 7, 20_001)
+    cdf = np.array([math.erf(v / math.sqrt(2)) for v in x])
+    density = np.sqrt(2 / np.pi) * np.exp(-(x**2) / 2)
+    out = []
+    for r in range(1, min(PROBE_BITS, key_bits) + 1):
+        ways = math.factorial(key_bits) / (math.factorial(r - 1) * math.factorial(key_bits - r))
+        of_rank = ways * cdf ** (r - 1) * (1 - cdf) ** (key_bits - r) * density
+        out.append(np.trapezoid(x**2 * of_rank, x))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("key_bits", [8, 16, 30])
+@pytest.mark.parametrize("probes", [4, 64, 256])
+def test_probes_go_best_first_where_margins_are_as_expected(key_bits: int, probes: int):
+    """The patterns are ordered by sampled margins: by the exact ones' sums, they are in order but for 5 %."""
+    patterns = probe_patterns(key_bits, probes)
+    assert len(patterns) == len(set(patterns.tolist())) == probes
+    assert patterns[0] == 0
+    squares = expected_squares(key_bits)
+    sums = {m: sum(squares[r] for r in range(len(squares)) if m >> r & 1) for m in range(1 << len(squares))}
+    costs = np.array([sums[m] for m in patterns.tolist()])
+    assert np.all(costs[1:] >= 0.95 * np.maximum.accumulate(costs)[:-1])
+    left_out = [cost for m, cost in sums.items() if m not in set(patterns.tolist())]
+    assert min(left_out, default=np.inf) >= 0.95 * costs.max()
+
+
+def test_more_probes_continue_the_same_order():
+    assert probe_patterns(20, 300)[:50].tolist() == probe_patterns(20, 50).tolist()
