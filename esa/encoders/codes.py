@@ -31,7 +31,7 @@ class CodeEncoder:
         table: ``int8[length, 4, BITS]``, what base b at position p of the oriented fragment adds.
         bias: ``int16[BITS]``, added to the sums; chosen so that each bit is set in half of the fragments.
 
-    An N counts as an A: it costs what a mismatch would.
+    An N counts as an A of the oriented fragment: it costs what a mismatch would.
     """
 
     table: NDArray[np.int8]
@@ -40,9 +40,12 @@ class CodeEncoder:
     name: ClassVar[str] = "codes"
 
     def __post_init__(self) -> None:
-        length, bases, bits = self.table.shape
-        if length % GROUP or bases != 4 or bits != BITS or self.bias.shape != (BITS,):
-            raise ValueError(f"not a code table: {self.table.shape}, {self.bias.shape}")
+        table, bias = self.table, self.bias
+        fits = table.ndim == 3 and table.shape[0] % GROUP == 0 and table.shape[1:] == (4, BITS)
+        if not fits or bias.shape != (BITS,) or table.dtype != np.int8 or bias.dtype != np.int16:
+            raise ValueError(
+                f"not a code table: {table.dtype}{list(table.shape)}, {bias.dtype}{list(bias.shape)}"
+            )
 
     @property
     def length(self) -> int:
@@ -92,7 +95,8 @@ def _embed(groups, codes, start, reverse, out):  # type: ignore[no-untyped-def]
             if reverse[f]:
                 last = start[f] + length - 1 - g * GROUP
                 for k in range(GROUP):
-                    index |= (3 - (codes[last - k] & 3)) << (2 * k)
+                    base = codes[last - k]
+                    index |= (3 - base if base < 4 else 0) << (2 * k)
             else:
                 first = start[f] + g * GROUP
                 for k in range(GROUP):

@@ -104,7 +104,7 @@ def _read_directory(directory: Path) -> tuple[dict[str, Any], dict[str, NDArray[
         digest = parameters.pop("sha256")
     except OSError as error:
         raise EsaError(f"{error.filename}: {error.strerror}: not a directory of an encoder") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EsaError(f"{directory / CONFIG_NAME}: is not an encoder's description ({error})") from error
     if hashlib.sha256(weights).hexdigest() != digest:
         raise EsaError(f"{directory / WEIGHTS_NAME}: altered (its digest does not match {CONFIG_NAME})")

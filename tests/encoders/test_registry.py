@@ -1,0 +1,143 @@
+"""`esa.encoders.registry`: encoders by name, and kept in a directory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from esa.encoders.base import Encoder
+from esa.encoders.codes import BITS, CodeEncoder
+from esa.encoders.projection import ProjectionEncoder
+from esa.encoders.registry import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    create_encoder,
+    load_encoder,
+    save_encoder,
+)
+from esa.encoders.sketch import SketchEncoder
+from esa.errors import EsaError, UsageError
+from esa.fragments import Fragments
+
+LENGTH = 48
+
+
+@pytest.fixture
+def learned() -> CodeEncoder:
+    rng = np.random.default_rng(1)
+    return CodeEncoder(
+        rng.integers(-99, 99, (LENGTH, 4, BITS)).astype(np.int8), rng.integers(-9, 9, BITS).astype(np.int16)
+    )
+
+
+@pytest.fixture
+def saved(tmp_path: Path, learned: CodeEncoder) -> Path:
+    save_encoder(learned, tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def embeddings(encoder: Encoder) -> np.ndarray:
+    codes = np.random.default_rng(2).integers(0, 4, 500).astype(np.uint8)
+    starts = np.arange(0, 400, 7)
+    n = len(starts)
+    fragments = Fragments(
+        starts, np.full(n, LENGTH, np.int32), (starts % 2).astype(np.uint8), np.zeros(n, np.int32)
+    )
+    return encoder.embed(codes, fragments)
+
+
+def test_encoders_have_names():
+    assert isinstance(create_encoder("projection", "codes", LENGTH), ProjectionEncoder)
+    assert isinstance(create_encoder("sketch", "dense", 256), SketchEncoder)
+
+
+def test_an_encoder_kept_in_a_directory_embeds_the_same(saved: Path, learned: CodeEncoder):
+    opened = create_encoder(str(saved), "codes", LENGTH)
+    np.testing.assert_array_equal(embeddings(opened), embeddings(learned))
+    assert opened.parameters() == learned.parameters()
+
+
+@pytest.mark.parametrize(
+    "encoder", [ProjectionEncoder.untrained(LENGTH, 7), SketchEncoder(k=5, dimensions=64)]
+)
+def test_parameters_and_arrays_make_the_encoder_again(encoder: Encoder):
+    parameters = json.loads(json.dumps(encoder.parameters()))
+    again = load_encoder(parameters, encoder.arrays())
+    np.testing.assert_array_equal(embeddings(again), embeddings(encoder))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fitting"),
+    [("sketch", "codes", "projection"), ("projection", "dense", "sketch")],
+)
+def test_an_encoder_must_fit_the_store(name: str, kind: str, fitting: str):
+    with pytest.raises(UsageError, match=f"'{name}' does not fit .*{fitting}"):
+        create_encoder(name, kind, LENGTH)  # type: ignore[arg-type]
+
+
+def test_an_encoder_in_a_directory_must_fit_the_store_and_the_fragments(saved: Path):
+    with pytest.raises(UsageError, match="does not fit"):
+        create_encoder(str(saved), "dense", LENGTH)
+    with pytest.raises(UsageError, match="encodes fragments of 48 bases, but the preset cuts 64"):
+        create_encoder(str(saved), "codes", 64)
+
+
+def test_an_unknown_name_is_a_usage_error():
+    with pytest.raises(UsageError, match=r"'nonsense' is neither a name .* nor a directory"):
+        create_encoder("nonsense", "codes", LENGTH)
+
+
+def flip_a_byte(folder: Path) -> None:
+    content = bytearray((folder / WEIGHTS_NAME).read_bytes())
+    content[-5] ^= 1
+    (folder / WEIGHTS_NAME).write_bytes(content)
+
+
+def cut_short(folder: Path) -> None:
+    (folder / WEIGHTS_NAME).write_bytes((folder / WEIGHTS_NAME).read_bytes()[:-100])
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / CONFIG_NAME).read_text())
+    (folder / CONFIG_NAME).write_text(json.dumps({**config, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip_a_byte, f"{WEIGHTS_NAME}: altered"),
+        (cut_short, f"{WEIGHTS_NAME}: altered"),
+        (lambda folder: (folder / WEIGHTS_NAME).unlink(), WEIGHTS_NAME),
+        (lambda folder: (folder / CONFIG_NAME).unlink(), CONFIG_NAME),
+        (lambda folder: (folder / CONFIG_NAME).write_text("{"), CONFIG_NAME),
+        (lambda folder: (folder / CONFIG_NAME).write_text("[1, 2]"), CONFIG_NAME),
+        (lambda folder: (folder / CONFIG_NAME).write_text("7"), CONFIG_NAME),
+        (lambda folder: (folder / CONFIG_NAME).write_bytes(b"\xff\xfe"), CONFIG_NAME),
+        (lambda folder: rewrite(folder, name="transformer"), "does not fit"),
+        (lambda folder: rewrite(folder, sha256="0" * 64), WEIGHTS_NAME),
+    ],
+)
+def test_damaged_directories_are_refused_by_name(saved: Path, damage: Callable[[Path], None], message: str):
+    damage(saved)
+    with pytest.raises(EsaError, match=message) as error:
+        create_encoder(str(saved), "codes", LENGTH)
+    assert str(saved) in str(error.value)
+
+
+def test_weights_that_are_no_code_table_are_refused(tmp_path: Path, learned: CodeEncoder):
+    class Wrong(CodeEncoder):
+        def arrays(self) -> dict[str, np.ndarray]:
+            return {"table": self.table.astype(np.float32), "bias": self.bias}
+
+    save_encoder(Wrong(learned.table, learned.bias), tmp_path / "w")
+    with pytest.raises(EsaError, match="does not describe its weights"):
+        create_encoder(str(tmp_path / "w"), "codes", LENGTH)
+
+
+def test_load_encoder_knows_only_its_names():
+    with pytest.raises(ValueError, match="unknown encoder 'x'"):
+        load_encoder({"name": "x"}, {})
