@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from esa.errors import ReadsError, UsageError
 from esa.io.fastq import ReadSource
@@ -285,3 +287,62 @@ def test_a_file_without_line_ends_is_not_read_whole_to_say_so(tmp_path):
         with pytest.raises(ReadsError, match=r"record 2: 'x{40}\.\.\.' stands where"):
             next(source)
         assert source.bytes_read < 3_000_000
+
+
+def slow_verdict(content: bytes) -> int | None:
+    """Number of records of a FASTQ file read line by line, None if one is malformed."""
+    lines = [line.removesuffix(b"\r") for line in content.split(b"\n")]
+    if content.endswith(b"\n") and len(lines) > 1:
+        lines.pop()
+    # An empty QUAL line may lack its line end.
+    empty_qual = [b""] if content.endswith(b"\n") else []
+    at = count = 0
+    while at < len(lines):
+        lines[at] = lines[at].lstrip(b"\r")
+        if not lines[at]:
+            at += 1
+            continue
+        record = (lines[at:] + empty_qual)[:4]
+        at, count = at + 4, count + 1
+        if (
+            len(record) < 4
+            or not re.match(rb"@[!-?A-~][!-~]{,253}(\s|$)", record[0])
+            or record[2][:1] != b"+"
+        ):
+            return None
+        if not re.fullmatch(rb"[ACGTUNRYSWKMBDHV.]*", record[1], re.IGNORECASE):
+            return None
+        if len(record[1]) != len(record[3]) or not re.fullmatch(rb"[!-~]*", record[3]):
+            return None
+    return count
+
+
+def outcome(path: str, chunk: int) -> int | str:
+    try:
+        with ReadSource(path, chunk_bytes=chunk) as source:
+            return sum(len(batch) for batch in source)
+    except ReadsError as error:
+        return str(error)
+
+
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 60), st.integers(0, 3), st.sampled_from([b"", *(bytes([c]) for c in b"\n\r@+ >AJ\0I")])
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(edits, st.sampled_from([b"\n", b"\r\n"]))
+def test_damaged_files(tmp_path_factory, changes, newline):
+    """Bytes replaced, added, dropped: refused only when malformed, in the same words for all chunk sizes."""
+    content = (b"@a\nACGT\n+\nIIII\n@b x\n\n+\n\n@c/1\nGG\n+c\n@+\n").replace(b"\n", newline)
+    for at, dropped, new in changes:
+        content = content[:at] + new + content[at + dropped :]
+    path = write(tmp_path_factory.getbasetemp() / "damaged.fq", content)
+    got = outcome(path, 1 << 20)
+    assert {outcome(path, chunk) for chunk in (1, 5, 16)} == {got}
+    if content.lstrip(b"\r\n")[:1] in (b"@", b""):
+        want = slow_verdict(content)
+        assert got == want if want is not None else isinstance(got, str)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from Bio import bgzf
 
 from esa.errors import ReadsError, UsageError
-from esa.io import compressed
+from esa.io import _read_kernels, compressed
 from esa.io.fastq import ReadSource
 
 
@@ -268,3 +269,49 @@ def test_read_errors_name_the_file(tmp_path, monkeypatch, zipped):
     path.write_bytes(data)
     monkeypatch.setattr(compressed, "_open", lambda _: Broken(data))
     assert failure(path) == f"{path}: cannot be read: Input/output error"
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = tmp_path / "r.fq"
+    path.write_bytes(20 * PLAIN)
+    assert path.stat().st_size > 6 << 20
+    digest(path)  # compiles
+    tracemalloc.start()
+    try:
+        assert digest(path, batch_size=100, chunk_bytes=1 << 14)[0] == 60_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize("kind", ["fasta", "fastq"])
+def test_a_long_record_is_not_scanned_again_for_every_chunk(tmp_path, monkeypatch, kind):
+    sizes = []
+    scan = getattr(_read_kernels, f"scan_{kind}")
+
+    def counting(buffer, begin, end, *rest):
+        sizes.append(end - begin)
+        return scan(buffer, begin, end, *rest)
+
+    monkeypatch.setattr(_read_kernels, f"scan_{kind}", counting)
+    bases = b"A" * 1_000_000
+    path = tmp_path / "long"
+    path.write_bytes(b">a\n" + bases if kind == "fasta" else b"@a\n" + bases + b"\n+\n" + bases + b"\n")
+    assert digest(path, chunk_bytes=1000)[0] == 1
+    assert sum(sizes) < 4 * path.stat().st_size
+
+
+def test_reading_past_the_end_and_past_a_fault(tmp_path):
+    path = tmp_path / "1.gz"
+    buffer = memoryview(bytearray(1 << 20))
+    path.write_bytes(gzip.compress(b"ACGT"))
+    source = compressed.ByteSource(str(path), ReadsError)
+    assert [source.readinto(buffer) for _ in range(3)] == [4, 0, 0]
+    source.close()
+    path.write_bytes(gzip.compress(b"ACGT")[:-1])
+    source = compressed.ByteSource(str(path), ReadsError)
+    for _ in range(2):
+        with pytest.raises(ReadsError, match="truncated"):
+            list(iter(lambda: source.readinto(buffer), 0))
+    source.close()
