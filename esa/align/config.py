@@ -121,9 +121,9 @@ class AlignConfig(NamedTuple):
 
 
 ANCHORED_LEVELS = (
-    Level("anchors", SearchEffort(max_hits=192, probes=4, radius=16), stride=0, resolved=85),
+    Level("anchors", SearchEffort(max_hits=192, probes=1, radius=12), stride=0, resolved=85),
     Level("more probes", SearchEffort(max_hits=256, probes=32, radius=18), stride=0, resolved=75),
-    Level("sliding", SearchEffort(max_hits=64, probes=2, radius=18), stride=1, resolved=0),
+    Level("sliding", SearchEffort(max_hits=64, probes=16, radius=18), stride=1, resolved=0),
 )
 """Escalation of preset `anchored`."""
 

@@ -18,6 +18,9 @@ from esa.hashing import tie_break
 SHORT_READ = 60
 """Reads of fewer bases are reported from a proportionally lower score up."""
 
+FIRST_BAND = 8
+"""Half-width of the band that is tried first: indels are mostly short."""
+
 
 def verify(
     codes: NDArray[np.uint8],
@@ -198,13 +201,20 @@ def refine(query, n, reference, contig, diagonal, total, begin, stop, max_gap, s
         load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
         if gap_gain(query, scratch.window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
-    if reach > 0:
-        gapped, first, last, start, end, _ = align_gapped(
-            query, n, reference, contig, diagonal, reach, scratch
+    band = 0
+    score, start, end = score_of(total, begin, stop, n), diagonal + begin, diagonal + stop
+    # A narrow band first: what it finds mostly proves that no longer gap can do better.
+    tried = 0
+    while tried < reach:
+        tried = min(reach, FIRST_BAND) if tried == 0 else reach
+        gapped, first, last, gapped_start, gapped_end, _ = align_gapped(
+            query, n, reference, contig, diagonal, tried, scratch
         )
         if gapped > total:
-            return score_of(gapped, first, last, n), start, end, reach
-    return score_of(total, begin, stop, n), diagonal + begin, diagonal + stop, 0
+            total, band = gapped, tried
+            score, start, end = score_of(gapped, first, last, n), gapped_start, gapped_end
+        reach = min(reach, band_for(n, total, max_gap))
+    return score, start, end, band
 
 
 class Scratch(NamedTuple):

@@ -15,10 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from esa.prefetch import prefetch
 from esa.stores.base import Hits, SearchEffort
 
 MIN_KEY_BITS = 8
 MAX_KEY_BITS = 30
+BLOCK = 32
+"""Queries looked up together."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
 
@@ -193,7 +196,8 @@ def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignore[no-untyped-def]
     """Writes the keys to look up, the query's own first."""
-    _least_certain(embedding, key_bits, bits)
+    if len(patterns) > 1:
+        _least_certain(embedding, key_bits, bits)
     own = np.int64(code & np.uint64((1 << key_bits) - 1))
     for p in range(len(patterns)):
         key = own
@@ -208,79 +212,99 @@ def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
-def _radius_that_fits(codes, buckets, code, keys, radius, max_hits, classes):  # type: ignore[no-untyped-def]
-    """Largest radius at which a query has at most ``max_hits`` hits, 1 at least; counts them and all scanned."""
-    classes[:] = 0
-    scanned = 0
+def _size(buckets, keys):  # type: ignore[no-untyped-def]
+    """Codes in the buckets of all keys together."""
+    size = 0
     for key in keys:
-        begin = np.int64(buckets[2 * key])
-        end = np.int64(buckets[2 * key + 2])
-        scanned += end - begin
-        for j in range(begin, end):
+        size += np.int64(buckets[2 * key + 2]) - np.int64(buckets[2 * key])
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _scan(codes, position, buckets, code, keys, radius, hits, count):  # type: ignore[no-untyped-def]
+    """Append the codes within ``radius`` in the buckets of the keys to ``hits``; returns how many there are then."""
+    hit_position, hit_reverse, hit_score = hits
+    for key in keys:
+        middle = np.int64(buckets[2 * key + 1])
+        for j in range(np.int64(buckets[2 * key]), np.int64(buckets[2 * key + 2])):
             distance = popcount(codes[j] ^ code)
             if distance < radius:
-                classes[distance] += 1
-    total = 0
-    nearest = radius
-    for distance in range(radius):
-        if classes[distance] and nearest == radius:
-            nearest = distance
-        if total + classes[distance] > max_hits and distance > nearest:
-            return distance, total, scanned, True
-        total += classes[distance]
-        if total > max_hits:
-            return distance + 1, max_hits, scanned, True
-    return radius, total, scanned, False
+                hit_position[count] = position[j]
+                hit_reverse[count] = j >= middle
+                hit_score[count] = radius - distance
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
+    """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
+
+    Returns the new end.
+    """
+    hit_position, hit_reverse, hit_score = hits
+    classes = np.zeros(radius + 1, np.int64)
+    best = 0
+    for h in range(begin, end):
+        classes[hit_score[h]] += 1
+        best = max(best, hit_score[h])
+    least = best
+    total = classes[best]
+    while least > 1 and total + classes[least - 1] <= max_hits:
+        least -= 1
+        total += classes[least]
+    kept = begin
+    for h in range(begin, end):
+        if hit_score[h] >= least and kept - begin < max_hits:
+            hit_position[kept] = hit_position[h]
+            hit_reverse[kept] = hit_reverse[h]
+            hit_score[kept] = hit_score[h]
+            kept += 1
+    return kept
 
 
 @njit(cache=True, nogil=True)
 def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, radius, max_hits):  # type: ignore[no-untyped-def]
+    """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     capped = np.zeros(n, np.uint8)
     room = 16 * n + 1024
-    hit_position = np.empty(room, np.int64)
-    hit_reverse = np.empty(room, np.uint8)
-    hit_score = np.empty(room, np.int32)
+    hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
     bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
-    keys = np.empty(len(patterns), np.int64)
-    classes = np.empty(radius, np.int64)
+    keys = np.empty((BLOCK, len(patterns)), np.int64)
     count = 0
     scanned = 0
-    for q in range(n):
-        code = queries[q]
-        _probe_keys(embeddings[q], code, key_bits, patterns, bits, keys)
-        within, expected, compared, cut = _radius_that_fits(
-            codes, buckets, code, keys, radius, max_hits, classes
-        )
-        scanned += compared
-        capped[q] = cut
-        if count + expected > room:
-            room = 2 * (count + expected)
-            hit_position = _grown(hit_position, count, room)
-            hit_reverse = _grown(hit_reverse, count, room)
-            hit_score = _grown(hit_score, count, room)
-        stop = count + expected
-        for key in keys:
-            if count == stop:
-                break
-            middle = np.int64(buckets[2 * key + 1])
-            for j in range(np.int64(buckets[2 * key]), np.int64(buckets[2 * key + 2])):
-                distance = popcount(codes[j] ^ code)
-                if distance < within and count < stop:
-                    hit_position[count] = position[j]
-                    hit_reverse[count] = j >= middle
-                    hit_score[count] = radius - distance
-                    count += 1
-        offsets[q + 1] = count
-    return (
-        offsets,
-        hit_position[:count].copy(),
-        hit_reverse[:count].copy(),
-        hit_score[:count].copy(),
-        capped,
-        scanned,
-    )
+    for first in range(0, n, BLOCK):
+        block = min(BLOCK, n - first)
+        for i in range(block):
+            _probe_keys(embeddings[first + i], queries[first + i], key_bits, patterns, bits, keys[i])
+            for key in keys[i]:
+                prefetch(buckets, 2 * key)
+        for i in range(block):
+            for key in keys[i]:
+                begin = np.int64(buckets[2 * key])
+                if begin < np.int64(buckets[2 * key + 2]):
+                    prefetch(codes, begin)
+                    prefetch(position, begin)
+        for i in range(block):
+            q = first + i
+            size = _size(buckets, keys[i])
+            scanned += size
+            if count + size > room:
+                room = 2 * (count + size)
+                hits = (
+                    _grown(hits[0], count, room),
+                    _grown(hits[1], count, room),
+                    _grown(hits[2], count, room),
+                )
+            begin = count
+            count = _scan(codes, position, buckets, queries[q], keys[i], radius, hits, count)
+            if count - begin > max_hits:
+                count = _trim(hits, begin, count, radius, max_hits)
+                capped[q] = 1
+            offsets[q + 1] = count
+    return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned
 
 
 @njit(cache=True, nogil=True)
