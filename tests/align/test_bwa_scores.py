@@ -149,7 +149,7 @@ def test_scores_are_those_of_bwa_s_alignments(compared: list[Compared]):
 
 
 def test_scores_are_those_that_bwa_reports(compared: list[Compared]):
-    """bwa's AS is the best score that its extension met, even where it then went on to the read's end for less.
+    """bwa's AS is the best score that its extension met, even where it went on to the read's end for less.
 
     So it is that of our alignment's best stretch; where it is that of another path, by a few points more.
     """
