@@ -14,7 +14,7 @@ import esa
 PACKAGE = Path(esa.__file__).parent
 
 RANKS = (
-    ("errors", "dna", "hashing"),
+    ("errors", "dna", "hashing", "prefetch"),
     ("genome", "reads", "records"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),
