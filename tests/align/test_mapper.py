@@ -1,0 +1,126 @@
+"""`esa.align.mapper`: what may not matter to where a read goes."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from align_oracles import Codes, make_batch, make_genome, mutate
+
+from esa import dna
+from esa.align.config import AlignConfig
+from esa.align.mapper import Mapper
+from esa.encoders.registry import create_encoder
+from esa.index import Index, assemble
+from esa.presets import PRESETS
+from esa.reads import ReadBatch
+from esa.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
+
+
+@pytest.fixture(scope="module", params=sorted(PRESETS))
+def built(request: pytest.FixtureRequest) -> Index:
+    """A genome of many contigs with exact and diverged copies, among them some on the other strand."""
+    rng = np.random.default_rng(1)
+    unit = rng.integers(0, 4, 1500).astype(np.uint8)
+    contigs = [rng.integers(0, 4, int(n)).astype(np.uint8) for n in rng.integers(40, 900, 60)]
+    contigs += [unit, dna.reverse_complement(unit), mutate(rng, unit, 30, 3)]
+    contigs.append(np.resize(rng.integers(0, 4, 31).astype(np.uint8), 700))
+    preset = PRESETS[request.param]
+    fragmenter = preset.fragmenter({})
+    encoder = create_encoder(preset.default_encoder, preset.kind, fragmenter.length)
+    return assemble(make_genome(contigs), preset, fragmenter, encoder)[0]
+
+
+def mapper_of(built: Index) -> Mapper:
+    config = AlignConfig(built.preset.levels)
+    return Mapper(built.genome, built.fragmenter, built.encoder, built.store, config)
+
+
+def reads_of(built: Index, n: int) -> list[Codes]:
+    rng = np.random.default_rng(2)
+    reads = []
+    for _ in range(n):
+        length = int(rng.integers(30, 200))
+        start = int(rng.integers(0, built.genome.bases - length))
+        read = built.genome.fetch(start, start + length)
+        reads.append(
+            mutate(rng, read, int(rng.integers(0, 8)), int(rng.integers(0, 2)), 4, int(rng.integers(0, 3)))
+        )
+    return [*reads, np.empty(0, np.uint8), np.full(90, dna.N, np.uint8)]
+
+
+def run(built: Index, batch: ReadBatch) -> Records:
+    mapper = mapper_of(built)
+    return mapper.finish(mapper.seed(batch), None)
+
+
+def row(records: Records, r: int) -> dict[str, object]:
+    """What a record says, its number and its read's left out."""
+    cigar = records.cigar[records.cigar_offsets[r] : records.cigar_offsets[r + 1]].tolist()
+    md = records.md[records.md_offsets[r] : records.md_offsets[r + 1]].tobytes()
+    plain = {f.name: getattr(records, f.name)[r].item() for f in fields(records) if f.name in PLAIN}
+    return {**plain, "cigar": cigar, "md": md}
+
+
+PLAIN = {"flag", "contig", "position", "mapq", "nm", "alignment_score", "second_score"}
+
+
+def test_a_read_and_its_reverse_complement_go_to_one_locus(built: Index):
+    reads = reads_of(built, 150)
+    here = run(built, make_batch(reads))
+    there = run(built, make_batch([dna.reverse_complement(read) for read in reads]))
+    mapped = 0
+    for r in range(len(reads)):
+        mine, theirs = row(here, r), row(there, r)
+        if not here.flag[r] & FLAG_UNMAPPED:
+            mapped += 1
+            theirs["flag"] = there.flag[r].item() ^ FLAG_REVERSE
+        assert mine == theirs
+    assert mapped > 100
+
+
+def test_a_read_s_record_does_not_depend_on_its_batch(built: Index):
+    reads = reads_of(built, 60)
+    whole = make_batch(reads)
+    together = run(built, whole)
+    for begin, end in ((0, 1), (1, 8), (8, 62)):
+        lo, hi = whole.offsets[begin], whole.offsets[end]
+        names_lo, names_hi = whole.name_offsets[begin], whole.name_offsets[end]
+        part = replace(
+            whole,
+            names=whole.names[names_lo:names_hi],
+            name_offsets=whole.name_offsets[begin : end + 1] - names_lo,
+            codes=whole.codes[lo:hi],
+            quals=whole.quals[lo:hi],
+            offsets=whole.offsets[begin : end + 1] - lo,
+            has_qual=whole.has_qual[begin:end],
+        )
+        apart = run(built, part)
+        assert [row(apart, r) for r in range(end - begin)] == [row(together, r) for r in range(begin, end)]
+
+
+def test_reads_without_errors_are_found_and_exact_copies_have_no_quality(built: Index):
+    genome = built.genome
+    rng = np.random.default_rng(3)
+    reads, origins = [], []
+    for _ in range(100):
+        contig = int(rng.integers(63))
+        if genome.lengths[contig] < 200:
+            continue
+        start = int(rng.integers(0, genome.lengths[contig] - 150))
+        reads.append(genome.contig(contig)[start : start + 150])
+        origins.append((contig, start))
+    records = run(built, make_batch(reads))
+    found = 0
+    for r, (contig, start) in enumerate(origins):
+        if contig in (60, 61):
+            mirrored = (121 - contig, 1500 - start - 150)
+            at = (int(records.contig[r]), int(records.position[r]))
+            assert at in ((contig, start), mirrored)
+            assert records.mapq[r] <= 3
+            assert records.second_score[r] == records.alignment_score[r] == 150
+        elif contig < 60 and (int(records.contig[r]), int(records.position[r])) == (contig, start):
+            found += 1
+            assert records.alignment_score[r] == 150
+    assert found >= 0.95 * sum(contig < 60 for contig, _ in origins)
