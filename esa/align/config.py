@@ -127,5 +127,8 @@ ANCHORED_LEVELS = (
 )
 """Escalation of preset `anchored`."""
 
-DENSE_LEVELS = (Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=0),)
-"""Dense presets look once."""
+DENSE_LEVELS = (
+    Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=75),
+    Level("farther", SearchEffort(max_hits=64, probes=4), stride=0, resolved=0),
+)
+"""Escalation of the dense presets."""
