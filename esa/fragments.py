@@ -7,7 +7,7 @@ fragment of the read equals its reference fragment base for base, errors aside.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numba import njit
@@ -34,6 +34,20 @@ class Fragments:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def arrays(self) -> FragmentArrays:
+        """The same, for a kernel."""
+        return FragmentArrays(self.start, self.length, self.reverse, self.owner)
+
+
+class FragmentArrays(NamedTuple):
+    """`Fragments` as numba takes them."""
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int32]
+    reverse: NDArray[np.uint8]
+    owner: NDArray[np.int32]
 
 
 class Fragmenter(Protocol):

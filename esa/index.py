@@ -176,7 +176,11 @@ def assemble(
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, encoder: Encoder, codes: NDArray[np.uint8], chunks: list[Fragments], threads: int
+    pool: ThreadPoolExecutor,
+    encoder: Encoder,
+    codes: NDArray[np.uint8],
+    chunks: list[Fragments],
+    threads: int,
 ) -> Iterator[NDArray[Any]]:
     """Embeddings of the chunks, a few ahead of the consumer: all at once would not fit."""
     for begin in range(0, len(chunks), 2 * threads):
@@ -223,5 +227,7 @@ def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray
 
 def _without_prefix(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {
-        name.removeprefix(f"{prefix}_"): array for name, array in arrays.items() if name.startswith(f"{prefix}_")
+        name.removeprefix(f"{prefix}_"): array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}_")
     }

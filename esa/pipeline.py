@@ -223,7 +223,7 @@ class _ReadAhead:
                 if self._closed.is_set():
                     return
             self._queue.put(None)
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
+        except BaseException as error:
             self._queue.put(error)
         finally:
             self._source.close()

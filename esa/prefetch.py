@@ -15,7 +15,7 @@ _READ, _KEEP, _DATA = 0, 3, 1
 """Arguments of LLVM's prefetch: for reading, to stay in all caches, of the data cache."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def prefetch(_context: Any, array: Any, index: Any) -> Any:
     """``prefetch(array, i)`` starts to load ``array[i]`` (one-dimensional, contiguous) into the caches."""
 

@@ -45,7 +45,7 @@ class Preset(Protocol):
         """The store that the index keeps."""
 
 
-class Anchored:
+class Anchored(Preset):
     """Content-defined fragments, 64-bit codes, bucketed multi-probe."""
 
     name = "anchored"
@@ -67,7 +67,7 @@ class Anchored:
         return CodeStore(arrays["codes"], arrays["position"], arrays["buckets"], parameters["key_bits"])
 
 
-class Sketch:
+class Sketch(Preset):
     """Long overlapping fragments of fixed stride, signed k-mer projection, faiss."""
 
     name = "sketch"
@@ -91,7 +91,7 @@ class Sketch:
         return DenseStore.from_arrays(parameters, arrays)
 
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (Anchored(), Sketch())}
+PRESETS: dict[str, Preset] = {Anchored.name: Anchored(), Sketch.name: Sketch()}
 DEFAULT_PRESET = Anchored.name
 
 

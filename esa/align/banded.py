@@ -24,12 +24,12 @@ def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
     for q in range(5):
         for j in range(width):
             base = window[j]
-            score = MATCH if base == q else MISMATCH
-            if base == 4 or q == 4:
-                score = AMBIGUOUS
             if base == OUTSIDE:
-                score = IMPOSSIBLE
-            profile[q, j] = score
+                profile[q, j] = IMPOSSIBLE
+            elif base == 4 or q == 4:
+                profile[q, j] = AMBIGUOUS
+            else:
+                profile[q, j] = MATCH if base == q else MISMATCH
 
 
 @njit(cache=True, nogil=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -14,6 +16,10 @@ from esa.stores.base import Hits
 
 _INDEX_BITS = 24
 """Low bits of a sort key, which hold the hit's number within its read; hits beyond are left out (and capped)."""
+_INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
+_STRAND_SHIFT = 36
+"""Bits of a diagonal in a sort key, above which lies the strand."""
+_STRAND_BIT = np.int64(1) << _STRAND_SHIFT
 
 
 def chain_hits(
@@ -32,22 +38,8 @@ def chain_hits(
     repeat that a fragment hits many times counts once, and few near hits outweigh many distant ones (the
     copies of a repeat).
     """
-    out_offsets, diagonal, reverse, contig, weight, capped = _chain(
-        hits.offsets,
-        hits.position,
-        hits.reverse,
-        hits.score,
-        hits.capped,
-        fragments.start,
-        fragments.length,
-        fragments.reverse,
-        fragments.owner,
-        offsets,
-        salts,
-        contig_offsets,
-        config,
-    )
-    return Candidates(out_offsets, diagonal, reverse, contig, weight, capped)
+    candidates: Candidates = _chain(hits, fragments.arrays, offsets, salts, contig_offsets, config)
+    return candidates
 
 
 @njit(cache=True, nogil=True)
@@ -57,21 +49,23 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sort_keys(
-    lo, hi, hit_offsets, position, hit_reverse, start, length, query_reverse, first, read_length, shift, keys, query_of
-):  # type: ignore[no-untyped-def]
-    """Sort key (strand, diagonal, number) of each hit of queries ``[lo, hi)``; returns how many."""
+def _sort_keys(hits, fragments, queries, read, shift, keys, query_of):  # type: ignore[no-untyped-def]
+    """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
+
+    ``read``: its (offset, length) in the batch. ``shift`` makes diagonals positive.
+    """
+    lo, hi = queries
+    offset, read_length = read
     count = 0
     for q in range(lo, hi):
-        for h in range(hit_offsets[q], hit_offsets[q + 1]):
+        begin = fragments.start[q] - offset
+        begin_reversed = read_length - begin - fragments.length[q]
+        for h in range(hits.offsets[q], hits.offsets[q + 1]):
             if count == len(keys):
                 return count
-            strand = query_reverse[q] ^ hit_reverse[h]
-            begin = start[q] - first
-            if strand:
-                begin = read_length - begin - length[q]
-            diagonal = position[h] - begin + shift
-            keys[count] = (((np.int64(strand) << 36) | diagonal) << _INDEX_BITS) | count
+            strand = fragments.reverse[q] ^ hits.reverse[h]
+            diagonal = hits.position[h] - (begin_reversed if strand else begin) + shift
+            keys[count] = (((np.int64(strand) << _STRAND_SHIFT) | diagonal) << _INDEX_BITS) | count
             query_of[count] = q - lo
             count += 1
     keys[:count].sort()
@@ -79,13 +73,16 @@ def _sort_keys(
 
 
 @njit(cache=True, nogil=True)
-def _weigh(keys, begin, end, low, query_of, score, best_of, mask):  # type: ignore[no-untyped-def]
-    """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on."""
+def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyped-def]
+    """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on.
+
+    ``score``: of the read's hits. ``best_of`` (a number a query, zero) is zero again afterwards.
+    """
     weight = 0
     heaviest, here, diagonal, current = 0, 0, np.int64(0), np.int64(-1)
     for t in range(begin, end):
-        number = keys[t] & mask
-        value = score[low + number] * score[low + number]
+        number = keys[t] & _INDEX_MASK
+        value = score[number] * score[number]
         a = query_of[number]
         if value > best_of[a]:
             weight += value - best_of[a]
@@ -97,20 +94,23 @@ def _weigh(keys, begin, end, low, query_of, score, best_of, mask):  # type: igno
         if here > heaviest:
             heaviest, diagonal = here, current
     for t in range(begin, end):
-        best_of[query_of[keys[t] & mask]] = 0
+        best_of[query_of[keys[t] & _INDEX_MASK]] = 0
     return weight, diagonal
 
 
 @njit(cache=True, nogil=True)
-def _cluster_end(keys, begin, count, slack, low, position, contig_offsets, mask):  # type: ignore[no-untyped-def]
-    """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig."""
+def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: ignore[no-untyped-def]
+    """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig.
+
+    ``position``: of the read's hits.
+    """
     limit = (keys[begin] >> _INDEX_BITS) + slack
     end = begin + 1
     if end == count or keys[end] >> _INDEX_BITS > limit:
         return end
-    contig = contig_of(contig_offsets, position[low + (keys[begin] & mask)])
+    contig = contig_of(contig_offsets, position[keys[begin] & _INDEX_MASK])
     while end < count and keys[end] >> _INDEX_BITS <= limit:
-        where = position[low + (keys[end] & mask)]
+        where = position[keys[end] & _INDEX_MASK]
         if not contig_offsets[contig] <= where < contig_offsets[contig + 1]:
             break
         end += 1
@@ -152,94 +152,115 @@ def _heavier(weight, diagonal, a, b, salt):  # type: ignore[no-untyped-def]
     return tie_break(salt, diagonal[a]) > tie_break(salt, diagonal[b])
 
 
+class Clusters(NamedTuple):
+    """Clusters of one read: room for as many as it may have."""
+
+    weight: NDArray[np.int32]
+    diagonal: NDArray[np.int64]
+    strand: NDArray[np.uint8]
+    contig: NDArray[np.int32]
+
+
 @njit(cache=True, nogil=True)
-def _chain(
-    hit_offsets,
-    position,
-    hit_reverse,
-    score,
-    query_capped,
-    start,
-    length,
-    query_reverse,
-    owner,
-    offsets,
-    salts,
-    contig_offsets,
-    config,
-):  # type: ignore[no-untyped-def]
-    reads = len(offsets) - 1
-    queries = len(start)
-    most = 0
-    longest = 0
+def make_clusters(most):  # type: ignore[no-untyped-def]
+    """`Clusters` with room for ``most``."""
+    return Clusters(
+        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.uint8), np.empty(most, np.int32)
+    )
+
+
+@njit(cache=True, nogil=True)
+def make_candidates(reads, most):  # type: ignore[no-untyped-def]
+    """`esa.align.loci.Candidates` with room for ``most`` a read; see `append_heaviest`."""
+    room = reads * most
+    return Candidates(
+        np.zeros(reads + 1, np.int64),
+        np.empty(room, np.int64),
+        np.empty(room, np.uint8),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.zeros(reads, np.uint8),
+    )
+
+
+@njit(cache=True, nogil=True)
+def append_heaviest(clusters, count, r, salt, config, order, candidates):  # type: ignore[no-untyped-def]
+    """Append the heaviest of read r's clusters to the candidates, reads in ascending order."""
+    kept, cut = keep_heaviest(clusters.weight, clusters.diagonal, count, salt, config, order)
+    candidates.capped[r] |= cut
+    at = candidates.offsets[r]
+    for c in order[:kept]:
+        candidates.diagonal[at] = clusters.diagonal[c]
+        candidates.reverse[at] = clusters.strand[c]
+        candidates.contig[at] = clusters.contig[c]
+        candidates.weight[at] = clusters.weight[c]
+        at += 1
+    candidates.offsets[r + 1] = at
+
+
+@njit(cache=True, nogil=True)
+def trimmed(candidates):  # type: ignore[no-untyped-def]
+    """Candidates without the room that was not needed."""
+    made = candidates.offsets[-1]
+    return Candidates(
+        candidates.offsets,
+        candidates.diagonal[:made].copy(),
+        candidates.reverse[:made].copy(),
+        candidates.contig[:made].copy(),
+        candidates.weight[:made].copy(),
+        candidates.capped,
+    )
+
+
+@njit(cache=True, nogil=True)
+def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
+    """(Most queries, most hits) of a read, the queries' owners being non-decreasing."""
+    queries, hits = 0, 0
     q = 0
-    while q < queries:
+    while q < len(owner):
         lo = q
-        while q < queries and owner[q] == owner[lo]:
+        while q < len(owner) and owner[q] == owner[lo]:
             q += 1
-        most = max(most, hit_offsets[q] - hit_offsets[lo])
-        longest = max(longest, q - lo)
+        queries = max(queries, q - lo)
+        hits = max(hits, hit_offsets[q] - hit_offsets[lo])
+    return queries, hits
+
+
+@njit(cache=True, nogil=True)
+def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ignore[no-untyped-def]
+    reads = len(offsets) - 1
+    queries, most = most_of_a_read(fragments.owner, hits.offsets)
     most = min(most, 1 << _INDEX_BITS)
     shift = 0
     for r in range(reads):
         shift = max(shift, offsets[r + 1] - offsets[r])
-    mask = np.int64((1 << _INDEX_BITS) - 1)
-    strand_bit = np.int64(1) << 36
     keys = np.empty(most, np.int64)
     query_of = np.empty(most, np.int32)
-    best_of = np.zeros(longest, np.int32)
-    cluster_weight = np.empty(most, np.int32)
-    cluster_diagonal = np.empty(most, np.int64)
-    cluster_strand = np.empty(most, np.uint8)
-    cluster_position = np.empty(most, np.int64)
+    best_of = np.zeros(queries, np.int32)
+    clusters = make_clusters(most)
     order = np.empty(config.max_candidates, np.int64)
-    room = reads * config.max_candidates
-    out_offsets = np.zeros(reads + 1, np.int64)
-    out_diagonal = np.empty(room, np.int64)
-    out_reverse = np.empty(room, np.uint8)
-    out_contig = np.empty(room, np.int32)
-    out_weight = np.empty(room, np.int32)
-    capped = np.zeros(reads, np.uint8)
-    made = 0
+    candidates = make_candidates(reads, config.max_candidates)
     q = 0
     for r in range(reads):
         lo = q
-        while q < queries and owner[q] == r:
-            capped[r] |= query_capped[q]
+        while q < len(fragments.owner) and fragments.owner[q] == r:
+            candidates.capped[r] |= hits.capped[q]
             q += 1
-        low = hit_offsets[lo]
-        count = 0
-        if hit_offsets[q] > low:
-            count = _sort_keys(
-                lo, q, hit_offsets, position, hit_reverse, start, length, query_reverse,
-                offsets[r], offsets[r + 1] - offsets[r], shift, keys, query_of,
-            )  # fmt: skip
-        clusters = 0
+        low, high = hits.offsets[lo], hits.offsets[q]
+        candidates.capped[r] |= high - low > most
+        read = (offsets[r], offsets[r + 1] - offsets[r])
+        count = _sort_keys(hits, fragments, (lo, q), read, shift, keys, query_of) if high > low else 0
+        position, score = hits.position[low:high], hits.score[low:high]
+        made = 0
         t = 0
         while t < count:
-            end = _cluster_end(keys, t, count, config.diagonal_slack, low, position, contig_offsets, mask)
-            weight, diagonal = _weigh(keys, t, end, low, query_of, score, best_of, mask)
-            cluster_weight[clusters] = weight
-            cluster_strand[clusters] = diagonal >= strand_bit
-            cluster_diagonal[clusters] = (diagonal & (strand_bit - 1)) - shift
-            cluster_position[clusters] = position[low + (keys[t] & mask)]
-            clusters += 1
-            t = end
-        kept, cut = keep_heaviest(cluster_weight, cluster_diagonal, clusters, salts[r], config, order)
-        capped[r] |= cut
-        for k in range(kept):
-            c = order[k]
-            out_reverse[made] = cluster_strand[c]
-            out_diagonal[made] = cluster_diagonal[c]
-            out_contig[made] = contig_of(contig_offsets, cluster_position[c])
-            out_weight[made] = cluster_weight[c]
+            end = _cluster_end(keys, t, count, config.diagonal_slack, position, contig_offsets)
+            weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
+            clusters.weight[made] = weight
+            clusters.strand[made] = diagonal >= _STRAND_BIT
+            clusters.diagonal[made] = (diagonal & (_STRAND_BIT - 1)) - shift
+            clusters.contig[made] = contig_of(contig_offsets, position[keys[t] & _INDEX_MASK])
             made += 1
-        out_offsets[r + 1] = made
-    return (
-        out_offsets,
-        out_diagonal[:made].copy(),
-        out_reverse[:made].copy(),
-        out_contig[:made].copy(),
-        out_weight[:made].copy(),
-        capped,
-    )
+            t = end
+        append_heaviest(clusters, made, r, salts[r], config, order, candidates)
+    return trimmed(candidates)

@@ -6,9 +6,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.align.chain import contig_of, keep_heaviest
+from esa.align.chain import (
+    append_heaviest,
+    contig_of,
+    make_candidates,
+    make_clusters,
+    most_of_a_read,
+    trimmed,
+)
 from esa.align.config import ChainConfig, LocateConfig
-from esa.align.loci import Candidates, Reference
+from esa.align.loci import Candidates, Reads, Reference
 from esa.align.verify import load_window, orient
 from esa.fragments import Fragments
 from esa.stores.base import Hits
@@ -30,22 +37,10 @@ def locate_hits(
     A hit says that a reference fragment resembles a fragment of the read: the read lies within a read's length
     of it. The window is searched on both strands; a candidate's weight is the number of k-mers that agree.
     """
-    out = _locate_hits(
-        codes,
-        offsets,
-        salts,
-        hits.offsets,
-        hits.position,
-        hits.capped,
-        fragments.start,
-        fragments.length,
-        fragments.owner,
-        fragment_length,
-        reference,
-        chain,
-        config,
+    candidates: Candidates = _locate_hits(
+        Reads(codes, offsets, salts), hits, fragments.arrays, fragment_length, reference, chain, config
     )
-    return Candidates(*out)
+    return candidates
 
 
 @njit(cache=True, nogil=True)
@@ -114,98 +109,63 @@ def vote(window, width, n, k, slack, head, following, votes):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def _locate_hits(
-    codes,
-    offsets,
-    salts,
-    hit_offsets,
-    position,
-    query_capped,
-    start,
-    length,
-    owner,
-    fragment_length,
-    reference,
-    chain,
-    config,
-):  # type: ignore[no-untyped-def]
-    reads = len(offsets) - 1
-    queries = len(start)
-    longest, most_hits = 1, 0
-    for r in range(reads):
-        longest = max(longest, offsets[r + 1] - offsets[r])
-    q = 0
-    widest = 1
-    while q < queries:
-        lo = q
-        while q < queries and owner[q] == owner[lo]:
-            widest = max(widest, length[q])
-            q += 1
-        most_hits = max(most_hits, hit_offsets[q] - hit_offsets[lo])
-    widest = fragment_length + 2 * widest
-    query = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
+def _locate_in_window(window, width, n, config, tables, votes, clusters, made):  # type: ignore[no-untyped-def]
+    """Append the best diagonal on either strand to the clusters, as an offset into the window."""
+    head, following = tables
+    for strand in range(2):
+        diagonal, weight = vote(
+            window, width, n, config.k, config.slack, head[strand], following[strand], votes
+        )
+        if weight >= config.least_votes:
+            clusters.weight[made] = weight
+            clusters.diagonal[made] = diagonal
+            clusters.strand[made] = strand
+            made += 1
+    return made
+
+
+@njit(cache=True, nogil=True)
+def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, config):  # type: ignore[no-untyped-def]
+    count = len(reads.offsets) - 1
+    longest, widest = 1, 1
+    for r in range(count):
+        longest = max(longest, reads.offsets[r + 1] - reads.offsets[r])
+    for q in range(len(fragments.owner)):
+        widest = max(widest, fragment_length + 2 * fragments.length[q])
+    _, most_hits = most_of_a_read(fragments.owner, hits.offsets)
+    oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     head = (np.zeros(4**config.k, np.int32), np.zeros(4**config.k, np.int32))
     following = (np.empty(longest, np.int32), np.empty(longest, np.int32))
     votes = np.zeros(widest + longest + 1, np.int32)
     window = np.empty(widest, np.uint8)
-    cluster_weight = np.empty(2 * most_hits, np.int32)
-    cluster_diagonal = np.empty(2 * most_hits, np.int64)
-    cluster_strand = np.empty(2 * most_hits, np.uint8)
-    cluster_contig = np.empty(2 * most_hits, np.int32)
+    clusters = make_clusters(2 * most_hits)
     order = np.empty(chain.max_candidates, np.int64)
-    room = reads * chain.max_candidates
-    out_offsets = np.zeros(reads + 1, np.int64)
-    out_diagonal = np.empty(room, np.int64)
-    out_reverse = np.empty(room, np.uint8)
-    out_contig = np.empty(room, np.int32)
-    out_weight = np.empty(room, np.int32)
-    capped = np.zeros(reads, np.uint8)
-    made = 0
+    candidates = make_candidates(count, chain.max_candidates)
     q = 0
-    for r in range(reads):
+    for r in range(count):
         lo = q
-        while q < queries and owner[q] == r:
-            capped[r] |= query_capped[q]
+        while q < len(fragments.owner) and fragments.owner[q] == r:
+            candidates.capped[r] |= hits.capped[q]
             q += 1
-        clusters = 0
-        if hit_offsets[q] > hit_offsets[lo]:
-            n = offsets[r + 1] - offsets[r]
-            orient(codes, offsets[r], offsets[r + 1], query[0], query[1])
+        made = 0
+        if hits.offsets[q] > hits.offsets[lo]:
+            n = reads.offsets[r + 1] - reads.offsets[r]
+            orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], oriented[0], oriented[1])
             for strand in range(2):
-                index_kmers(query[strand], n, config.k, head[strand], following[strand])
+                index_kmers(oriented[strand], n, config.k, head[strand], following[strand])
             for f in range(lo, q):
-                for h in range(hit_offsets[f], hit_offsets[f + 1]):
-                    contig = contig_of(reference.offsets, position[h])
-                    width = fragment_length + 2 * length[f]
-                    origin = position[h] - length[f]
+                width = fragment_length + 2 * fragments.length[f]
+                for h in range(hits.offsets[f], hits.offsets[f + 1]):
+                    contig = contig_of(reference.offsets, hits.position[h])
+                    origin = hits.position[h] - fragments.length[f]
                     load_window(reference, contig, origin, width, window)
-                    for strand in range(2):
-                        diagonal, weight = vote(
-                            window, width, n, config.k, config.slack, head[strand], following[strand], votes
-                        )
-                        if weight >= config.least_votes:
-                            cluster_weight[clusters] = weight
-                            cluster_diagonal[clusters] = origin + diagonal
-                            cluster_strand[clusters] = strand
-                            cluster_contig[clusters] = contig
-                            clusters += 1
+                    before = made
+                    made = _locate_in_window(
+                        window, width, n, config, (head, following), votes, clusters, made
+                    )
+                    clusters.diagonal[before:made] += origin
+                    clusters.contig[before:made] = contig
             for strand in range(2):
-                clear_kmers(query[strand], n, config.k, head[strand])
-        kept, cut = keep_heaviest(cluster_weight, cluster_diagonal, clusters, salts[r], chain, order)
-        capped[r] |= cut
-        for k in range(kept):
-            c = order[k]
-            out_reverse[made] = cluster_strand[c]
-            out_diagonal[made] = cluster_diagonal[c]
-            out_contig[made] = cluster_contig[c]
-            out_weight[made] = cluster_weight[c]
-            made += 1
-        out_offsets[r + 1] = made
-    return (
-        out_offsets,
-        out_diagonal[:made].copy(),
-        out_reverse[:made].copy(),
-        out_contig[:made].copy(),
-        out_weight[:made].copy(),
-        capped,
-    )
+                clear_kmers(oriented[strand], n, config.k, head[strand])
+        append_heaviest(clusters, made, r, reads.salts[r], chain, order, candidates)
+    return trimmed(candidates)

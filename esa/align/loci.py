@@ -5,7 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
+
+from esa.hashing import tie_break
+
+
+class Reads(NamedTuple):
+    """What kernels need of a batch of reads.
+
+    codes, offsets: as in `esa.reads.ReadBatch`.
+    salts: ``uint64[reads]``, `esa.hashing.salt_reads`.
+    """
+
+    codes: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    salts: NDArray[np.uint64]
 
 
 class Candidates(NamedTuple):
@@ -29,9 +44,9 @@ class Candidates(NamedTuple):
 
 
 class Loci(NamedTuple):
-    """Verified places of each read, best score first; row i belongs to read i, ``count[i]`` entries of it count.
+    """Verified places of each read, best score first; row i belongs to read i, ``held[i]`` entries of it count.
 
-    count: ``int32[reads]``.
+    held: ``int32[reads]``.
     score: ``int32[reads, max_loci]``, alignment score (AS).
     diagonal, reverse, contig: as in `Candidates`.
     start, end: ``int64``, global interval of the reference that the alignment covers.
@@ -39,7 +54,7 @@ class Loci(NamedTuple):
     capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 
-    count: NDArray[np.int32]
+    held: NDArray[np.int32]
     score: NDArray[np.int32]
     diagonal: NDArray[np.int64]
     reverse: NDArray[np.uint8]
@@ -54,7 +69,7 @@ class Loci(NamedTuple):
         """No loci for any read."""
         shape = (reads, max_loci)
         return cls(
-            count=np.zeros(reads, np.int32),
+            held=np.zeros(reads, np.int32),
             score=np.zeros(shape, np.int32),
             diagonal=np.zeros(shape, np.int64),
             reverse=np.zeros(shape, np.uint8),
@@ -76,3 +91,105 @@ class Reference(NamedTuple):
     n_starts: NDArray[np.int64]
     n_ends: NDArray[np.int64]
     offsets: NDArray[np.int64]
+
+
+class Locus(NamedTuple):
+    """One entry of `Loci`."""
+
+    score: int
+    diagonal: int
+    reverse: int
+    contig: int
+    start: int
+    end: int
+    band: int
+
+
+@njit(cache=True, nogil=True)
+def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
+    loci.score[r, k] = locus.score
+    loci.diagonal[r, k] = locus.diagonal
+    loci.reverse[r, k] = locus.reverse
+    loci.contig[r, k] = locus.contig
+    loci.start[r, k] = locus.start
+    loci.end[r, k] = locus.end
+    loci.band[r, k] = locus.band
+
+
+@njit(cache=True, nogil=True)
+def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
+    loci.score[r, k] = loci.score[r, origin]
+    loci.diagonal[r, k] = loci.diagonal[r, origin]
+    loci.reverse[r, k] = loci.reverse[r, origin]
+    loci.contig[r, k] = loci.contig[r, origin]
+    loci.start[r, k] = loci.start[r, origin]
+    loci.end[r, k] = loci.end[r, origin]
+    loci.band[r, k] = loci.band[r, origin]
+
+
+@njit(cache=True, nogil=True)
+def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
+    """Whether entry k comes before a new locus: by score, then by `tie_break`, then by strand."""
+    if loci.score[r, k] != locus.score:
+        return loci.score[r, k] > locus.score
+    known, new = tie_break(salt, loci.diagonal[r, k]), tie_break(salt, locus.diagonal)
+    return known > new or (known == new and loci.reverse[r, k] <= locus.reverse)
+
+
+@njit(cache=True, nogil=True)
+def _insert(loci, r, locus, salt, keep):  # type: ignore[no-untyped-def]
+    """Put a locus in its place; drop the worst if there are too many (and say so).
+
+    ``keep``: if the new one is the worst, drop the second worst instead.
+    """
+    held = loci.held[r]
+    room = loci.score.shape[1]
+    at = held
+    while at > 0 and not _ranks_before(loci, r, at - 1, locus, salt):
+        at -= 1
+    if held == room:
+        loci.capped[r] = 1
+        if at == room:
+            if not keep:
+                return
+            at -= 1
+        held -= 1
+    for k in range(held, at, -1):
+        _move(loci, r, k - 1, k)
+    _put(loci, r, at, locus)
+    loci.held[r] = held + 1
+
+
+@njit(cache=True, nogil=True)
+def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
+    if loci.contig[r, k] != locus.contig or loci.reverse[r, k] != locus.reverse:
+        return False
+    return (
+        abs(loci.diagonal[r, k] - locus.diagonal) <= near
+        or loci.start[r, k] == locus.start
+        or loci.end[r, k] == locus.end
+    )
+
+
+@njit(cache=True, nogil=True)
+def offer(loci, r, locus, salt, near, keep):  # type: ignore[no-untyped-def]
+    """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
+
+    ``near``: diagonals that differ by at most this are one place. ``keep``: make room for it even if it is the
+    worst.
+    """
+    k = 0
+    while k < loci.held[r]:
+        if _same_place(loci, r, k, locus, near):
+            known = loci.score[r, k]
+            if known > locus.score or (
+                known == locus.score
+                and (loci.band[r, k], loci.diagonal[r, k]) <= (locus.band, locus.diagonal)
+            ):
+                return
+            for later in range(k + 1, loci.held[r]):
+                _move(loci, r, later, later - 1)
+            loci.held[r] -= 1
+        else:
+            k += 1
+    _insert(loci, r, locus, salt, keep)

@@ -21,6 +21,7 @@ from esa.align.locate import locate_hits
 from esa.align.loci import Candidates, Loci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
+from esa.align.rescue import rescue
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
 from esa.fragments import Fragmenter
@@ -95,19 +96,17 @@ class Mapper:
             pair.choose_single(seeded.loci, seeded.lengths, choice)
         else:
             pair.choose_pairs(seeded.loci, seeded.lengths, inserts, self.config.pair, choice)
-        return make_records(
-            seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
-        )
+        return make_records(seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx)
 
     def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
         """Reads whose best score is under the level's share of their length."""
-        best = np.where(seeded.loci.count > 0, seeded.loci.score[:, 0], 0)
+        best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
         return best * 100 < seeded.lengths * level.resolved
 
     def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
         active = reads[0::2] | reads[1::2]
-        pair.rescue(
+        rescue(
             seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
             self._reference, inserts, self.config, seeded.loci,
         )  # fmt: skip
@@ -138,7 +137,7 @@ class Mapper:
 def _with_known(candidates: Candidates, loci: Loci) -> Candidates:
     """Candidates of each read followed by the loci it has, where it has new ones."""
     fresh = np.diff(candidates.offsets)
-    known = np.where(fresh > 0, loci.count, 0)
+    known = np.where(fresh > 0, loci.held, 0)
     if not known.any():
         return candidates
     rows, columns = np.nonzero(np.arange(loci.score.shape[1]) < known[:, None])

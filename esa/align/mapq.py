@@ -53,11 +53,11 @@ def mapping_quality(gap, near, score, length, capped):  # type: ignore[no-untype
 def rivals(loci, r, chosen):  # type: ignore[no-untyped-def]
     """(Best score of the loci of read r but the chosen one, how many lie within `TIE` of it); -1, 0 if none."""
     second = np.int64(-1)
-    for k in range(loci.count[r]):
+    for k in range(loci.held[r]):
         if k != chosen:
             second = max(second, np.int64(loci.score[r, k]))
     near = 0
-    for k in range(loci.count[r]):
+    for k in range(loci.held[r]):
         if k != chosen and loci.score[r, k] >= second - TIE:
             near += 1
     return second, near

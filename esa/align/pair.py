@@ -1,4 +1,4 @@
-"""Pairs: insert sizes, the joint choice of both ends' loci, and the rescue of a lost end near its mate."""
+"""Pairs: insert sizes and the joint choice of both ends' loci."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.align.config import AlignConfig, LocateConfig, PairConfig, VerifyConfig
-from esa.align.loci import Loci, Reference
-from esa.align.locate import clear_kmers, index_kmers, vote
+from esa.align.config import PairConfig
+from esa.align.loci import Loci
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
-from esa.align.verify import (
-    least_score_of,
-    load_window,
-    make_scratch,
-    offer,
-    orient,
-    refine,
-    score_ungapped,
-)
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
 """Of the first read's strand as forward: where the second lies and points. FR: the usual, inwards."""
@@ -36,6 +26,14 @@ UNIQUE_GAP = 10
 """A read teaches insert sizes if its best score leads the next by this much."""
 ASSUMED_MAX = 1000
 """Largest insert of an FR pair where too few pairs were seen to learn from."""
+
+
+class InsertRange(NamedTuple):
+    """Orientation and bounds of proper pairs: see `InsertSizes`."""
+
+    orientation: int
+    low: int
+    high: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,11 @@ class InsertSizes:
     mean: float
     deviation: float
     pairs: int
+
+    @property
+    def range(self) -> InsertRange:
+        """What kernels need of it."""
+        return InsertRange(self.orientation, self.low, self.high)
 
     def penalties(self) -> NDArray[np.int32]:
         """``int32[high - low + 1]``: what a proper pair of each size loses.
@@ -93,9 +96,7 @@ def learn_insert_sizes(sample: NDArray[np.int64], config: PairConfig) -> InsertS
     deviation = max(1.0, float(inliers.std()))
     low = min(q25 - config.bound_iqr * spread, mean - BOUND_SD * deviation)
     high = max(q75 + config.bound_iqr * spread, mean + BOUND_SD * deviation)
-    return InsertSizes(
-        orientation, max(0, math.floor(low)), math.ceil(high), mean, deviation, int(len(sizes))
-    )
+    return InsertSizes(orientation, max(0, math.floor(low)), math.ceil(high), mean, deviation, len(sizes))
 
 
 class Choice(NamedTuple):
@@ -118,16 +119,16 @@ class Choice(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _five_prime(loci, r, k, length):  # type: ignore[no-untyped-def]
+def five_prime(loci, r, k, length):  # type: ignore[no-untyped-def]
     """Global position of the 5' end of a read at a locus (of the base beyond it on the reverse strand)."""
     return loci.diagonal[r, k] + (length if loci.reverse[r, k] else 0)
 
 
 @njit(cache=True, nogil=True)
-def _lie(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
+def lie_of(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
     """(Orientation, size) of locus j of read r and locus k of its mate, read r + 1."""
-    mine = _five_prime(loci, r, j, lengths[r])
-    mates = _five_prime(loci, r + 1, k, lengths[r + 1])
+    mine = five_prime(loci, r, j, lengths[r])
+    mates = five_prime(loci, r + 1, k, lengths[r + 1])
     ahead = mates - mine
     if loci.reverse[r, j]:
         ahead = -ahead
@@ -144,25 +145,30 @@ def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
         unique = True
         for end in range(2):
             second, _ = rivals(loci, r + end, 0)
-            if loci.count[r + end] == 0 or loci.score[r + end, 0] - max(second, FLOOR) < UNIQUE_GAP:
+            if loci.held[r + end] == 0 or loci.score[r + end, 0] - max(second, FLOOR) < UNIQUE_GAP:
                 unique = False
         if unique and loci.contig[r, 0] == loci.contig[r + 1, 0]:
-            out[count, 0], out[count, 1] = _lie(loci, r, 0, 0, lengths)
+            out[count, 0], out[count, 1] = lie_of(loci, r, 0, 0, lengths)
             count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
-def _pair_score(loci, r, j, k, lengths, orientation, low, penalties, unpaired):  # type: ignore[no-untyped-def]
+def is_proper(loci, r, j, k, lengths, inserts):  # type: ignore[no-untyped-def]
+    """(Whether locus j of read r and locus k of its mate, read r + 1, lie as the insert sizes say, their size)."""
+    if loci.contig[r, j] != loci.contig[r + 1, k]:
+        return False, 0
+    lie, size = lie_of(loci, r, j, k, lengths)
+    return lie == inserts.orientation and inserts.low <= size <= inserts.high, size
+
+
+@njit(cache=True, nogil=True)
+def _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired):  # type: ignore[no-untyped-def]
     """(Joint score, proper) of locus j of read r and locus k of its mate."""
     score = np.int64(loci.score[r, j]) + np.int64(loci.score[r + 1, k])
-    if loci.contig[r, j] == loci.contig[r + 1, k]:
-        lie, size = _lie(loci, r, j, k, lengths)
-        if lie == orientation and low <= size < low + len(penalties):
-            penalty = penalties[size - low]
-            if penalty < unpaired:
-                return score - penalty, True
-            return score - unpaired, True
+    proper, size = is_proper(loci, r, j, k, lengths, inserts)
+    if proper:
+        return score - min(penalties[size - inserts.low], unpaired), True
     return score - unpaired, False
 
 
@@ -174,15 +180,13 @@ def choose_single(loci: Loci, lengths: NDArray[np.int64], choice: Choice) -> Non
 @njit(cache=True, nogil=True)
 def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untyped-def]
     for r in range(begin, end):
-        if loci.count[r] == 0:
+        if loci.held[r] == 0:
             continue
         second, near = rivals(loci, r, 0)
         score = np.int64(loci.score[r, 0])
         choice.locus[r] = 0
         choice.second[r] = second
-        choice.mapq[r] = mapping_quality(
-            score - max(second, FLOOR), near, score, lengths[r], loci.capped[r]
-        )
+        choice.mapq[r] = mapping_quality(score - max(second, FLOOR), near, score, lengths[r], loci.capped[r])
 
 
 def choose_pairs(
@@ -192,33 +196,23 @@ def choose_pairs(
 
     An end's MAPQ is taken from how far the best pair of loci leads the best pair with another locus of that end.
     """
-    _choose_pairs(
-        loci,
-        lengths,
-        inserts.orientation,
-        inserts.low,
-        inserts.penalties(),
-        config.unpaired_penalty,
-        choice,
-    )
+    _choose_pairs(loci, lengths, inserts.range, inserts.penalties(), config.unpaired_penalty, choice)
 
 
 @njit(cache=True, nogil=True)
-def _choose_pairs(loci, lengths, orientation, low, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
+def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
     reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
-        n, m = loci.count[r], loci.count[r + 1]
+        n, m = loci.held[r], loci.held[r + 1]
         if n == 0 or m == 0:
             _choose_single(loci, lengths, r, r + 2, choice)
             continue
         best, at_j, at_k = np.int64(-1), 0, 0
         for j in range(n):
             for k in range(m):
-                joint[j, k], proper = _pair_score(
-                    loci, r, j, k, lengths, orientation, low, penalties, unpaired
-                )
+                joint[j, k], proper = _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired)
                 # Loci come best first, ties in hashed order: the first of equal pairs wins.
                 if joint[j, k] > best:
                     best, at_j, at_k = joint[j, k], j, k
@@ -242,140 +236,8 @@ def _choose_pairs(loci, lengths, orientation, low, penalties, unpaired, choice):
             choice.second[mine] = rivals(loci, mine, chosen)[0]
             length = lengths[mine]
             if choice.proper[mine]:
-                score, length = score + loci.score[mine ^ 1, at_j if end else at_k], length + lengths[mine ^ 1]
+                score, length = (
+                    score + loci.score[mine ^ 1, at_j if end else at_k],
+                    length + lengths[mine ^ 1],
+                )
             choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
-
-
-def rescue(
-    codes: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    salts: NDArray[np.uint64],
-    active: NDArray[np.bool_],
-    reference: Reference,
-    inserts: InsertSizes,
-    config: AlignConfig,
-    loci: Loci,
-) -> None:
-    """Search each good locus's mate window for the mate, where no locus of the mate lies in it, in place.
-
-    ``active`` (``bool[pairs]``): the pairs to look at.
-    """
-    _rescue(
-        codes,
-        offsets,
-        salts,
-        active,
-        reference,
-        inserts.orientation,
-        inserts.low,
-        inserts.high,
-        config.pair,
-        config.locate,
-        config.verify,
-        config.least_score,
-        loci,
-    )
-
-
-@njit(cache=True, nogil=True)
-def _mate_window(loci, r, k, length, mate_length, orientation, low, high):  # type: ignore[no-untyped-def]
-    """(First base, width, strand) of the window in which the mate of a read at a locus should lie."""
-    at = _five_prime(loci, r, k, length)
-    strand = loci.reverse[r, k] ^ (orientation == FR or orientation == RF)
-    # In the read's own direction the mate's 5' end lies ahead of it (FR), or behind (RF); FF and RR are seen
-    # from the first read.
-    ahead = orientation == FR or (orientation == (FF if r % 2 == 0 else RR))
-    if (loci.reverse[r, k] == 0) == ahead:
-        begin, end = at + low, at + high
-    else:
-        begin, end = at - high, at - low
-    if strand:
-        begin -= mate_length
-    else:
-        end += mate_length
-    return begin, end - begin, strand
-
-
-@njit(cache=True, nogil=True)
-def _has_mate(loci, r, k, lengths, orientation, low, high):  # type: ignore[no-untyped-def]
-    """Whether a locus of the mate makes a proper pair with locus k of read r."""
-    first = r - r % 2
-    mate = r ^ 1
-    for m in range(loci.count[mate]):
-        if loci.contig[mate, m] == loci.contig[r, k]:
-            j, other = (k, m) if r == first else (m, k)
-            lie, size = _lie(loci, first, j, other, lengths)
-            if lie == orientation and low <= size <= high:
-                return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _rescue_mate(
-    r, k, query, n, salt, reference, lengths, orientation, low, high, locate, verify, least, scratch, table, loci
-):  # type: ignore[no-untyped-def]
-    """Search the window that locus k of read r opens for its mate ``query`` (both orientations)."""
-    head, following, votes, window = table
-    mate = r ^ 1
-    contig = loci.contig[r, k]
-    origin, width, strand = _mate_window(loci, r, k, lengths[r], n, orientation, low, high)
-    load_window(reference, contig, origin, width, window)
-    oriented = query[1][:n] if strand else query[0][:n]
-    index_kmers(oriented, n, locate.k, head, following)
-    shift, votes_won = vote(window, width, n, locate.k, locate.slack, head, following, votes)
-    clear_kmers(oriented, n, locate.k, head)
-    if votes_won < locate.least_votes:
-        return
-    diagonal = origin + shift
-    total, begin, stop = score_ungapped(oriented, n, reference, contig, diagonal, scratch.window)
-    score, start, end, band = refine(
-        oriented, n, reference, contig, diagonal, total, begin, stop, verify.max_gap, scratch
-    )
-    if score >= least:
-        near = n * verify.same_locus // 100
-        # However many better loci the mate has: this one has a reason that they lack.
-        offer(loci, mate, score, diagonal, strand, contig, start, end, band, salt, near, True)
-
-
-@njit(cache=True, nogil=True)
-def _rescue(
-    codes, offsets, salts, active, reference, orientation, low, high, config, locate, verify, least_score, loci
-):  # type: ignore[no-untyped-def]
-    lengths = offsets[1:] - offsets[:-1]
-    longest = 1
-    for p in range(len(active)):
-        if active[p]:
-            longest = max(longest, lengths[2 * p], lengths[2 * p + 1])
-    scratch = make_scratch(longest, verify.max_gap)
-    widest = high - low + longest
-    table = (
-        np.zeros(4**locate.k, np.int32),
-        np.empty(longest, np.int32),
-        np.zeros(widest + longest, np.int32),
-        np.empty(widest, np.uint8),
-    )
-    query = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
-    for p in range(len(active)):
-        if not active[p]:
-            continue
-        for end in range(2):
-            # Loci found by a rescue open no windows themselves.
-            r = 2 * p + end
-            mate = r ^ 1
-            if loci.count[r] == 0 or lengths[mate] < locate.k:
-                continue
-            oriented = False
-            tried = 0
-            for k in range(loci.count[r]):
-                if tried == config.max_rescues or loci.score[r, k] < loci.score[r, 0] - config.rescue_margin:
-                    break
-                if _has_mate(loci, r, k, lengths, orientation, low, high):
-                    continue
-                if not oriented:
-                    orient(codes, offsets[mate], offsets[mate + 1], query[0], query[1])
-                    oriented = True
-                tried += 1
-                _rescue_mate(
-                    r, k, query, lengths[mate], salts[mate], reference, lengths, orientation, low, high,
-                    locate, verify, least_score_of(lengths[mate], least_score), scratch, table, loci,
-                )  # fmt: skip

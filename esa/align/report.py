@@ -191,9 +191,7 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _align_chosen(
-    codes, offsets, loci, locus, reference, config, eqx, contig, position, span, nm, score
-):  # type: ignore[no-untyped-def]
+def _align_chosen(codes, offsets, loci, locus, reference, config, eqx, contig, position, span, nm, score):  # type: ignore[no-untyped-def]
     """Align each read at its chosen locus for good; fills the last five arrays; returns CIGARs and MDs."""
     reads = len(locus)
     longest = _longest_chosen(offsets, locus)
@@ -220,10 +218,10 @@ def _align_chosen(
             band = loci.band[r, k]
             if band:
                 total, first, last, start, end, count = align_gapped(
-                    query, n, reference, where, diagonal, band, scratch
+                    query, reference, where, diagonal, band, scratch
                 )
             else:
-                total, first, last = score_ungapped(query, n, reference, where, diagonal, scratch.window)
+                total, first, last = score_ungapped(query, reference, where, diagonal, scratch.window)
                 start, end, count = diagonal + first, diagonal + last, last - first
                 scratch.ops[:count] = PAIR
             load_window(reference, where, start, end - start, scratch.window)

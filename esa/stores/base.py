@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,7 @@ class SearchEffort:
     radius: int = 1
 
 
-@dataclass(frozen=True)
-class Hits:
+class Hits(NamedTuple):
     """Reference fragments near to the queries, grouped by query (compressed rows).
 
     Attributes:
@@ -67,7 +66,7 @@ class StoreBuilder(Protocol):
     """Collects embedded fragments, chunk by chunk, in order of position."""
 
     def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
-        """Add a chunk: embeddings ``[n, dimensions]``, global starts ``int64[n]``, orientations ``uint8[n]``."""
+        """Add embeddings ``[n, dimensions]``, global starts ``int64[n]``, orientations ``uint8[n]``."""
 
     def finish(self) -> Store:
         """The store of all chunks."""

@@ -214,7 +214,7 @@ def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignor
 @njit(cache=True, nogil=True)
 def _size(buckets, keys):  # type: ignore[no-untyped-def]
     """Codes in the buckets of all keys together."""
-    size = 0
+    size = np.int64(0)
     for key in keys:
         size += np.int64(buckets[2 * key + 2]) - np.int64(buckets[2 * key])
     return size
@@ -298,10 +298,10 @@ def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, r
                     _grown(hits[1], count, room),
                     _grown(hits[2], count, room),
                 )
-            begin = count
+            low = count
             count = _scan(codes, position, buckets, queries[q], keys[i], radius, hits, count)
-            if count - begin > max_hits:
-                count = _trim(hits, begin, count, radius, max_hits)
+            if count - low > max_hits:
+                count = _trim(hits, low, count, radius, max_hits)
                 capped[q] = 1
             offsets[q + 1] = count
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned

@@ -213,7 +213,7 @@ class Locus:
 def loci_of(loci: Loci, read: int) -> list[Locus]:
     return [
         Locus(*(int(array[read, k]) for array in loci[1:8]))  # type: ignore[index]
-        for k in range(loci.count[read])
+        for k in range(loci.held[read])
     ]
 
 
@@ -221,7 +221,7 @@ def make_loci(reads: Sequence[Sequence[Locus]], room: int = 8) -> Loci:
     """`Loci` that hold these, in this order."""
     loci = Loci.empty(len(reads), room)
     for r, entries in enumerate(reads):
-        loci.count[r] = len(entries)
+        loci.held[r] = len(entries)
         for k, entry in enumerate(entries):
             for array, value in zip(loci[1:8], vars(entry).values(), strict=True):
                 array[r, k] = value

@@ -31,13 +31,13 @@ from esa.align.pair import (
     RR,
     Choice,
     InsertSizes,
-    _lie,
     choose_pairs,
     choose_single,
     learn_insert_sizes,
-    rescue,
+    lie_of,
     sample_sizes,
 )
+from esa.align.rescue import rescue
 from esa.genome import Genome
 
 CONFIG = PairConfig()
@@ -48,7 +48,7 @@ def place(diagonal: int, reverse: int, length: int, score: int = 90, contig: int
 
 
 def lie(first: Locus, second: Locus, lengths: Sequence[int]) -> tuple[int, int]:
-    return _lie(make_loci([[first], [second]]), 0, 0, 0, np.array(lengths))
+    return lie_of(make_loci([[first], [second]]), 0, 0, 0, np.array(lengths))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_divergent_mate_is_rescued_in_its_window(genome: Genome, orientation: 
         assert (found.diagonal, found.reverse, found.contig) == (diagonal, strand, 1), ORIENTATIONS[
             orientation
         ]
-        assert _lie(loci, 0, 0, 0, lengths) == (orientation, size)
+        assert lie_of(loci, 0, 0, 0, lengths) == (orientation, size)
         assert loci_of(loci, known) == entries[known]
 
 
@@ -335,7 +335,7 @@ def test_a_mate_outside_the_window_or_on_the_wrong_strand_is_not_rescued(genome:
     for diagonal, strand in ((4000 + 700, 1), (4000 + 300, 0), (4000 - 400, 1)):
         loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
         run_rescue(genome, [first, read_at(genome, diagonal, strand, 100)], loci, inserts)
-        assert loci.count.tolist() == [1, 0]
+        assert loci.held.tolist() == [1, 0]
 
 
 def test_windows_end_with_the_contig(genome: Genome):
@@ -348,7 +348,7 @@ def test_windows_end_with_the_contig(genome: Genome):
     assert (found.diagonal, found.contig, found.start, found.end, found.score) == (1440, 0, 1440, 1500, 60)
     loci = make_loci([[place(1300, 0, 100, 100, 0)], []])
     run_rescue(genome, [first, read_at(genome, 1510, 1, 120)], loci, inserts)
-    assert loci.count.tolist() == [1, 0]
+    assert loci.held.tolist() == [1, 0]
 
 
 def test_nothing_is_rescued_where_a_pair_lies_properly_or_is_not_asked_for(genome: Genome):
@@ -361,7 +361,7 @@ def test_nothing_is_rescued_where_a_pair_lies_properly_or_is_not_asked_for(genom
     assert loci_of(loci, 0) == [place(4000, 0, 100, 100, 1)]
     loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
     run_rescue(genome, reads, loci, inserts, active=False)
-    assert loci.count.tolist() == [1, 0]
+    assert loci.held.tolist() == [1, 0]
 
 
 def test_a_rescued_locus_stays_however_many_better_ones_there_are(genome: Genome):
@@ -383,4 +383,4 @@ def test_very_short_and_empty_mates_are_no_trouble(genome: Genome):
     for mate in (np.empty(0, np.uint8), first[:3], np.full(40, dna.N, np.uint8)):
         loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
         run_rescue(genome, [first, mate], loci, inserts)
-        assert loci.count.tolist() == [1, 0]
+        assert loci.held.tolist() == [1, 0]

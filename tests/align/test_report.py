@@ -78,9 +78,9 @@ def report(
     salts = np.zeros(len(reads), np.uint64)
     verify(batch.codes, batch.offsets, salts, candidates, reference_of(genome), CONFIG, loci)
     choice = Choice.empty(len(reads))
-    choice.locus[:] = np.where(loci.count > 0, 0, -1)
-    choice.mapq[:] = np.where(loci.count > 0, 40, 0)
-    choice.second[:] = np.where(loci.count > 0, 7, -1)
+    choice.locus[:] = np.where(loci.held > 0, 0, -1)
+    choice.mapq[:] = np.where(loci.held > 0, 40, 0)
+    choice.second[:] = np.where(loci.held > 0, 7, -1)
     if proper is not None:
         choice.proper[:] = proper
     records = make_records(batch, loci, choice, reference_of(genome), CONFIG.verify, eqx)
@@ -202,7 +202,7 @@ def test_records_follow_from_cigar_read_and_reference(genome: Genome, seed: int,
     assert len(run.records) == len(reads)
     np.testing.assert_array_equal(run.records.read, np.arange(len(reads)))
     for r, read in enumerate(reads):
-        if run.loci.count[r]:
+        if run.loci.held[r]:
             check_mapped(genome, run, r, read)
             assert run.records.flag[r] in (0, FLAG_REVERSE)
             assert (run.records.mapq[r], run.records.second_score[r]) == (40, 7)

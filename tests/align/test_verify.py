@@ -147,7 +147,7 @@ def test_a_candidate_outside_its_contig_scores_nothing():
     genome = random_genome(np.random.default_rng(5), [100, 100])
     read = genome.fetch(20, 80)
     loci = run(genome, [read] * 3, make_candidates([[(-60, 0, 0)], [(100, 0, 0)], [(5000, 1, 1)]]))
-    assert loci.count.tolist() == [0, 0, 0]
+    assert loci.held.tolist() == [0, 0, 0]
 
 
 def test_one_locus_of_candidates_that_align_to_the_same_place():
@@ -223,7 +223,7 @@ def test_candidates_capped_make_loci_capped_and_no_candidates_leave_a_read_alone
     reads = [genome.fetch(100, 160), genome.fetch(200, 260), genome.fetch(300, 360)]
     kept = Locus(44, 7, 1, 0, 8, 60)
     loci = Loci.empty(3, 8)
-    loci.count[2] = 1
+    loci.held[2] = 1
     for array, value in zip(loci[1:8], vars(kept).values(), strict=True):
         array[2, 0] = value
     run(genome, reads, make_candidates([[(100, 0, 0)], [(200, 0, 0)], []], capped=[0, 1, 0]), loci=loci)
@@ -248,5 +248,5 @@ def test_reads_of_no_bases_and_of_n_are_no_trouble():
     genome = random_genome(np.random.default_rng(13), [300])
     reads = [np.empty(0, np.uint8), np.full(50, dna.N, np.uint8), genome.fetch(10, 11)]
     loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3))
-    assert loci.count.tolist() == [0, 0, 1]
+    assert loci.held.tolist() == [0, 0, 1]
     assert loci_of(loci, 2)[0].score == 1

@@ -1,0 +1,165 @@
+"""The rescue of a lost end: search for it where its mate says that it should lie."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
+from esa.align.locate import clear_kmers, index_kmers, vote
+from esa.align.loci import Loci, Reads, Reference, offer
+from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper
+from esa.align.verify import (
+    Scratch,
+    least_score_of,
+    load_window,
+    make_scratch,
+    orient,
+    refine,
+    score_ungapped,
+)
+
+
+def rescue(
+    codes: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    salts: NDArray[np.uint64],
+    active: NDArray[np.bool_],
+    reference: Reference,
+    inserts: InsertSizes,
+    config: AlignConfig,
+    loci: Loci,
+) -> None:
+    """Search each good locus's mate window for the mate, where no locus of the mate lies in it, in place.
+
+    ``active`` (``bool[pairs]``): the pairs to look at.
+    """
+    settings = _Settings(config.pair, config.locate, config.verify, config.least_score)
+    _rescue(Reads(codes, offsets, salts), active, reference, inserts.range, settings, loci)
+
+
+class _Settings(NamedTuple):
+    """What kernels need of an `AlignConfig`."""
+
+    pair: PairConfig
+    locate: LocateConfig
+    verify: VerifyConfig
+    least_score: int
+
+
+@njit(cache=True, nogil=True)
+def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-untyped-def]
+    """(First base, width, strand) of the window in which the mate of a read at a locus should lie."""
+    at = five_prime(loci, r, k, length)
+    strand = np.int64(loci.reverse[r, k]) ^ (inserts.orientation == FR or inserts.orientation == RF)
+    # In the read's own direction the mate's 5' end lies ahead of it (FR), or behind (RF); FF and RR are seen
+    # from the first read.
+    ahead = inserts.orientation == FR or (inserts.orientation == (FF if r % 2 == 0 else RR))
+    if (loci.reverse[r, k] == 0) == ahead:
+        begin, end = at + inserts.low, at + inserts.high
+    else:
+        begin, end = at - inserts.high, at - inserts.low
+    if strand:
+        begin -= mate_length
+    else:
+        end += mate_length
+    return begin, end - begin, strand
+
+
+@njit(cache=True, nogil=True)
+def _has_mate(loci, r, k, lengths, inserts):  # type: ignore[no-untyped-def]
+    """Whether a locus of the mate makes a proper pair with locus k of read r."""
+    first = r - r % 2
+    for m in range(loci.held[r ^ 1]):
+        j, other = (k, m) if r == first else (m, k)
+        if is_proper(loci, first, j, other, lengths, inserts)[0]:
+            return True
+    return False
+
+
+class _Buffers(NamedTuple):
+    """Room for the search of one window, and the mate in both orientations."""
+
+    forward: NDArray[np.uint8]
+    backward: NDArray[np.uint8]
+    window: NDArray[np.uint8]
+    head: NDArray[np.int32]
+    following: NDArray[np.int32]
+    votes: NDArray[np.int32]
+    scratch: Scratch
+
+
+@njit(cache=True, nogil=True)
+def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
+    widest = inserts.high - inserts.low + longest
+    return _Buffers(
+        np.empty(longest, np.uint8),
+        np.empty(longest, np.uint8),
+        np.empty(widest, np.uint8),
+        np.zeros(4**config.locate.k, np.int32),
+        np.empty(longest, np.int32),
+        np.zeros(widest + longest, np.int32),
+        make_scratch(longest, config.verify.max_gap),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci):  # type: ignore[no-untyped-def]
+    """Search the window that locus k of read r opens for its mate."""
+    mate = r ^ 1
+    n = lengths[mate]
+    k_mer = config.locate.k
+    contig = np.int64(loci.contig[r, k])
+    origin, width, strand = _mate_window(loci, r, k, lengths[r], n, inserts)
+    load_window(reference, contig, origin, width, buffers.window)
+    query = buffers.backward[:n] if strand else buffers.forward[:n]
+    index_kmers(query, n, k_mer, buffers.head, buffers.following)
+    shift, votes = vote(
+        buffers.window, width, n, k_mer, config.locate.slack, buffers.head, buffers.following, buffers.votes
+    )
+    clear_kmers(query, n, k_mer, buffers.head)
+    if votes < config.locate.least_votes:
+        return
+    diagonal = origin + shift
+    ungapped = score_ungapped(query, reference, contig, diagonal, buffers.scratch.window)
+    locus = refine(
+        query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, buffers.scratch
+    )
+    if locus.score >= least_score_of(n, config.least_score):
+        # However many better loci the mate has: this one has a reason that they lack.
+        offer(loci, mate, locus, salt, n * config.verify.same_locus // 100, True)
+
+
+@njit(cache=True, nogil=True)
+def _rescue(reads, active, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
+    lengths = reads.offsets[1:] - reads.offsets[:-1]
+    longest = 1
+    for p in range(len(active)):
+        for r in (2 * p, 2 * p + 1):
+            if active[p] and lengths[r] <= MAX_READ_LENGTH:
+                longest = max(longest, lengths[r])
+    buffers = _make_buffers(longest, inserts, config)
+    for p in range(len(active)):
+        if not active[p]:
+            continue
+        for r in (2 * p, 2 * p + 1):
+            mate = r ^ 1
+            if loci.held[r] == 0 or not config.locate.k <= lengths[mate] <= MAX_READ_LENGTH:
+                continue
+            oriented = False
+            tried = 0
+            for k in range(loci.held[r]):
+                worst = loci.score[r, 0] - config.pair.rescue_margin
+                if tried == config.pair.max_rescues or loci.score[r, k] < worst:
+                    break
+                if _has_mate(loci, r, k, lengths, inserts):
+                    continue
+                if not oriented:
+                    begin, end = reads.offsets[mate], reads.offsets[mate + 1]
+                    orient(reads.codes, begin, end, buffers.forward, buffers.backward)
+                    oriented = True
+                tried += 1
+                _rescue_mate(r, k, reads.salts[mate], reference, lengths, inserts, config, buffers, loci)
