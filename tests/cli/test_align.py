@@ -164,7 +164,6 @@ def test_stdin_and_process_substitution(
     for script in (
         'align "$1" - "$3" < "$2"',
         'align "$1" <(cat "$2") <(gzip -c "$3")',
-        'align "$1" - --interleaved < "$4"',
         'align "$1" /dev/stdin --interleaved < "$4"',
     ):
         done = shell(f'"$0" -m esa {script} -q', *arguments)
@@ -288,7 +287,7 @@ def big_fastq(path: Path) -> str:
     return write(path, fastq_text(copies))
 
 
-@pytest.mark.parametrize("options", ["", "-o /dev/stdout", "-t 2 --batch-size 20"])
+@pytest.mark.parametrize("options", ["", "-o /dev/stdout -t 2 --batch-size 20"])
 def test_head_ends_it_quietly(options: str, index: Path, tmp_path: Path) -> None:
     script = f'"$0" -m esa align "$1" "$2" {options} | head -n 4; echo "${{PIPESTATUS[0]}}"'
     done = shell(script, index, big_fastq(tmp_path / "big.fq"))
