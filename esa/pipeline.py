@@ -36,6 +36,9 @@ BATCH_SIZE = 8192
 READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
 
+PATIENCE = 0.2
+"""Seconds after which a thread that waits looks whether it is still wanted."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -144,20 +147,20 @@ def _learn(
     threads: int,
 ) -> Iterator[SeededBatch]:
     """Seed batches until they hold the pairs that insert sizes are learnt from; sets ``summary.inserts``."""
-    seeded: list[SeededBatch] = []
-    samples = [np.empty((0, 2), np.int64)]
-    wanted = config.pair.learning_pairs
 
     def first_batches() -> Iterator[ReadBatch]:
         pairs = 0
-        while pairs < wanted and (batch := next(batches, None)) is not None:
+        while pairs < config.pair.learning_pairs and (batch := next(batches, None)) is not None:
             pairs += len(batch) // 2
             yield batch
 
-    for done in _ordered(pool, mapper.seed, first_batches(), threads):
+    seeded = list(_ordered(pool, mapper.seed, first_batches(), threads))
+    samples = [np.empty((0, 2), np.int64)]
+    # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
+    wanted = config.pair.learning_pairs
+    for done in seeded:
         samples.append(mapper.insert_sample(done, wanted))
-        wanted -= len(done.batch) // 2
-        seeded.append(done)
+        wanted -= min(wanted, len(done.batch) // 2)
     summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
     return iter(seeded)
 
@@ -185,12 +188,13 @@ def _ordered(
 
 
 class _ReadAhead:
-    """Batches of a source, read in a thread of their own; its errors are raised here."""
+    """Batches of a source, read in a thread of their own; its errors are raised where the batches are taken."""
 
     def __init__(self, source: ReadSource) -> None:
         self._source = source
         self._queue: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
+        # A daemon: a reader that waits for standard input must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
 
     def __enter__(self) -> Iterator[ReadBatch]:
@@ -199,16 +203,7 @@ class _ReadAhead:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        while self._thread.is_alive():
-            # Make room for a reader that waits to put its batch.
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                self._thread.join(0.05)
-                if not self._queue.empty():
-                    continue
-                if self._source.total_bytes is None:
-                    return  # it may wait for standard input for ever; a daemon thread ends with the process
+        self._thread.join(PATIENCE)
 
     def _batches(self) -> Iterator[ReadBatch]:
         while (item := self._queue.get()) is not None:
@@ -217,13 +212,23 @@ class _ReadAhead:
             yield item
 
     def _run(self) -> None:
+        last: BaseException | None = None
         try:
             for batch in self._source:
-                self._queue.put(batch)
-                if self._closed.is_set():
+                if not self._put(batch):
                     return
-            self._queue.put(None)
-        except BaseException as error:
-            self._queue.put(error)
+        except BaseException as error:  # raised again by the thread that takes the batches
+            last = error
         finally:
             self._source.close()
+        self._put(last)
+
+    def _put(self, item: ReadBatch | BaseException | None) -> bool:
+        """Queue an item when there is room; False if nobody wants it any more."""
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=PATIENCE)
+            except queue.Full:
+                continue
+            return True
+        return False

@@ -20,6 +20,9 @@ SHORT_READ = 60
 FIRST_BAND = 8
 """Half-width of the band that is tried first: indels are mostly short."""
 
+FILTERED_REACH = 18
+"""Longest possible gap up to which `gap_gain` costs less than the bands that it may save."""
+
 
 def verify(
     codes: NDArray[np.uint8],
@@ -118,7 +121,7 @@ def refine(query, reference, place, ungapped, max_gap, scratch):  # type: ignore
     total, begin, stop = ungapped
     n = len(query)
     reach = band_for(n, total, max_gap)
-    if reach > 0 and begin == 0 and stop == n:
+    if 0 < reach <= FILTERED_REACH and begin == 0 and stop == n:
         load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
         if gap_gain(query, scratch.window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
