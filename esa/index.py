@@ -59,13 +59,11 @@ class IndexSummary:
     Attributes:
         path: the directory.
         manifest: its manifest.
-        iupac_bases: IUPAC letters that became N.
         seconds: wall time.
     """
 
     path: Path
     manifest: Manifest
-    iupac_bases: int
     seconds: float
 
 
@@ -118,14 +116,14 @@ def build_index(
             },
             contigs=contigs_of(index.genome),
             statistics={
-                "bases": index.genome.bases,
                 "n_bases": contents.n_bases,
+                "iupac_bases": contents.iupac_bases,
                 "fragments": len(index.store),
                 "contigs_without_fragments": bare,
             },
             threads=threads,
         )
-    return IndexSummary(path, manifest, contents.iupac_bases, time.monotonic() - start)
+    return IndexSummary(path, manifest, time.monotonic() - start)
 
 
 def open_index(path: str, threads: int = 1) -> Index:

@@ -15,16 +15,16 @@ def index_summary(summary: IndexSummary) -> str:
         ("index", str(summary.path)),
         ("preset", manifest.preset),
         ("contigs", f"{len(manifest.contigs):,}"),
-        ("bases", f"{counts['bases']:,}"),
+        ("bases", f"{manifest.bases:,}"),
         ("N", f"{counts['n_bases']:,}"),
         ("fragments", f"{counts['fragments']:,}"),
-        ("bytes", f"{manifest.bytes:,}  ({manifest.bytes / max(1, counts['bases']):.2f} a base)"),
+        ("bytes", f"{manifest.bytes:,}  ({manifest.bytes / manifest.bases:.2f} a base)"),
         ("seconds", f"{summary.seconds:.1f}"),
     ]
     if counts["contigs_without_fragments"]:
         lines.insert(3, ("no fragment", f"{counts['contigs_without_fragments']:,} contigs, too short or N"))
-    if summary.iupac_bases:
-        lines.insert(-3, ("IUPAC", f"{summary.iupac_bases:,} ambiguous letters became N"))
+    if counts["iupac_bases"]:
+        lines.insert(-3, ("IUPAC", f"{counts['iupac_bases']:,} ambiguous letters became N"))
     return _table(lines)
 
 

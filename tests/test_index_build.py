@@ -164,7 +164,7 @@ def test_the_summary_counts(fasta: Path, tmp_path: Path):
     bases: list[int] = []
     summary = build_index(str(fasta), tmp_path / "x", preset="anchored", progress=bases.append)
     statistics = summary.manifest.statistics
-    assert statistics["bases"] == sum(LENGTHS) == sum(bases)
+    assert sum(LENGTHS) == sum(bases)
     assert statistics["n_bases"] == 100
     assert statistics["contigs_without_fragments"] == 2
     assert statistics["fragments"] == len(open_index(str(tmp_path / "x")).store)

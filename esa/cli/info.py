@@ -51,7 +51,12 @@ def describe(manifest: Manifest, directory: Path) -> str:
     return "\n".join(f"{label:{width}}  {_text(value)}" for label, value in facts)
 
 
-_LABELS = {"n_bases": "N", "iupac_bases": "IUPAC, now N", "fragments": "Fragments"}
+_LABELS = {
+    "n_bases": "N",
+    "iupac_bases": "IUPAC, now N",
+    "fragments": "Fragments",
+    "contigs_without_fragments": "Contigs without any",
+}
 """Labels of the statistics that every index has; any other shows under its own name."""
 
 
