@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from esa import __version__
+from esa.cli.compiling import announce_compilation
 from esa.cli.options import shows_progress, threads_option
 
 if TYPE_CHECKING:
@@ -78,7 +79,11 @@ def command(
             config = config._replace(least_score=least_score)
         command_line = shlex.join(["esa", *click.get_current_context().obj])
         options = AlignOptions(threads, command_line, __version__, group, eqx)
-        with open_output(output, threads=threads) as sink, _progress_bar(source, quiet) as bar:
+        with (
+            open_output(output, threads=threads) as sink,
+            announce_compilation(quiet),
+            _progress_bar(source, quiet) as bar,
+        ):
             summary = align(opened, source, sink, config, options, partial(_advance, bar, source))
     if not quiet:
         click.echo(align_summary(summary), err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from esa.cli.compiling import announce_compilation
 from esa.cli.options import shows_progress, threads_option
 from esa.presets import DEFAULT_PRESET, PRESETS
 
@@ -36,9 +37,12 @@ def command(
     from esa.render import index_summary
 
     path = Path(output) if output else default_path(reference)
-    with tqdm(
-        desc="indexing", unit="b", unit_scale=True, disable=not shows_progress(quiet), leave=False
-    ) as bar:
+    with (
+        announce_compilation(quiet),
+        tqdm(
+            desc="indexing", unit="b", unit_scale=True, disable=not shows_progress(quiet), leave=False
+        ) as bar,
+    ):
         summary = build_index(
             reference, path, preset=preset, encoder=encoder, threads=threads, force=force, progress=bar.update
         )
