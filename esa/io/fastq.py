@@ -209,7 +209,9 @@ class ReadSource:
         if len(batch) % 2:
             what = "is odd in number and so has no mate; an interleaved file holds whole pairs"
             faults.append((len(batch), first.error(len(batch) - 1, what)))
-        if first.count != second.count:
+        # A file that stops at a malformed record is not short: that record is the fault.
+        shorter = first if first.count < second.count else second
+        if first.count != second.count and shorter.problem is None:
             faults.append((len(batch), _lengths_differ(first, second)))
         return faults
 
