@@ -105,7 +105,7 @@ class AlignConfig(NamedTuple):
     """All of it.
 
     levels: the escalation, cheapest first.
-    max_loci: loci kept of a read, for pairing and MAPQ.
+    max_loci: loci kept of a read, for pairing and MAPQ; those that its mate points to come on top.
     least_score: alignments that score less are not reported (for reads of 60 bases and more).
     seed: varies how ties are broken.
     """

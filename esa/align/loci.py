@@ -137,23 +137,17 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _insert(loci, r, locus, salt, keep):  # type: ignore[no-untyped-def]
-    """Put a locus in its place; drop the worst if there are too many (and say so).
-
-    ``keep``: if the new one is the worst, drop the second worst instead.
-    """
+def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
+    """Put a locus in its place; drop the worst if there are more than ``room`` (and say so)."""
     held = loci.held[r]
-    room = loci.score.shape[1]
     at = held
     while at > 0 and not _ranks_before(loci, r, at - 1, locus, salt):
         at -= 1
-    if held == room:
+    if held >= room:
         loci.capped[r] = 1
-        if at == room:
-            if not keep:
-                return
-            at -= 1
-        held -= 1
+        if at >= room:
+            return
+        held = room - 1
     for k in range(held, at, -1):
         _move(loci, r, k - 1, k)
     _put(loci, r, at, locus)
@@ -172,11 +166,10 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def offer(loci, r, locus, salt, near, keep):  # type: ignore[no-untyped-def]
+def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
     """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
 
-    ``near``: diagonals that differ by at most this are one place. ``keep``: make room for it even if it is the
-    worst.
+    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have.
     """
     k = 0
     while k < loci.held[r]:
@@ -192,4 +185,4 @@ def offer(loci, r, locus, salt, near, keep):  # type: ignore[no-untyped-def]
             loci.held[r] -= 1
         else:
             k += 1
-    _insert(loci, r, locus, salt, keep)
+    _insert(loci, r, locus, salt, min(room, loci.score.shape[1]))

@@ -71,7 +71,8 @@ class Mapper:
         """Loci of each read by the first level."""
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
-        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), self.config.max_loci))
+        room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
+        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room))
         self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
         return seeded
 

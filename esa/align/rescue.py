@@ -129,8 +129,8 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
         query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, buffers.scratch
     )
     if locus.score >= least_score_of(n, config.least_score):
-        # However many better loci the mate has: this one has a reason that they lack.
-        offer(loci, mate, locus, salt, n * config.verify.same_locus // 100, True)
+        # However many better loci the mate has: this one has a reason that they lack, and room of its own.
+        offer(loci, mate, locus, salt, n * config.verify.same_locus // 100, loci.score.shape[1])
 
 
 @njit(cache=True, nogil=True)

@@ -37,7 +37,8 @@ def verify(
 
     To keep what a read had, have it among the candidates.
     """
-    _verify(Reads(codes, offsets, salts), candidates, reference, config.verify, config.least_score, loci)
+    reads = Reads(codes, offsets, salts)
+    _verify(reads, candidates, reference, config.verify, config.least_score, config.max_loci, loci)
 
 
 @njit(cache=True, nogil=True)
@@ -180,7 +181,7 @@ def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _verify(reads, candidates, reference, config, least_score, loci):  # type: ignore[no-untyped-def]
+def _verify(reads, candidates, reference, config, least_score, max_loci, loci):  # type: ignore[no-untyped-def]
     longest, most = _sizes(reads.offsets, candidates)
     oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     scratch = make_scratch(longest, config.max_gap)
@@ -219,4 +220,4 @@ def _verify(reads, candidates, reference, config, least_score, loci):  # type: i
                 scratch,
             )
             if locus.score >= least:
-                offer(loci, r, locus, reads.salts[r], near, False)
+                offer(loci, r, locus, reads.salts[r], near, max_loci)
