@@ -71,6 +71,6 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	    echo "or name another Python: make PYTHON=/path/to/python3.11" >&2; exit 1; }; }
 	@echo "Installing esa and what it needs into $(VENV); the first time this downloads some 400 MB."
 	@# -qq: an index that cannot be reached is passed over in silence, another one may have what it lacks.
-	$(PIP) install -qq -c $(CONSTRAINTS) --no-deps $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
+	$(PIP) install -qq -c $(CONSTRAINTS) --no-deps --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) install -qq -c $(CONSTRAINTS) -e '.[test]'
 	@touch $@
