@@ -56,6 +56,7 @@ class VerifyConfig(NamedTuple):
     max_gap: longest indel that the band reaches, bases.
     gapped_margin: Heuristic: a candidate whose ungapped score is this far under the best one's is not aligned
         with gaps, unless it is among the heaviest.
+    max_gapped: candidates, by ungapped score, that are aligned with gaps.
     heaviest: candidates, by weight, that are aligned with gaps if none has a score near to perfect without.
     same_locus: alignments of one strand whose diagonals differ by at most this share (per cent) of the read
         length are one locus.
@@ -63,6 +64,7 @@ class VerifyConfig(NamedTuple):
 
     max_gap: int = 50
     gapped_margin: int = 30
+    max_gapped: int = 4
     heaviest: int = 3
     same_locus: int = 50
 

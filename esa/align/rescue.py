@@ -125,10 +125,11 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
         return
     diagonal = origin + shift
     ungapped = score_ungapped(query, reference, contig, diagonal, buffers.scratch.window)
+    least = least_score_of(n, config.least_score)
     locus = refine(
-        query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, buffers.scratch
+        query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, least, buffers.scratch
     )
-    if locus.score >= least_score_of(n, config.least_score):
+    if locus.score >= least:
         # However many better loci the mate has: this one has a reason that they lack, and room of its own.
         offer(loci, mate, locus, salt, n * config.verify.same_locus // 100, loci.score.shape[1])
 

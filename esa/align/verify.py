@@ -111,12 +111,13 @@ def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def refine(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
+def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type: ignore[no-untyped-def]
     """The locus of a read at a place, with gaps of up to ``max_gap`` bases where one may pay.
 
     Args:
         place: (diagonal, strand, contig).
         ungapped: (total, query begin, query end) by `score_ungapped`.
+        least: Heuristic: what has no such total with short gaps is not aligned with long ones.
     """
     diagonal, reverse, contig = place
     total, begin, stop = ungapped
@@ -129,7 +130,7 @@ def refine(query, reference, place, ungapped, max_gap, scratch):  # type: ignore
     score, start, end, band = score_of(total, begin, stop, n), diagonal + begin, diagonal + stop, 0
     # A narrow band first: what it finds mostly proves that no longer gap can do better.
     tried = 0
-    while tried < reach:
+    while tried < reach and (tried == 0 or total >= least):
         tried = min(reach, FIRST_BAND) if tried == 0 else reach
         gapped, first, last, gapped_start, gapped_end, _ = align_gapped(
             query, reference, contig, diagonal, tried, scratch
@@ -210,13 +211,17 @@ def _verify(reads, candidates, reference, config, least_score, max_loci, loci): 
         for c in range(count):
             reverse = np.int64(candidates.reverse[first + c])
             query = oriented[1][:n] if reverse else oriented[0][:n]
-            promising = ungapped[c, 0] >= top - config.gapped_margin or (heavy and c < config.heaviest)
+            promising = (heavy and c < config.heaviest) or (
+                ungapped[c, 0] >= top - config.gapped_margin
+                and (ungapped[:count, 0] > ungapped[c, 0]).sum() < config.max_gapped
+            )
             locus = refine(
                 query,
                 reference,
                 (candidates.diagonal[first + c], reverse, np.int64(candidates.contig[first + c])),
                 (ungapped[c, 0], ungapped[c, 1], ungapped[c, 2]),
                 config.max_gap if promising else 0,
+                least,
                 scratch,
             )
             if locus.score >= least:
