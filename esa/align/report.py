@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -38,21 +40,39 @@ _CARET = ord("^")
 _ZERO = ord("0")
 
 
+class Placed(NamedTuple):
+    """Where the reads of a batch lie: arrays of that length, as in `esa.records.Records`; ``span``: bases of the
+    reference covered."""
+
+    contig: NDArray[np.int32]
+    position: NDArray[np.int64]
+    span: NDArray[np.int64]
+    nm: NDArray[np.int32]
+    score: NDArray[np.int32]
+
+    @classmethod
+    def nowhere(cls, reads: int) -> Placed:
+        """Unplaced reads."""
+        return cls(
+            np.full(reads, NONE, np.int32),
+            np.full(reads, NONE, np.int64),
+            np.zeros(reads, np.int64),
+            np.zeros(reads, np.int32),
+            np.zeros(reads, np.int32),
+        )
+
+
 def make_records(
     batch: ReadBatch, loci: Loci, choice: Choice, reference: Reference, config: VerifyConfig, eqx: bool
 ) -> Records:
     """One primary record for each read of a batch, in order. ``eqx``: CIGAR with = and X instead of M."""
     n = len(batch)
     read = np.arange(n, dtype=np.int32)
-    contig = np.full(n, NONE, np.int32)
-    position = np.full(n, NONE, np.int64)
-    span = np.zeros(n, np.int64)
-    nm = np.zeros(n, np.int32)
-    score = np.zeros(n, np.int32)
+    placed = Placed.nowhere(n)
     cigar, cigar_offsets, md, md_offsets = _align_chosen(
-        batch.codes, batch.offsets, loci, choice.locus, reference, config, eqx,
-        contig, position, span, nm, score,
-    )  # fmt: skip
+        batch.codes, batch.offsets, loci, choice.locus, reference, config, eqx, placed
+    )
+    contig, position, span, nm, score = placed
     flag = np.zeros(n, np.uint16)
     mapped = choice.locus >= 0
     rows = np.flatnonzero(mapped)
@@ -73,9 +93,9 @@ def make_records(
         flag[reverse[mate]] |= FLAG_MATE_REVERSE
         flag[choice.proper == 1] |= FLAG_PROPER
         # An unmapped read is placed by its mapped mate.
-        placed = ~mapped & mapped[mate]
-        contig[placed] = contig[mate[placed]]
-        position[placed] = position[mate[placed]]
+        lost = ~mapped & mapped[mate]
+        contig[lost] = contig[mate[lost]]
+        position[lost] = position[mate[lost]]
         mate_contig[:] = contig[mate]
         mate_position[:] = position[mate]
         template_length[:] = _template_lengths(mapped, contig, position, span, reverse, mate)
@@ -191,8 +211,9 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _align_chosen(codes, offsets, loci, locus, reference, config, eqx, contig, position, span, nm, score):  # type: ignore[no-untyped-def]
-    """Align each read at its chosen locus for good; fills the last five arrays; returns CIGARs and MDs."""
+def _align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
+    """Align each read at its chosen locus for good; fills ``placed``; returns CIGARs and MDs with offsets."""
+    contig, position, span, nm, score = placed
     reads = len(locus)
     longest = _longest_chosen(offsets, locus)
     forward = np.empty(longest, np.uint8)
