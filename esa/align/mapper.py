@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import AlignConfig, Level
+from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.locate import locate_hits
 from esa.align.loci import Candidates, Loci, Reference
 from esa.align.pair import Choice, InsertSizes
@@ -30,6 +31,11 @@ from esa.hashing import salt_reads
 from esa.reads import ReadBatch
 from esa.records import Records
 from esa.stores.base import Store
+
+SEARCHED_TOGETHER = 1 << 19
+"""Fragments searched together: their embeddings take some 70 MB."""
+ANCHOR_SPACING = 8
+"""Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
 
 @dataclass
@@ -114,9 +120,13 @@ class Mapper:
 
     def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
         """Run one level for the active reads and put what it finds beside the loci they have."""
-        batch = seeded.batch
-        reads = np.flatnonzero(active).astype(np.int32)
+        reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
+        for part in _parts(reads, seeded.lengths, level.stride):
+            self._search_part(seeded, level, part)
+
+    def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+        batch = seeded.batch
         fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
         hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
         seeded.scanned += hits.scanned
@@ -133,6 +143,14 @@ class Mapper:
             batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
             self._reference, self.config, seeded.loci,
         )  # fmt: skip
+
+
+def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:
+    """Runs of reads of about `SEARCHED_TOGETHER` fragments each, so that long reads do not fill the memory."""
+    fragments = lengths[reads] * 2 // stride if stride else lengths[reads] // ANCHOR_SPACING
+    run = np.cumsum(fragments) // SEARCHED_TOGETHER
+    bounds = np.flatnonzero(np.diff(run)) + 1
+    return (part for part in np.split(reads, bounds) if len(part))
 
 
 def _with_known(candidates: Candidates, loci: Loci) -> Candidates:

@@ -7,10 +7,12 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 from align_oracles import Codes, make_batch, make_genome, mutate
+from numpy.typing import NDArray
 
 from esa import dna
-from esa.align.config import AlignConfig
-from esa.align.mapper import Mapper
+from esa.align import mapper
+from esa.align.config import AlignConfig, Level
+from esa.align.mapper import Mapper, SeededBatch
 from esa.encoders.registry import create_encoder
 from esa.index import Index, assemble
 from esa.presets import PRESETS
@@ -51,8 +53,8 @@ def reads_of(built: Index, n: int) -> list[Codes]:
 
 
 def run(built: Index, batch: ReadBatch) -> Records:
-    mapper = mapper_of(built)
-    return mapper.finish(mapper.seed(batch), None)
+    made = mapper_of(built)
+    return made.finish(made.seed(batch), None)
 
 
 def row(records: Records, r: int) -> dict[str, object]:
@@ -98,6 +100,33 @@ def test_a_read_s_record_does_not_depend_on_its_batch(built: Index):
         )
         apart = run(built, part)
         assert [row(apart, r) for r in range(end - begin)] == [row(together, r) for r in range(begin, end)]
+
+
+def test_how_many_fragments_are_searched_together_does_not_matter(
+    built: Index, monkeypatch: pytest.MonkeyPatch
+):
+    batch = make_batch(reads_of(built, 60))
+    together = run(built, batch)
+    sizes = []
+    search_part = Mapper._search_part
+
+    def count(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+        sizes.append(len(reads))
+        search_part(self, seeded, level, reads)
+
+    monkeypatch.setattr(mapper, "SEARCHED_TOGETHER", 200)
+    monkeypatch.setattr(Mapper, "_search_part", count)
+    apart = run(built, batch)
+    assert len(sizes) > 2 * len(built.preset.levels)
+    assert 0 < max(sizes) < len(batch) / 2
+    assert [row(apart, r) for r in range(len(batch))] == [row(together, r) for r in range(len(batch))]
+
+
+def test_a_read_too_long_to_be_aligned_is_not_searched_for(built: Index, monkeypatch: pytest.MonkeyPatch):
+    reads = reads_of(built, 5)
+    monkeypatch.setattr(mapper, "MAX_READ_LENGTH", 100)
+    seeded = mapper_of(built).seed(make_batch(reads))
+    assert seeded.reads_at_level.total() == sum(len(read) <= 100 for read in reads) < len(reads)
 
 
 def test_reads_without_errors_are_found_and_exact_copies_have_no_quality(built: Index):
