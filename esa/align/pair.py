@@ -26,6 +26,11 @@ UNIQUE_GAP = 10
 """A read teaches insert sizes if its best score leads the next by this much."""
 ASSUMED_MAX = 1000
 """Largest insert of an FR pair where too few pairs were seen to learn from."""
+LEARNT_MAX = 10_000
+"""Ends farther apart teach nothing, as in bwa mem: the bounds, and with them the windows that are searched for
+mates, would otherwise grow to megabases on libraries that join distant places (Hi-C)."""
+HOPELESS = np.int64(-(1 << 32))
+"""Less than any score of a pair."""
 
 
 class InsertRange(NamedTuple):
@@ -77,7 +82,8 @@ ASSUMED = InsertSizes(FR, 0, ASSUMED_MAX, 0.0, 0.0, 0)
 
 
 def sample_sizes(loci: Loci, lengths: NDArray[np.int64], pairs: int) -> NDArray[np.int64]:
-    """``int64[n, 2]``: orientation and size of those of the first ``pairs`` pairs whose ends are both unique."""
+    """``int64[n, 2]``: orientation and size (up to `LEARNT_MAX`) of those of the first ``pairs`` pairs whose ends
+    are both unique."""
     out = np.empty((pairs, 2), np.int64)
     return out[: _sample(loci, lengths, pairs, out)]
 
@@ -149,7 +155,7 @@ def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
                 unique = False
         if unique and loci.contig[r, 0] == loci.contig[r + 1, 0]:
             out[count, 0], out[count, 1] = lie_of(loci, r, 0, 0, lengths)
-            count += 1
+            count += out[count, 1] <= LEARNT_MAX
     return count
 
 
@@ -209,7 +215,7 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
         if n == 0 or m == 0:
             _choose_single(loci, lengths, r, r + 2, choice)
             continue
-        best, at_j, at_k = np.int64(-1), 0, 0
+        best, at_j, at_k = HOPELESS, 0, 0
         for j in range(n):
             for k in range(m):
                 joint[j, k], proper = _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired)
@@ -221,7 +227,7 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
             mine = r + end
             chosen = at_k if end else at_j
             count = m if end else n
-            second, near = np.int64(-1), 0
+            second, near = HOPELESS, 0
             for locus in range(count):
                 if locus != chosen:
                     reached[locus] = joint[:n, locus].max() if end else joint[locus, :m].max()

@@ -26,6 +26,7 @@ from esa.align.pair import (
     ASSUMED,
     FF,
     FR,
+    LEARNT_MAX,
     ORIENTATIONS,
     RF,
     RR,
@@ -155,6 +156,12 @@ def test_only_pairs_of_unique_ends_on_one_contig_teach():
     assert sample.tolist() == [[FR, 300], [FR, 400]]
     # Only the first pairs are looked at.
     assert sample_sizes(make_loci(reads), lengths, 3).tolist() == [[FR, 300]]
+
+
+def test_ends_that_lie_far_apart_do_not_teach():
+    near, far = place(1000 + LEARNT_MAX - 100, 1, 100), place(1001 + LEARNT_MAX - 100, 1, 100)
+    reads = [[place(1000, 0, 100)], [far], [place(1000, 0, 100)], [near]]
+    assert sample_sizes(make_loci(reads), np.full(4, 100), 2).tolist() == [[FR, LEARNT_MAX]]
 
 
 def choose(loci: Loci, lengths: Sequence[int], inserts: InsertSizes) -> Choice:
