@@ -8,11 +8,12 @@ their number nor the batch size.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -126,12 +127,14 @@ def align(
             _ordered(pool, finish, seeded, options.threads),
             _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),
         )
-        for done, records, text in finished:
-            output.write(text)
-            summary.count(records)
-            summary.reads_at_level += done.reads_at_level
-            summary.seconds = time.monotonic() - start
-            progress(summary)
+        # Closed at once when writing fails: what waits for a worker is then not worked on.
+        with contextlib.closing(finished):
+            for done, records, text in finished:
+                output.write(text)
+                summary.count(records)
+                summary.reads_at_level += done.reads_at_level
+                summary.seconds = time.monotonic() - start
+                progress(summary)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
     summary.seconds = time.monotonic() - start
@@ -165,7 +168,7 @@ def _learn(
     return iter(seeded)
 
 
-def _chain(*parts: Iterable[T]) -> Iterator[T]:
+def _chain(*parts: Iterable[T]) -> Generator[T, None, None]:
     for part in parts:
         yield from part
 

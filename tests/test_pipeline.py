@@ -277,6 +277,31 @@ def test_an_output_that_fails_stops_the_run(small: Aligner) -> None:
     assert reader_threads() == []
 
 
+def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = threading.Event()
+    seeded = []
+    seed = pipeline.Mapper.seed
+
+    class Full(Collected):
+        def write(self, data: bytes) -> None:
+            if bytes(data[:1]) != b"@":
+                written.set()
+                raise BrokenPipeError
+
+    def wait_after_the_first(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.SeededBatch:
+        if seeded:
+            written.wait()
+            time.sleep(0.05)
+        seeded.append(batch.name(0))
+        return seed(self, batch)
+
+    monkeypatch.setattr(pipeline.Mapper, "seed", wait_after_the_first)
+    reads = write(small.folder / "w.fq", fastq_text(FIRST))
+    with ReadSource(reads, batch_size=10) as source, pytest.raises(BrokenPipeError):
+        align(small.index, source, Full(), small.config, OPTIONS)  # type: ignore[arg-type]
+    assert len(seeded) <= 2
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_work_keeps_order_and_does_not_run_ahead(threads: int) -> None:
     taken = done = 0
