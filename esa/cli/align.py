@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from esa.pipeline import AlignSummary
 
 
+LARGEST = 2**31 - 1
+"""Largest number that an option takes: the kernels compute with 64 bits."""
+
+
 @click.command("align")
 @click.argument("index", metavar="DIR")
 @click.argument("reads1", metavar="R1")
@@ -35,12 +39,20 @@ if TYPE_CHECKING:
     "--rg", "rg_fields", metavar="KEY:VALUE", multiple=True, help="... and its fields (repeatable)."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Varies how ties are broken."
+    "--seed",
+    type=click.IntRange(0, LARGEST),
+    default=0,
+    show_default=True,
+    help="Varies how ties are broken.",
 )
 @click.option("--batch-size", type=click.IntRange(1), default=None, help="Reads worked on together.")
 @click.option("--eqx", is_flag=True, help="CIGAR with = and X instead of M.")
 @click.option(
-    "-T", "least_score", type=click.IntRange(1), default=None, help="Least score reported.  [default: 30]"
+    "-T",
+    "least_score",
+    type=click.IntRange(1, LARGEST),
+    default=None,
+    help="Least score reported.  [default: 30]",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(

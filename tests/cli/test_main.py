@@ -82,6 +82,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["align", "x.esa", "a", "--threads", "0"], "threads"),
         (["align", "x.esa", "a", "--batch-size", "0"], "batch-size"),
         (["align", "x.esa", "a", "--seed", "-1"], "seed"),
+        (["align", "x.esa", "a", "--seed", str(2**64)], "seed"),
+        (["align", "x.esa", "a", "-T", str(2**64)], "-T"),
         (["index"], "REF"),
         (["index", "x.fa", "--preset", "nix"], "nix"),
     ],
