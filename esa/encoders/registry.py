@@ -56,10 +56,9 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
         encoder = load_encoder(parameters, arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise EsaError(f"{directory / CONFIG_NAME}: does not describe its weights ({error})") from error
-    if parameters.get("length", length) != length:
-        raise UsageError(
-            f"{directory}: encodes fragments of {parameters['length']} bases, but the preset cuts {length}"
-        )
+    encoded = encoder.parameters().get("length", length)
+    if encoded != length:
+        raise UsageError(f"{directory}: encodes fragments of {encoded} bases, but the preset cuts {length}")
     return encoder
 
 
