@@ -166,10 +166,13 @@ def assemble(
             fragments = fragmenter.reference(codes, offsets)
             bare += (end - begin) - len(np.unique(fragments.owner))
             chunks = list(_chunks(fragments))
+            told = 0
             embeddings = _in_order(pool, encoder, codes, chunks, threads)
             for chunk, embedded in zip(chunks, embeddings, strict=True):
                 builder.add(embedded, chunk.start + genome.offsets[begin], chunk.reverse)
-            progress(len(codes))
+                progress(int(chunk.start[-1]) - told)
+                told = int(chunk.start[-1])
+            progress(len(codes) - told)
     return Index(preset, genome, fragmenter, encoder, builder.finish()), bare
 
 
