@@ -73,6 +73,7 @@ class AlignSummary:
         ambiguous: IUPAC letters in reads that became N.
         inserts: insert sizes, None for single reads.
         seconds: wall time of the run.
+        bytes_done: of the input as stored, up to about the last read counted here.
         reads_at_level: reads that each level of the escalation looked at.
     """
 
@@ -83,6 +84,7 @@ class AlignSummary:
     ambiguous: int = 0
     inserts: InsertSizes | None = None
     seconds: float = 0.0
+    bytes_done: int = 0
     reads_at_level: Counter[str] = field(default_factory=Counter)
 
     def count(self, records: Records) -> None:
@@ -118,7 +120,8 @@ def align(
         records = mapper.finish(seeded, summary.inserts)
         return seeded, records, formatter.format(seeded.batch, records)
 
-    with ThreadPoolExecutor(options.threads) as pool, _ReadAhead(source) as batches:
+    reader = _ReadAhead(source)
+    with ThreadPoolExecutor(options.threads) as pool, reader as batches:
         if source.paired:
             seeded = _learn(mapper, pool, batches, config, summary, options.threads)
         else:
@@ -134,6 +137,7 @@ def align(
                 summary.count(records)
                 summary.reads_at_level += done.reads_at_level
                 summary.seconds = time.monotonic() - start
+                summary.bytes_done = reader.bytes_behind.popleft()
                 progress(summary)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
@@ -191,10 +195,15 @@ def _ordered(
 
 
 class _ReadAhead:
-    """Batches of a source, read in a thread of their own; its errors are raised where the batches are taken."""
+    """Batches of a source, read in a thread of their own; its errors are raised where the batches are taken.
+
+    Attributes:
+        bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
+    """
 
     def __init__(self, source: ReadSource) -> None:
         self._source = source
+        self.bytes_behind: deque[int] = deque()
         self._queue: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
         # A daemon: a reader that waits for standard input must not keep the process alive.
@@ -218,6 +227,7 @@ class _ReadAhead:
         last: BaseException | None = None
         try:
             for batch in self._source:
+                self.bytes_behind.append(self._source.bytes_read)
                 if not self._put(batch):
                     return
         except BaseException as error:  # raised again by the thread that takes the batches

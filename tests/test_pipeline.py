@@ -217,6 +217,22 @@ def test_summary_counts(aligner: Aligner, paired: str) -> None:
     assert summary.reads_at_level[aligner.config.levels[0].name] == 2 * PAIRS
 
 
+def test_progress_counts_the_bytes_of_what_is_done(aligner: Aligner) -> None:
+    """While insert sizes are learnt, batches are read that are not aligned yet."""
+    first = write(aligner.folder / "b1.fq", fastq_text(FIRST))
+    second = write(aligner.folder / "b2.fq", fastq_text(SECOND))
+    told = []
+    with ReadSource(first, second, batch_size=50, chunk_bytes=1000) as source:
+        align(
+            aligner.index, source, Collected(), aligner.config, OPTIONS,  # type: ignore[arg-type]
+            lambda summary: told.append((summary.reads, summary.bytes_done)),
+        )  # fmt: skip
+        size = source.total_bytes
+    assert size is not None
+    for reads, done in told:
+        assert done / size == pytest.approx(reads / (2 * PAIRS), abs=0.05)
+
+
 # --- batches, threads, errors
 
 

@@ -46,7 +46,6 @@ class SeededBatch:
     salts: NDArray[np.uint64]
     loci: Loci
     reads_at_level: Counter[str] = field(default_factory=Counter)
-    scanned: int = 0
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -129,7 +128,6 @@ class Mapper:
         batch = seeded.batch
         fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
         hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
-        seeded.scanned += hits.scanned
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
                 hits, fragments, batch.offsets, seeded.salts, self._reference.offsets, self.config.chain

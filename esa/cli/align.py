@@ -96,7 +96,7 @@ def command(
             announce_compilation(quiet),
             _progress_bar(source, quiet) as bar,
         ):
-            summary = align(opened, source, sink, config, options, partial(_advance, bar, source))
+            summary = align(opened, source, sink, config, options, partial(_advance, bar))
     if not quiet:
         click.echo(align_summary(summary), err=True)
 
@@ -124,8 +124,8 @@ def _progress_bar(source: ReadSource, quiet: bool) -> tqdm[None]:
     )
 
 
-def _advance(bar: tqdm[None], source: ReadSource, summary: AlignSummary) -> None:
+def _advance(bar: tqdm[None], summary: AlignSummary) -> None:
     bar.set_description_str(
         f"{summary.reads:,} reads, {summary.reads / max(summary.seconds, 1e-9):,.0f}/s ", refresh=False
     )
-    bar.update(source.bytes_read - bar.n)
+    bar.update(summary.bytes_done - bar.n)
