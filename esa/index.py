@@ -68,7 +68,7 @@ class IndexSummary:
 
 
 def default_path(reference: str) -> Path:
-    """``REF.esa`` beside the reference; the .gz of a compressed one is left out of no name."""
+    """``REF.esa`` beside the reference; ``REF.gz.esa`` for a compressed one."""
     return Path(reference + SUFFIX)
 
 

@@ -31,9 +31,6 @@ from esa.io.sam import ReadGroup, SamFormatter, header
 from esa.reads import ReadBatch
 from esa.records import FLAG_PROPER, FLAG_UNMAPPED, Records
 
-BATCH_SIZE = 8192
-"""Reads a batch: enough work to hide Python's share, little enough for the caches."""
-
 READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
 

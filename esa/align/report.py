@@ -12,6 +12,7 @@ from esa.align.config import VerifyConfig
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
 from esa.align.verify import align_gapped, load_window, make_scratch, orient, score_of, score_ungapped
+from esa.dna import LETTERS
 from esa.reads import ReadBatch
 from esa.records import (
     CIGAR_D,
@@ -35,7 +36,6 @@ from esa.records import (
 PAIR, INSERTION, DELETION = range(3)
 """Operations as `esa.align.banded.trace` writes them."""
 
-_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 _CARET = ord("^")
 _ZERO = ord("0")
 
@@ -176,7 +176,7 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
                 run += 1
             else:
                 md_at = _append_number(md, md_at, run)
-                md[md_at] = _LETTERS[window[j]]
+                md[md_at] = LETTERS[window[j]]
                 md_at += 1
                 run = 0
                 edits += 1
@@ -193,7 +193,7 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
                 md[md_at] = _CARET
                 md_at += 1
                 run = 0
-            md[md_at] = _LETTERS[window[j]]
+            md[md_at] = LETTERS[window[j]]
             md_at += 1
             edits += 1
             j += 1

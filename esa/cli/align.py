@@ -78,13 +78,15 @@ def command(
     """
     from esa.align.config import AlignConfig
     from esa.index import open_index
-    from esa.io.fastq import ReadSource
+    from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
     from esa.io.output import open_output
-    from esa.pipeline import BATCH_SIZE, AlignOptions, align
+    from esa.pipeline import AlignOptions, align
     from esa.render import align_summary
 
     group = _read_group(read_group, rg_id, rg_fields)
-    with ReadSource(reads1, reads2, interleaved=interleaved, batch_size=batch_size or BATCH_SIZE) as source:
+    with ReadSource(
+        reads1, reads2, interleaved=interleaved, batch_size=batch_size or DEFAULT_BATCH_SIZE
+    ) as source:
         opened = open_index(index, threads)
         config = AlignConfig(opened.preset.levels, seed=seed)
         if least_score is not None:

@@ -17,7 +17,9 @@ from esa.io._record_stream import RecordStream
 from esa.io.compressed import STDIN, file_identity, file_label, size_on_disk
 from esa.reads import ReadBatch
 
-DEFAULT_BATCH_SIZE = 20_000
+DEFAULT_BATCH_SIZE = 8192
+"""Reads a batch: enough work to hide Python's share, little enough for the caches."""
+
 _CHUNK_BYTES = 4 << 20
 _SAME_PAIRS = "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
 
