@@ -6,6 +6,7 @@ Positions without a contig are *global*: 0-based offsets into that sequence. Not
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +34,16 @@ class Genome:
     packed: NDArray[np.uint8]
     n_starts: NDArray[np.int64]
     n_ends: NDArray[np.int64]
+
+    @classmethod
+    def of_contigs(cls, contigs: Mapping[str, NDArray[np.uint8]]) -> Genome:
+        """The genome of contigs that are not from a file (``uint8`` base codes by name); its ``m5`` are empty."""
+        lengths = np.array([len(codes) for codes in contigs.values()], np.int64)
+        codes = np.concatenate([np.empty(0, np.uint8), *contigs.values()])
+        packed = np.empty(-(-len(codes) // dna.BASES_PER_BYTE), np.uint8)
+        dna.pack(codes, packed)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], codes == dna.N, [False]]).astype(np.int8)))
+        return cls(tuple(contigs), lengths, ("",) * len(contigs), packed, edges[::2], edges[1::2])
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:

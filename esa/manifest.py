@@ -15,7 +15,7 @@ from esa import __version__
 from esa.errors import IndexFormatError
 
 FORMAT = "esa-index"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 DIGEST = "sha256"

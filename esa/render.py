@@ -1,10 +1,15 @@
-"""What `esa index` and `esa align` say when they are done."""
+"""What `esa index`, `esa align` and `esa train` say when they are done."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from esa.align.pair import ORIENTATIONS
 from esa.index import IndexSummary
 from esa.pipeline import AlignSummary
+
+if TYPE_CHECKING:  # torch, which `esa align` never imports
+    from esa.train.run import TrainSummary
 
 
 def index_summary(summary: IndexSummary) -> str:
@@ -53,6 +58,23 @@ def align_summary(summary: AlignSummary) -> str:
     lines.append(
         ("time", f"{summary.seconds:.1f} s, {summary.reads / max(summary.seconds, 1e-9):,.0f} reads/s")
     )
+    return _table(lines)
+
+
+def train_summary(summary: TrainSummary) -> str:
+    """A few lines on a finished training run."""
+    progress = summary.trained.progress
+    rows = [row for row in progress.curves if row["step"] == progress.best_step]
+    lines = [
+        ("encoder", str(summary.directory)),
+        ("parameters", f"{summary.parameters:,}"),
+        ("steps", f"{progress.step:,}  ({summary.trained.stopped})"),
+        ("best", f"validation at step {progress.best_step:,}"),
+    ]
+    if rows:
+        names = list(rows[0])
+        lines += [(name, f"{rows[0][name]:.4f}") for name in names[names.index("recall") :]]
+    lines.append(("time", f"{progress.seconds:.0f} s"))
     return _table(lines)
 
 

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from esa import dna, index
-from esa.encoders.codes import BITS, CodeEncoder
+from esa.encoders.codes import BITS, CodeEncoder, grouped
+from esa.encoders.projection import ProjectionEncoder
 from esa.encoders.registry import create_encoder, save_encoder
 from esa.errors import FastaError, IndexFormatError, OutputError, UsageError
 from esa.fragments import AnchoredFragmenter
@@ -98,7 +99,7 @@ def test_threads_do_not_change_a_byte(fasta: Path, tmp_path: Path, preset: str):
 def learned_encoder(length: int) -> CodeEncoder:
     rng = np.random.default_rng(3)
     table = rng.integers(-90, 90, (length, 4, BITS)).astype(np.int8)
-    return CodeEncoder(table, np.zeros(BITS, np.int16))
+    return CodeEncoder(grouped(table, np.zeros(BITS, np.int16)))
 
 
 @pytest.mark.parametrize(("group_bases", "chunk"), [(1, 1 << 16), (4000, 100), (5000, 7), (1 << 24, 33)])
@@ -157,7 +158,8 @@ def test_the_calibrated_encoder_is_kept_and_balanced(fasta: Path, tmp_path: Path
     fragments = opened.fragmenter.reference(codes, opened.genome.offsets)
     share = (opened.encoder.embed(codes, fragments) > 0).mean(axis=0)
     assert np.abs(share - 0.5).max() < 0.02
-    assert opened.encoder.arrays()["bias"].any()
+    plain = ProjectionEncoder.untrained(opened.fragmenter.length)
+    assert (opened.encoder.arrays()["table"][0] != plain.table[0]).any()
 
 
 def test_the_summary_counts(fasta: Path, tmp_path: Path):

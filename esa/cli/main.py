@@ -19,6 +19,7 @@ SUBCOMMANDS = {
     "info": ("esa.cli.info", "Show or verify an index."),
     "align": ("esa.cli.align", "Align reads to an indexed reference."),
     "eval": ("esa.cli.eval", "Compare alignments with the truth and with each other."),
+    "train": ("esa.cli.train", "Train an encoder on reference genomes."),
     "simulate": ("esa.cli.simulate", "Make reads with known origin from a FASTA."),
 }
 """Name: (module that holds it under the attribute ``command``, its line in the overview)."""

@@ -1,4 +1,4 @@
-"""The compact code encoder: a table of what each base at each position adds to 64 numbers.
+"""The compact code encoder: a table of what the bases at each position add to 64 numbers.
 
 The signs of the 64 sums are a fragment's code, their sizes say how sure each bit is. All arithmetic is on
 integers, so every machine computes the same codes.
@@ -7,7 +7,6 @@ integers, so every machine computes the same codes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,82 +24,82 @@ GROUP = 4
 
 @dataclass(frozen=True)
 class CodeEncoder:
-    """Position-specific linear encoder.
+    """Position-specific sums over groups of `GROUP` neighbouring bases.
 
     Attributes:
-        table: ``int8[length, 4, BITS]``, what base b at position p of the oriented fragment adds.
-        bias: ``int16[BITS]``, added to the sums; chosen so that each bit is set in half of the fragments.
+        table: ``int16[groups, 4**GROUP, BITS]``, what a group adds whose bases are the digits of the row (the
+            first in the low bits). Group g begins at base ``g * step`` of the oriented fragment.
+        step: bases between the starts of groups: `GROUP` where they lie side by side, less where they overlap.
 
     An N counts as an A of the oriented fragment: it costs what a mismatch would.
     """
 
-    table: NDArray[np.int8]
-    bias: NDArray[np.int16]
+    table: NDArray[np.int16]
+    step: int = GROUP
 
     name: ClassVar[str] = "codes"
 
     def __post_init__(self) -> None:
-        table, bias = self.table, self.bias
-        fits = table.ndim == 3 and table.shape[0] % GROUP == 0 and table.shape[1:] == (4, BITS)
-        if not fits or bias.shape != (BITS,) or table.dtype != np.int8 or bias.dtype != np.int16:
-            raise ValueError(
-                f"not a code table: {table.dtype}{list(table.shape)}, {bias.dtype}{list(bias.shape)}"
-            )
+        table = self.table
+        fits = table.ndim == 3 and len(table) and table.shape[1:] == (4**GROUP, BITS)
+        if not fits or table.dtype != np.int16 or not 1 <= self.step <= GROUP:
+            raise ValueError(f"not a code table: {table.dtype}{list(table.shape)}, step {self.step}")
 
     @property
     def length(self) -> int:
         """Bases of a fragment."""
-        return int(self.table.shape[0])
+        return self.step * (len(self.table) - 1) + GROUP
 
     @property
     def dimensions(self) -> int:
         return BITS
 
-    @cached_property
-    def _grouped(self) -> NDArray[np.int16]:
-        """``int16[length / GROUP, 4**GROUP, BITS]``: sums of a group's bases, the first in the low bits."""
-        groups = np.zeros((self.length // GROUP, 4**GROUP, BITS), np.int16)
-        rows = np.arange(4**GROUP)
-        for k in range(GROUP):
-            groups += self.table[k::GROUP].astype(np.int16)[:, (rows >> (2 * k)) & 3]
-        groups[0] += self.bias
-        groups.flags.writeable = False
-        return groups
-
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.int16]:
         """``int16[len(fragments), BITS]``: the sums whose signs are the code."""
         out = np.empty((len(fragments), BITS), np.int16)
-        _embed(self._grouped, codes, fragments.start, fragments.reverse, out)
+        _embed(self.table, self.step, codes, fragments.start, fragments.reverse, out)
         return out
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:
         return self
 
     def parameters(self) -> dict[str, Any]:
-        return {"name": self.name, "length": self.length, "bits": BITS}
+        return {"name": self.name, "length": self.length, "step": self.step}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"table": self.table, "bias": self.bias}
+        return {"table": self.table}
+
+
+def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The table, groups side by side, that sums ``table`` (``int8[length, 4, BITS]``) base by base, and ``bias``."""
+    if len(table) % GROUP:
+        raise ValueError(f"{len(table)} bases are not whole groups of {GROUP}")
+    groups = np.zeros((len(table) // GROUP, 4**GROUP, BITS), np.int16)
+    rows = np.arange(4**GROUP)
+    for k in range(GROUP):
+        groups += table[k::GROUP].astype(np.int16)[:, (rows >> (2 * k)) & 3]
+    groups[0] += bias
+    return groups
 
 
 @njit(cache=True, nogil=True)
-def _embed(groups, codes, start, reverse, out):  # type: ignore[no-untyped-def]
-    count, _, bits = groups.shape
-    length = count * GROUP
+def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
+    groups, _, bits = table.shape
+    length = step * (groups - 1) + GROUP
     for f in range(len(start)):
         row = out[f]
         row[:] = 0
-        for g in range(count):
+        for g in range(groups):
             index = 0
             if reverse[f]:
-                last = start[f] + length - 1 - g * GROUP
+                last = start[f] + length - 1 - g * step
                 for k in range(GROUP):
                     base = codes[last - k]
                     index |= (3 - base if base < 4 else 0) << (2 * k)
             else:
-                first = start[f] + g * GROUP
+                first = start[f] + g * step
                 for k in range(GROUP):
                     index |= (codes[first + k] & 3) << (2 * k)
-            sums = groups[g, index]
+            sums = table[g, index]
             for b in range(bits):
                 row[b] += sums[b]

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.encoders.codes import BITS, CodeEncoder
+from esa.encoders.codes import BITS, CodeEncoder, grouped
 from esa.fragments import Fragments
 
 SCALE = 32
@@ -32,12 +32,13 @@ class ProjectionEncoder(CodeEncoder):
         table = rng.standard_normal((length, 4, BITS)) * SCALE
         table -= table.mean(axis=1, keepdims=True)
         limit = np.iinfo(np.int8).max
-        return cls(np.clip(np.rint(table), -limit, limit).astype(np.int8), np.zeros(BITS, np.int16))
+        rounded = np.clip(np.rint(table), -limit, limit).astype(np.int8)
+        return cls(grouped(rounded, np.zeros(BITS, np.int16)))
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> ProjectionEncoder:
         """This table with the bias that sets each bit in half of the sample."""
         if not len(fragments):
             return self
-        unbiased = ProjectionEncoder(self.table, np.zeros(BITS, np.int16))
-        median = np.median(unbiased.embed(codes, fragments), axis=0)
-        return ProjectionEncoder(self.table, -np.rint(median).astype(np.int16))
+        table = self.table.copy()
+        table[0] -= np.rint(np.median(self.embed(codes, fragments), axis=0)).astype(np.int16)
+        return ProjectionEncoder(table, self.step)

@@ -70,7 +70,7 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     if ENCODERS[name] == "codes":
         from esa.encoders.codes import CodeEncoder
 
-        return CodeEncoder(arrays["table"], arrays["bias"])
+        return CodeEncoder(arrays["table"], parameters["step"])
     from esa.encoders.sketch import SketchEncoder
 
     return SketchEncoder(**{key: value for key, value in parameters.items() if key != "name"})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from esa.encoders.base import Encoder
-from esa.encoders.codes import BITS, CodeEncoder
+from esa.encoders.codes import BITS, GROUP, CodeEncoder
 from esa.encoders.projection import ProjectionEncoder
 from esa.encoders.registry import (
     CONFIG_NAME,
@@ -29,9 +29,7 @@ LENGTH = 48
 @pytest.fixture
 def learned() -> CodeEncoder:
     rng = np.random.default_rng(1)
-    return CodeEncoder(
-        rng.integers(-99, 99, (LENGTH, 4, BITS)).astype(np.int8), rng.integers(-9, 9, BITS).astype(np.int16)
-    )
+    return CodeEncoder(rng.integers(-999, 999, (LENGTH // GROUP, 4**GROUP, BITS)).astype(np.int16))
 
 
 @pytest.fixture
@@ -131,9 +129,9 @@ def test_damaged_directories_are_refused_by_name(saved: Path, damage: Callable[[
 def test_weights_that_are_no_code_table_are_refused(tmp_path: Path, learned: CodeEncoder):
     class Wrong(CodeEncoder):
         def arrays(self) -> dict[str, np.ndarray]:
-            return {"table": self.table.astype(np.float32), "bias": self.bias}
+            return {"table": self.table.astype(np.float32)}
 
-    save_encoder(Wrong(learned.table, learned.bias), tmp_path / "w")
+    save_encoder(Wrong(learned.table, learned.step), tmp_path / "w")
     with pytest.raises(EsaError, match="does not describe its weights"):
         create_encoder(str(tmp_path / "w"), "codes", LENGTH)
 

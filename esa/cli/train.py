@@ -1,0 +1,68 @@
+"""`esa train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from esa.cli.options import shows_progress
+
+
+@click.command("train")
+@click.argument("kind", type=click.Choice(["codes", "rde"]))
+@click.option(
+    "--ref", "references", metavar="FA", multiple=True, required=True, help="FASTA to train on; give more."
+)
+@click.option("-o", "--output", metavar="DIR", required=True, help="Directory of the encoder.")
+@click.option("--config", metavar="TOML", help="Settings: tables [run] and [codes] or [rde].")
+@click.option("--steps", type=click.IntRange(1), help="Batches, instead of the settings'.")
+@click.option("--minutes", type=click.FloatRange(0), help="Stop after so long.")
+@click.option("--seed", type=click.IntRange(0), help="Seed, instead of the settings'.")
+@click.option("--workers", type=click.IntRange(0), help="Processes that make batches.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on from the directory's checkpoint.")
+@click.option("--force", is_flag=True, help="Train anew in a directory that is not empty.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+def command(
+    kind: str,
+    references: tuple[str, ...],
+    output: str,
+    config: str | None,
+    device: str,
+    resume: bool,
+    force: bool,
+    quiet: bool,
+    **run: float | None,
+) -> None:
+    """Train an encoder on reference genomes; `esa index --encoder DIR` uses it."""
+    from tqdm import tqdm
+
+    from esa.render import train_summary
+    from esa.train.checkpoint import Progress
+    from esa.train.run import read_config, train_encoder
+
+    changes = {name: value for name, value in run.items() if value is not None}
+    steps = read_config(kind, config, changes)[0].steps
+    with tqdm(
+        total=steps, desc="training", unit="step", disable=not shows_progress(quiet), leave=False
+    ) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.update(progress.step - bar.n)
+            if progress.curves:
+                bar.set_postfix(recall=f"{progress.curves[-1]['recall']:.4f}", refresh=False)
+
+        summary = train_encoder(
+            kind,
+            references,
+            Path(output),
+            config=config,
+            changes=changes,
+            device=device,
+            resume=resume,
+            force=force,
+            report=report,
+        )
+    if not quiet:
+        click.echo(train_summary(summary), err=True)

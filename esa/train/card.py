@@ -1,0 +1,63 @@
+"""The model card that lies beside trained weights: what they saw, how long, on what, and what they reach."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from esa import __version__
+from esa.genome import Genome
+from esa.train.loop import Trained
+
+
+def hardware(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration, IndexError):
+        pass
+    return f"{model}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+
+
+def model_card(
+    kind: str,
+    references: Sequence[str],
+    genomes: tuple[Genome, Genome],
+    trained: Trained,
+    parameters: int,
+    device: torch.device,
+) -> bytes:
+    """Markdown; everything in it is read off the run."""
+    progress = trained.progress
+    training, validation = genomes
+    best = next((row for row in progress.curves if row["step"] == progress.best_step), {})
+    first_recall = list(best).index("recall") if "recall" in best else len(best)
+    lines = [
+        f"# Encoder `{kind}`, trained by esa {__version__}",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| Saw | {training.bases:,} bases of {', '.join(f'`{Path(r).name}`' for r in references)} |",
+        f"| Validated on | {validation.bases:,} bases of the same, the end of each, in no batch |",
+        f"| Trained numbers | {parameters:,} |",
+        f"| Steps | {progress.step:,} ({trained.stopped}); best validation at {progress.best_step:,} |",
+        f"| Time | {progress.seconds / 3600:.2f} hours |",
+        f"| Hardware | {hardware(device)}, torch {torch.__version__} |",
+        "",
+        "Validation of the weights kept (reads of the held-out ends, both strands):",
+        "",
+        "| | share found |",
+        "|---|---|",
+        *(f"| {name} | {value:.4f} |" for name, value in list(best.items())[first_recall:]),
+        "",
+        "Settings in `config.toml`, curves in `curves.csv` and `curves.png`.",
+    ]
+    return ("\n".join(lines) + "\n").encode()

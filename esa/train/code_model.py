@@ -1,0 +1,74 @@
+"""The code encoder as torch trains it: `esa.encoders.codes.CodeEncoder` with real numbers in its table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from esa.encoders.codes import BITS, GROUP, CodeEncoder
+
+ROWS = 4**GROUP
+
+
+class CodeModel(nn.Module):
+    """Sums over groups of neighbouring bases, any function of a group's bases.
+
+    It starts as a random projection of the one-hot fragment: the untrained encoder is what training begins from.
+
+    Args:
+        length: bases of a fragment.
+        step: bases between the starts of groups.
+        seed: of the first table.
+    """
+
+    def __init__(self, length: int, step: int, seed: int) -> None:
+        super().__init__()
+        if (length - GROUP) % step:
+            raise ValueError(f"groups of {GROUP} bases, {step} apart, do not cover {length} bases")
+        self.step = step
+        self.groups = (length - GROUP) // step + 1
+        self.table = nn.EmbeddingBag(self.groups * ROWS, BITS, mode="sum")
+        self.bias = nn.Parameter(torch.zeros(BITS))
+        with torch.no_grad():
+            self.table.weight.copy_(_projection(length, step, self.groups, seed).view(-1, BITS))
+        self.register_buffer("first_row", torch.arange(self.groups) * ROWS, persistent=False)
+
+    def forward(self, bases: Tensor) -> Tensor:
+        """``float[n, BITS]`` of ``uint8[n, length]`` oriented base codes."""
+        wide = bases.long()
+        end = self.step * (self.groups - 1) + 1
+        rows = sum(wide[:, k : k + end : self.step] << (2 * k) for k in range(GROUP))
+        sums: Tensor = self.table(rows + self.first_row) + self.bias
+        return sums
+
+    def encoder(self) -> CodeEncoder:
+        """The table in integers, as large as the sums may be without overflow."""
+        with torch.no_grad():
+            table = self.table.weight.view(self.groups, ROWS, BITS).cpu().numpy().astype(np.float64)
+            # A constant can be moved between groups at will: all of it goes to the first.
+            constant = table.mean(axis=1, keepdims=True)
+            table = table - constant
+            table[0] += constant.sum(axis=0) + self.bias.cpu().numpy().astype(np.float64)
+        largest = np.abs(table).max(axis=1).sum(axis=0).max()
+        # Rounding adds at most a half a group.
+        scale = (np.iinfo(np.int16).max - self.groups) / largest
+        return CodeEncoder(np.rint(table * scale).astype(np.int16), self.step)
+
+
+def _projection(length: int, step: int, groups: int, seed: int) -> Tensor:
+    """``float[groups, ROWS, BITS]``: a random vector for each base at each position, shared out among its groups."""
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(length, 4, BITS, generator=generator) / math.sqrt(length)
+    sharing = torch.zeros(length)
+    for g in range(groups):
+        sharing[g * step : g * step + GROUP] += 1
+    table = torch.zeros(groups, ROWS, BITS)
+    rows = torch.arange(ROWS)
+    for g in range(groups):
+        for k in range(GROUP):
+            position = g * step + k
+            table[g] += vectors[position, (rows >> (2 * k)) & 3] / sharing[position]
+    return table

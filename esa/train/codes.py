@@ -1,0 +1,218 @@
+"""Training of the compact code encoder: bits that stay under noise, and part what is not the same.
+
+Each batch holds fragments and noisy copies of them. The loss is contrastive on relaxed bits (the hyperbolic
+tangent of the sums), decoupled (Yeh et al. 2022, ECCV, "Decoupled contrastive learning"): a pair's agreement,
+less the log mean of exp(agreement) with the other fragments, so that bits go on parting fragments long after
+the own copy is nearest. That mean stands for the codes that a search has to scan; its weight trades what is
+found against what is scanned. The loss is summed over prefixes of the code (Kusupati et al. 2022, NeurIPS,
+"Matryoshka representation learning"), since a store's key is a prefix whose length goes with the genome's size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from esa.encoders.codes import BITS, CodeEncoder
+from esa.errors import EsaError, UsageError
+from esa.eval.recall import ReadSet, code_store, recall_at_cost, simulate_reads
+from esa.fragments import AnchoredFragmenter
+from esa.genome import Genome
+from esa.train.code_model import CodeModel
+from esa.train.noise import cut, noisy
+
+GROUP_SIZE = 8
+"""Fragments of a hard group: neighbours when all are sorted from the anchor outwards."""
+
+GROUP_STRIDES = (1, 4, 16, 64)
+"""How far apart they stand there: the next are copies of a repeat, the farther ones share the anchor."""
+
+VALIDATION_READS = ((150, 0.05), (250, 0.10), (150, 0.10), (100, 0.01))
+"""Length and substitutions a base of the reads that validate."""
+
+VALIDATION_COUNT = 1000
+SCANNED = 100.0
+"""Codes scanned a read at which encoders are compared."""
+
+PACKED_BASES = 32
+"""Bases of a fragment that one 64-bit key sorts by."""
+
+
+@dataclass(frozen=True)
+class CodesConfig:
+    """Training of `CodeModel`.
+
+    Attributes:
+        k, window, half: the anchors (`AnchoredFragmenter`).
+        step: bases between the starts of groups (`CodeEncoder`).
+        batch: fragments of a batch.
+        hard: share of them drawn in groups of near copies.
+        prefixes: bits of the prefixes that are trained as codes of their own.
+        most_edits: largest share of edits in a noisy copy; each copy has its own, uniform from 0.
+        least_indels, most_indels: share of indels among them, uniform between.
+        cost: weight of what other fragments agree, against what pairs do.
+        agreement: what a relaxed bit that agrees adds to a pair's score.
+        slope: of the hyperbolic tangent.
+        balance, correlation: weights of the squared means of the bits and of their products in pairs.
+    """
+
+    k: int = AnchoredFragmenter.k
+    window: int = AnchoredFragmenter.window
+    half: int = AnchoredFragmenter.half
+    step: int = 2
+    batch: int = 1024
+    hard: float = 0.5
+    prefixes: tuple[int, ...] = (20, 26, BITS)
+    most_edits: float = 0.2
+    least_indels: float = 0.1
+    most_indels: float = 0.3
+    cost: float = 1.3
+    agreement: float = 1.0
+    slope: float = 1.5
+    balance: float = 10.0
+    correlation: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what cannot be trained."""
+        checks = (
+            (self.batch >= 2 * GROUP_SIZE, f"batch is at least {2 * GROUP_SIZE}"),
+            (0 <= self.hard <= 1, "hard lies between 0 and 1"),
+            (
+                len(self.prefixes) > 0 and all(1 <= p <= BITS for p in self.prefixes),
+                f"prefixes lie between 1 and {BITS}",
+            ),
+            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
+            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+            (self.slope > 0 and self.agreement > 0, "slope and agreement are positive"),
+        )
+        for holds, complaint in checks:
+            if not holds:
+                raise UsageError(f"[codes]: {complaint}")
+        try:
+            CodeModel(self.fragmenter.length, self.step, 0)
+        except (ValueError, ZeroDivisionError) as error:
+            raise UsageError(f"[codes]: {error}") from error
+
+    @property
+    def fragmenter(self) -> AnchoredFragmenter:
+        """What cuts the references, and later the reads."""
+        return AnchoredFragmenter(self.k, self.window, self.half)
+
+
+class CodesTask:
+    """`esa.train.task.Task` of the compact codes."""
+
+    name = "codes"
+
+    def __init__(self, config: CodesConfig, training: Genome, validation: Genome, seed: int) -> None:
+        self.config, self.seed, self._validation = config, seed, validation
+        self._codes = training.fetch(0, training.bases)
+        fragments = config.fragmenter.reference(self._codes, training.offsets)
+        if len(fragments) < config.batch:
+            raise EsaError(
+                f"the references give {len(fragments):,} fragments, fewer than a batch of {config.batch:,}; "
+                "give longer references or a smaller batch"
+            )
+        self._start, self._reverse = fragments.start, fragments.reverse
+        self._sorted = np.argsort(self._outward_keys(np.arange(len(fragments))), kind="stable")
+        self._reads: dict[str, ReadSet] = {}
+
+    def batch(self, step: int) -> dict[str, NDArray[Any]]:
+        """``bases`` and ``noisy`` (``uint8[batch, length]``), ``identity`` (``int64``, equal for equal fragments)."""
+        rng = np.random.default_rng((self.seed, step))
+        drawn = self._draw(rng)
+        start, reverse = self._start[drawn], self._reverse[drawn]
+        c = self.config
+        length = c.fragmenter.length
+        clean = np.empty((len(drawn), length), np.uint8)
+        copies = np.empty_like(clean)
+        cut(self._codes, start, reverse, length, clean)
+        noise = (c.most_edits, c.least_indels, c.most_indels)
+        noisy(self._codes, start, reverse, c.half, c.k, noise, np.uint64(rng.integers(1 << 63)), copies)
+        return {
+            "bases": clean,
+            "noisy": copies,
+            "identity": np.unique(clean, axis=0, return_inverse=True)[1].reshape(-1),
+        }
+
+    def model(self) -> CodeModel:
+        return CodeModel(self.config.fragmenter.length, self.config.step, self.seed)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """Contrastive on each prefix, with a term for balanced and one for independent bits."""
+        c = self.config
+        one = torch.tanh(c.slope * model(batch["bases"]))
+        other = torch.tanh(c.slope * model(batch["noisy"]))
+        same = batch["identity"][:, None] == batch["identity"][None]
+        contrast = one.new_zeros(())
+        for bits in c.prefixes:
+            score = c.agreement * one[:, :bits] @ other[:, :bits].T
+            # An identical copy elsewhere is no negative: nothing could tell it from the fragment.
+            others = score.masked_fill(same, -torch.inf).logsumexp(1) - math.log(len(score))
+            contrast = contrast + (c.cost * others - score.diagonal()).mean()
+        balance = one.mean(0).square().mean()
+        products = one.T @ one / len(one)
+        correlation = (products - torch.diag(products.diagonal())).square().mean()
+        total = contrast + c.balance * balance + c.correlation * correlation
+        kept = ((one > 0) == (other > 0)).float().mean()
+        return total, {
+            "contrast": contrast.item(),
+            "balance": balance.item(),
+            "correlation": correlation.item(),
+            "bits_kept": kept.item(),
+        }
+
+    def encoder(self, model: nn.Module) -> CodeEncoder:
+        assert isinstance(model, CodeModel)
+        return model.encoder()
+
+    def validate(self, encoder: Any) -> dict[str, float]:
+        """Share of reads found at `SCANNED` codes a read: the mean over all, and of each set of reads."""
+        fragmenter = self.config.fragmenter
+        store = code_store(self._validation, fragmenter, encoder)
+        shares = {
+            name: recall_at_cost(fragmenter, encoder, store, reads, SCANNED)
+            for name, reads in self._validation_reads().items()
+        }
+        return {"recall": float(np.mean(list(shares.values()))), **shares}
+
+    def _validation_reads(self) -> dict[str, ReadSet]:
+        if not self._reads:
+            self._reads = {
+                f"{length} bp {substitutions:.0%}": simulate_reads(
+                    self._validation, VALIDATION_COUNT, length, substitutions, self.seed
+                )
+                for length, substitutions in VALIDATION_READS
+            }
+        return self._reads
+
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Fragments of a batch: groups of near copies first, the others from anywhere."""
+        groups = int(self.config.batch * self.config.hard) // GROUP_SIZE
+        stride = rng.choice(GROUP_STRIDES, groups)
+        room = np.maximum(1, len(self._sorted) - GROUP_SIZE * stride)
+        begin = (rng.random(groups) * room).astype(np.int64)
+        ranks = begin[:, None] + stride[:, None] * np.arange(GROUP_SIZE)
+        near = self._sorted[np.minimum(ranks, len(self._sorted) - 1).ravel()]
+        anywhere = rng.integers(0, len(self._start), self.config.batch - len(near))
+        return np.concatenate([near, anywhere])
+
+    def _outward_keys(self, chosen: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Keys that sort fragments by their anchors, then by the bases beside them, from near to far."""
+        c = self.config
+        anchor = range(c.half - c.k // 2, c.half + c.k // 2)
+        flanks = [
+            position for i in range(c.half - c.k // 2) for position in (anchor.start - 1 - i, anchor.stop + i)
+        ]
+        bases = np.empty((len(chosen), c.fragmenter.length), np.uint8)
+        cut(self._codes, self._start[chosen], self._reverse[chosen], c.fragmenter.length, bases)
+        keys = np.zeros(len(chosen), np.uint64)
+        for position in [*anchor, *flanks][:PACKED_BASES]:
+            keys = keys << np.uint64(2) | bases[:, position]
+        return keys

@@ -1,0 +1,123 @@
+"""What a training run is told: a TOML file, the defaults beneath it, and the same written beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from esa.errors import EsaError, UsageError
+
+RUN_TABLE = "run"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long, how fast, and when to stop.
+
+    Attributes:
+        steps: batches at most.
+        learning_rate: of AdamW after the warm-up; it falls to nothing along half a cosine.
+        warm_up: steps in which it rises.
+        weight_decay: of AdamW.
+        clip: the gradient's norm is cut to this.
+        validate_every: steps between validations, which are also checkpoints.
+        patience: validations without a better one after which training stops; 0 for never.
+        minutes: wall time after which training stops at the next step; 0 for never. A run cut by the clock is
+            not the same twice: the learning rate follows the steps.
+        workers: processes that make batches; 0 makes them in the training process.
+        seed: of everything drawn.
+    """
+
+    steps: int = 4000
+    learning_rate: float = 3e-3
+    warm_up: int = 100
+    weight_decay: float = 0.0
+    clip: float = 10.0
+    validate_every: int = 500
+    patience: int = 0
+    minutes: float = 0.0
+    workers: int = 1
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what cannot be run."""
+        checks = (
+            (self.steps >= 1, "steps is at least 1"),
+            (self.learning_rate > 0, "learning_rate is positive"),
+            (
+                min(self.warm_up, self.patience, self.workers, self.seed) >= 0,
+                "warm_up, patience, workers and seed are not negative",
+            ),
+            (self.weight_decay >= 0 and self.minutes >= 0, "weight_decay and minutes are not negative"),
+            (self.clip > 0, "clip is positive"),
+            (self.validate_every >= 1, "validate_every is at least 1"),
+        )
+        for holds, complaint in checks:
+            if not holds:
+                raise UsageError(f"[{RUN_TABLE}]: {complaint}")
+
+
+Config = TypeVar("Config")
+
+
+def read_tables(path: str, tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """The tables of a TOML file, absent ones empty.
+
+    Raises:
+        EsaError: it cannot be read, is no TOML, or holds anything but these tables.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise EsaError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EsaError(f"{path}: is no TOML ({error})") from error
+    for name, value in document.items():
+        if name not in tables or not isinstance(value, dict):
+            raise EsaError(f"{path}: unknown key {name!r}; there are the tables {', '.join(tables)}")
+    return {name: document.get(name, {}) for name in tables}
+
+
+def build(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
+    """A frozen config dataclass from the values of a TOML table, defaults for the rest.
+
+    Raises:
+        UsageError: an unknown key, or a value of another type than its field's.
+    """
+    hints = get_type_hints(kind)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in names:
+            raise UsageError(f"{where}: unknown key {name!r}; there are: {', '.join(names)}")
+    return kind(**{name: _convert(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """The value as its field has it: a list becomes a tuple, a whole number may stand for a real one."""
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{where} is a list")
+        return tuple(_convert(get_args(hint)[0], item, where) for item in value)
+    if get_origin(hint) in (Union, UnionType):
+        hint = get_args(hint)[0]
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise UsageError(f"{where} is of type {hint.__name__}, not {type(value).__name__}")
+    return value
+
+
+def render(tables: Mapping[str, Any]) -> bytes:
+    """TOML text of config dataclasses by table, every field written out."""
+    document = {
+        name: {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+        for name, config in tables.items()
+    }
+    return tomli_w.dumps(document).encode()

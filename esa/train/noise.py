@@ -1,0 +1,91 @@
+"""Noisy copies of anchored fragments: what sequencing errors and divergence leave of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+# splitmix64 increments (Steele, Lea & Flood 2014) part the pairs' generators.
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+@njit(cache=True, nogil=True)
+def cut(codes, start, reverse, length, out):  # type: ignore[no-untyped-def]
+    """Writes the fragments ``codes[start:start + length]``, oriented, into ``out`` (``uint8[n, length]``)."""
+    for f in range(len(start)):
+        for i in range(length):
+            if reverse[f]:
+                out[f, i] = 3 - codes[start[f] + length - 1 - i]
+            else:
+                out[f, i] = codes[start[f] + i]
+
+
+@njit(cache=True, nogil=True)
+def _next(state):  # type: ignore[no-untyped-def]
+    """In [0, 1); ``state`` (``uint64[1]``) goes on."""
+    state[0] += _GAMMA
+    h = state[0]
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    h = h ^ (h >> np.uint64(31))
+    return (h >> np.uint64(11)) * (1.0 / (1 << 53))
+
+
+@njit(cache=True, nogil=True)
+def _flank(state, codes, begin, step, count, edits, indel_share, out, first):  # type: ignore[no-untyped-def]
+    """Writes ``count`` bases to ``out[first], out[first + step], ...``: those from ``codes[begin]`` on, edited.
+
+    Returns False where the sequence ends, or has an N, before ``count`` bases are written.
+    """
+    source = begin
+    written = 0
+    while written < count:
+        draw = _next(state)
+        if draw < edits * indel_share:
+            if _next(state) < 0.5:
+                source += step
+            else:
+                out[first + step * written] = np.int64(4 * _next(state))
+                written += 1
+            continue
+        if source < 0 or source >= len(codes) or codes[source] > 3:
+            return False
+        base = np.int64(codes[source])
+        if draw < edits:
+            base = (base + 1 + np.int64(3 * _next(state))) & 3
+        out[first + step * written] = base
+        written += 1
+        source += step
+    return True
+
+
+@njit(cache=True, nogil=True)
+def noisy(codes, start, reverse, half, k, noise, seed, out):  # type: ignore[no-untyped-def]
+    """Writes a noisy copy of each anchored fragment into ``out`` (``uint8[n, 2 * half]``), oriented.
+
+    The anchor, the ``k`` bases in the middle, stays: a fragment without its anchor is never looked up. From
+    there each flank is walked outwards, so that an indel moves what lies beyond it, as it does in a read.
+
+    Args:
+        codes: ``uint8[bases]``, base codes.
+        start, reverse: ``int64[n]``, ``uint8[n]``, the fragments, without N.
+        noise: ``(most, least_indels, most_indels)``: edits a base are uniform up to ``most`` in each fragment,
+            the share of them that are indels (half insertions, of one base) uniform between the other two.
+        seed: ``uint64``; fragment i's noise depends on it and on i alone.
+    """
+    most, least_indels, most_indels = noise
+    state = np.empty(1, np.uint64)
+    window = np.empty(2 * half, np.uint8)
+    for f in range(len(start)):
+        state[0] = np.uint64(seed) + np.uint64(f) * np.uint64(0xD1B54A32D192ED03)
+        edits = most * _next(state)
+        indels = least_indels + (most_indels - least_indels) * _next(state)
+        anchor = half - k // 2
+        window[anchor : anchor + k] = codes[start[f] + anchor : start[f] + anchor + k]
+        whole = _flank(state, codes, start[f] + anchor - 1, -1, anchor, edits, indels, window, anchor - 1)
+        after = anchor + k
+        whole &= _flank(state, codes, start[f] + after, 1, 2 * half - after, edits, indels, window, after)
+        if not whole:
+            window[:] = codes[start[f] : start[f] + 2 * half]
+        for i in range(2 * half):
+            out[f, i] = 3 - window[2 * half - 1 - i] if reverse[f] else window[i]

@@ -1,0 +1,48 @@
+"""The sequences that an encoder is trained on, and the part of them that is kept for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.errors import EsaError
+from esa.genome import Genome
+from esa.io.fasta import read_genome
+
+VALIDATION_SHARE = 10
+"""One base in so many is kept for validation: the end of each reference."""
+
+LEAST_BASES = 100_000
+"""Less sequence than this, all references together, teaches nothing."""
+
+
+def read_references(paths: Sequence[str]) -> tuple[Genome, Genome]:
+    """The references as one genome to train on and one to validate on; they share no base.
+
+    Of each reference the last tenth is kept for validation; a contig that reaches into it is cut in two.
+
+    Raises:
+        FastaError: a reference cannot be read.
+        EsaError: all together they are too small to train on.
+    """
+    training: dict[str, NDArray[np.uint8]] = {}
+    validation: dict[str, NDArray[np.uint8]] = {}
+    for number, path in enumerate(paths):
+        genome = read_genome(path)
+        limit = genome.bases - genome.bases // VALIDATION_SHARE
+        for i, name in enumerate(genome.names):
+            codes = genome.contig(i)
+            cut = int(np.clip(limit - genome.offsets[i], 0, len(codes)))
+            for part, piece in ((training, codes[:cut]), (validation, codes[cut:])):
+                if len(piece):
+                    part[f"{number}:{Path(path).name}:{name}"] = piece
+    one, other = Genome.of_contigs(training), Genome.of_contigs(validation)
+    if one.bases + other.bases < LEAST_BASES:
+        raise EsaError(
+            f"{', '.join(paths)}: {one.bases + other.bases:,} bases are too few to train on; "
+            f"give references of {LEAST_BASES:,} bases or more"
+        )
+    return one, other

@@ -1,0 +1,157 @@
+"""A training run as a whole: references in, a directory with an encoder out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from esa.encoders.registry import save_encoder
+from esa.errors import OutputError, UsageError
+from esa.genome import Genome
+from esa.io.output import open_file
+from esa.train import curves
+from esa.train.card import model_card
+from esa.train.codes import CodesConfig, CodesTask
+from esa.train.config import RUN_TABLE, RunConfig, build, read_tables, render
+from esa.train.loop import Report, Trained, choose_device, train
+from esa.train.references import read_references
+from esa.train.task import Task, parameters_of
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+CONFIG_NAME = "config.toml"
+CURVES_NAME = "curves.csv"
+PICTURE_NAME = "curves.png"
+CARD_NAME = "README.md"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What can be trained: its configuration, its task, and the defaults of its runs."""
+
+    config: type[Any]
+    task: Callable[[Any, Genome, Genome, int], Task]
+    run: RunConfig
+
+
+KINDS: dict[str, Kind] = {"codes": Kind(CodesConfig, CodesTask, RunConfig())}
+
+
+@dataclass(frozen=True)
+class TrainSummary:
+    """What a run ended with.
+
+    Attributes:
+        directory: where the encoder is.
+        trained: the encoder and its curves.
+        parameters: trained numbers of the model.
+    """
+
+    directory: Path
+    trained: Trained
+    parameters: int
+
+
+def read_config(kind: str, path: str | None, changes: dict[str, Any]) -> tuple[RunConfig, Any]:
+    """The run's and the task's configuration: defaults, a TOML file over them, options over that.
+
+    Raises:
+        UsageError: an unknown kind or key, or a value that cannot be.
+        EsaError: a file that cannot be read.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of encoder {kind!r}; there are: {', '.join(KINDS)}")
+    chosen = KINDS[kind]
+    tables = read_tables(path, (RUN_TABLE, kind)) if path else {RUN_TABLE: {}, kind: {}}
+    where = path or "options"
+    run = {**dataclasses.asdict(chosen.run), **tables[RUN_TABLE], **changes}
+    return build(RunConfig, run, f"{where}: [{RUN_TABLE}]"), build(
+        chosen.config, tables[kind], f"{where}: [{kind}]"
+    )
+
+
+def train_encoder(
+    kind: str,
+    references: Sequence[str],
+    output: Path,
+    *,
+    config: str | None = None,
+    changes: dict[str, Any] | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    force: bool = False,
+    report: Report = lambda progress: None,
+) -> TrainSummary:
+    """Train an encoder on references and keep it, with its config, curves and model card, in a directory.
+
+    Args:
+        config: TOML file.
+        changes: `RunConfig` fields that take the place of the file's.
+        resume: go on from the checkpoint in the directory.
+        force: train anew where a directory already is.
+
+    Raises:
+        UsageError, EsaError: bad settings, references or checkpoint, or no such device.
+        OutputError: the directory is there already, or cannot be written.
+    """
+    run, settings = read_config(kind, config, changes or {})
+    chosen = choose_device(device)
+    _prepare(output, resume, force)
+    genomes = read_references(references)
+    task = KINDS[kind].task(settings, *genomes, run.seed)
+    text = render({RUN_TABLE: run, kind: settings})
+    trained = train(
+        task,
+        run,
+        output / CHECKPOINT_NAME,
+        _digest(text, genomes),
+        device=chosen,
+        resume=resume,
+        report=report,
+    )
+    parameters = parameters_of(task.model())
+    save_encoder(trained.encoder, output)
+    _write(output / CONFIG_NAME, text)
+    _write_curves(output, kind, trained)
+    _write(output / CARD_NAME, model_card(kind, references, genomes, trained, parameters, chosen))
+    return TrainSummary(output, trained, parameters)
+
+
+def _prepare(output: Path, resume: bool, force: bool) -> None:
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"{output}: is there and no directory; give another one")
+    if output.is_dir() and any(output.iterdir()) and not (resume or force):
+        raise OutputError(
+            f"{output}: is not empty; --resume goes on from its checkpoint, --force trains anew"
+        )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output}: {error.strerror}") from error
+
+
+def _digest(text: bytes, genomes: tuple[Genome, Genome]) -> str:
+    """Of all that decides the weights."""
+    digest = hashlib.sha256(text)
+    for genome in genomes:
+        digest.update(genome.offsets.tobytes() + genome.packed.tobytes())
+    return digest.hexdigest()
+
+
+def _write_curves(output: Path, kind: str, trained: Trained) -> None:
+    rows = trained.progress.curves
+    _write(output / CURVES_NAME, curves.table(rows))
+    if rows:
+        names = list(rows[0])
+        recalls = names[names.index("recall") :]
+        _write(output / PICTURE_NAME, curves.picture(rows, recalls, f"esa train {kind}"))
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open_file(str(path)) as out:
+        out.write(content)
