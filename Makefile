@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 # The larger collection of real data that the benchmarks read.
 ESA_DATA ?= ../shared/data
-# Passed on to pytest by `make test`, and to the scripts by `make bench-accuracy` and `make bench-speed`.
+# Passed on to pytest by `make test`, and to the scripts by the `make bench-...` targets.
 ARGS ?=
 # Test processes. Each compiles what the others have not yet, so more than a few do not pay.
 TEST_WORKERS ?= 2
@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-speed validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-speed bench-encoders validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ bench-accuracy: $(STAMP) ## accuracy beside bwa mem (needs bwa, dwgsim and ESA_D
 
 bench-speed: $(STAMP) ## reads/s beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_speed.py $(ARGS)
+
+bench-encoders: $(STAMP) ## what encoders and dense stores find and cost, as tables (needs ESA_DATA; see ARGS=--help)
+	$(BIN)/python scripts/bench_encoders.py $(ARGS)
 
 validate: $(STAMP) ## picard and samtools on the output of every real set (needs both and ESA_DATA)
 	$(BIN)/python scripts/validate_outputs.py $(ARGS)

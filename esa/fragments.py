@@ -35,6 +35,9 @@ class Fragments:
     def __len__(self) -> int:
         return len(self.start)
 
+    def __getitem__(self, rows: slice) -> Fragments:
+        return Fragments(self.start[rows], self.length[rows], self.reverse[rows], self.owner[rows])
+
     @property
     def arrays(self) -> FragmentArrays:
         """The same, for a kernel."""
@@ -89,7 +92,7 @@ class AnchoredFragmenter:
     """
 
     k: int = 10
-    window: int = 20
+    window: int = 16
     half: int = 16
 
     name: ClassVar[str] = "anchored"

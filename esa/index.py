@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
-from esa.encoders.registry import create_encoder, load_encoder
+from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter
 from esa.errors import FastaError, UsageError
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
@@ -91,8 +91,9 @@ def build_index(
     """
     start = time.monotonic()
     chosen = preset_named(preset)
-    fragmenter = chosen.fragmenter({})
-    embedder = create_encoder(encoder or chosen.default_encoder, chosen.kind, fragmenter.length)
+    name = encoder or chosen.default_encoder
+    fragmenter = _fragmenter(chosen, name)
+    embedder = create_encoder(name, chosen.kind, fragmenter.length)
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
         index, bare = assemble(contents.genome, chosen, fragmenter, embedder, threads, progress)
@@ -124,6 +125,15 @@ def build_index(
             threads=threads,
         )
     return IndexSummary(path, manifest, time.monotonic() - start)
+
+
+def _fragmenter(preset: Preset, encoder: str) -> Fragmenter:
+    """The preset's fragmenter, as the encoder was trained for it."""
+    recorded = recorded_fragmenter(encoder, preset.kind)
+    try:
+        return preset.fragmenter(recorded)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"encoder {encoder!r} does not fit preset {preset.name!r} ({error})") from error
 
 
 def open_index(path: str, threads: int = 1) -> Index:
@@ -198,7 +208,7 @@ def _calibrate(genome: Genome, fragmenter: Fragmenter, encoder: Encoder) -> Enco
     codes = np.concatenate(pieces)
     fragments = fragmenter.reference(codes, offsets)
     step = max(1, len(fragments) // SAMPLE_FRAGMENTS)
-    return encoder.calibrated(codes, _rows(fragments, slice(None, None, step)))
+    return encoder.calibrated(codes, fragments[::step])
 
 
 def _groups(genome: Genome) -> Iterator[tuple[int, int]]:
@@ -213,13 +223,7 @@ def _groups(genome: Genome) -> Iterator[tuple[int, int]]:
 
 def _chunks(fragments: Fragments) -> Iterator[Fragments]:
     for begin in range(0, len(fragments), CHUNK_FRAGMENTS):
-        yield _rows(fragments, slice(begin, begin + CHUNK_FRAGMENTS))
-
-
-def _rows(fragments: Fragments, rows: slice) -> Fragments:
-    return Fragments(
-        fragments.start[rows], fragments.length[rows], fragments.reverse[rows], fragments.owner[rows]
-    )
+        yield fragments[begin : begin + CHUNK_FRAGMENTS]
 
 
 def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

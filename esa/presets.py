@@ -50,7 +50,7 @@ class Anchored(Preset):
 
     name = "anchored"
     kind: Kind = "codes"
-    default_encoder = "projection"
+    default_encoder = "codes"
     levels = ANCHORED_LEVELS
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
@@ -67,13 +67,15 @@ class Anchored(Preset):
         return CodeStore(arrays["codes"], arrays["position"], arrays["buckets"], parameters["key_bits"])
 
 
-class Sketch(Preset):
-    """Long overlapping fragments of fixed stride, signed k-mer projection, faiss."""
+class Dense(Preset):
+    """Long overlapping fragments of fixed stride, one vector each, faiss."""
 
-    name = "sketch"
     kind: Kind = "dense"
-    default_encoder = "sketch"
     levels = DENSE_LEVELS
+
+    def __init__(self, name: str) -> None:
+        # Each dense preset is named after its encoder.
+        self.name = self.default_encoder = name
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         from esa.fragments_fixed import FixedFragmenter
@@ -91,7 +93,7 @@ class Sketch(Preset):
         return DenseStore.from_arrays(parameters, arrays)
 
 
-PRESETS: dict[str, Preset] = {Anchored.name: Anchored(), Sketch.name: Sketch()}
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (Anchored(), Dense("sketch"), Dense("rde"))}
 DEFAULT_PRESET = Anchored.name
 
 

@@ -14,10 +14,12 @@ import os
 import platform
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ESA = (sys.executable, "-m", "esa")
 STDERR_LINES_SHOWN = 20
+MICROS = 1e6
+"""Microseconds in a second."""
 DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools"}
 
 # Divergence d: d edits a base, a tenth of them indels, lengths geometric with mean 1.5 (each goes on with
@@ -281,6 +285,67 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
+@dataclass(frozen=True)
+class AtCost:
+    """Share found, at so many codes scanned a read."""
+
+    share: float
+    scanned: float
+
+    def __str__(self) -> str:
+        return f"{self.share:.3f} @ {self.scanned:,.0f}"
+
+
+Cell = str | float | tuple[float, ...] | AtCost
+"""Of a table whose numbers are kept as well; several numbers stand with slashes between them."""
+
+
+@dataclass(frozen=True)
+class MarkdownTable:
+    """A table that is printed row by row as its rows become known.
+
+    Attributes:
+        columns: format of the numbers (a format specification) by the column's name.
+        rows: what was printed, by column.
+    """
+
+    title: str
+    caption: str
+    columns: Mapping[str, str]
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Print title, caption and header."""
+        print(f"\n**{self.title}**\n\n{self.caption}\n\n| {' | '.join(self.columns)} |")
+        print("|---" * len(self.columns) + "|", flush=True)
+
+    def add(self, *cells: Cell) -> None:
+        """Print a row and keep it."""
+        row = dict(zip(self.columns, cells, strict=True))
+        self.rows.append(row)
+        texts = (formatted(cell, self.columns[name]) for name, cell in row.items())
+        print(f"| {' | '.join(texts)} |", flush=True)
+
+
+def formatted(cell: Cell, specification: str) -> str:
+    if isinstance(cell, str | AtCost):
+        return str(cell)
+    numbers = cell if isinstance(cell, tuple) else (cell,)
+    return " / ".join(format(number, specification) for number in numbers)
+
+
+def median_seconds(tasks: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Median time of each task, after one run to warm up; they take turns, so that a busy spell hits them all."""
+    seconds: list[list[float]] = [[] for _ in tasks]
+    for repeat in range(repeats + 1):
+        for task, times in zip(tasks, seconds, strict=True):
+            begin = time.perf_counter()
+            task()
+            if repeat:
+                times.append(time.perf_counter() - begin)
+    return [statistics.median(times) for times in seconds]
+
+
 def settings(args: argparse.Namespace, programs: Sequence[str]) -> dict[str, Any]:
     """What a result depends on, for the JSON file."""
     return {
@@ -300,10 +365,14 @@ def write_json(path: Path, content: object) -> None:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
-    data = Path(os.environ.get("ESA_DATA") or ROOT.parent / "shared/data")
-    parser.add_argument("--data", type=Path, default=data, help="collection of real data (or set ESA_DATA)")
+    add_data_options(parser)
     parser.add_argument("--out", type=Path, default=ROOT / "bench_out", help="results and cached files")
     parser.add_argument("-t", "--threads", type=int, default=2, help="threads of every program")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    data = Path(os.environ.get("ESA_DATA") or ROOT.parent / "shared/data")
+    parser.add_argument("--data", type=Path, default=data, help="collection of real data (or set ESA_DATA)")
     parser.add_argument("--seed", type=int, default=11, help="of the simulated and random reads")
 
 

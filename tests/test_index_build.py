@@ -22,7 +22,11 @@ from esa.stores.base import SearchEffort
 
 LENGTHS = (4000, 20, 900, 30_000, 5, 2500)
 """Two contigs are shorter than a fragment."""
-EFFORTS = {"anchored": SearchEffort(50, probes=8, radius=20), "sketch": SearchEffort(5)}
+EFFORTS = {
+    "anchored": SearchEffort(50, probes=8, radius=20),
+    "sketch": SearchEffort(5),
+    "rde": SearchEffort(5),
+}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +157,8 @@ def test_no_fragment_spans_contigs_or_holds_n(fasta: Path):
 
 
 def test_the_calibrated_encoder_is_kept_and_balanced(fasta: Path, tmp_path: Path):
-    opened = build(fasta, tmp_path / "x")
+    build_index(str(fasta), tmp_path / "x", preset="anchored", encoder="projection")
+    opened = open_index(str(tmp_path / "x"))
     codes = opened.genome.fetch(0, opened.genome.bases)
     fragments = opened.fragmenter.reference(codes, opened.genome.offsets)
     share = (opened.encoder.embed(codes, fragments) > 0).mean(axis=0)

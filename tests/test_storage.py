@@ -320,7 +320,8 @@ def test_an_intact_manifest_that_makes_no_sense_is_refused(index: Path, case: st
 def test_another_version_is_refused_by_both_names(index: Path, version: Any) -> None:
     rewrite_manifest(index, lambda document: document.update(format_version=version, unknown=1))
     with pytest.raises(
-        IndexFormatError, match=r"index format .*, but this esa \(.*\) reads format 1: rebuild"
+        IndexFormatError,
+        match=rf"index format .*, but this esa \(.*\) reads format {storage.FORMAT_VERSION}: rebuild",
     ) as e:
         open_directory(index)
     assert repr(version) in str(e.value)

@@ -21,12 +21,21 @@ from esa.errors import EsaError, UsageError
 Kind = Literal["codes", "dense"]
 """Which stores an encoder's vectors fit."""
 
-ENCODERS: dict[str, Kind] = {"projection": "codes", "codes": "codes", "sketch": "dense"}
-BY_NAME = ("projection", "sketch")
-"""Encoders that need no weights from anywhere."""
+ENCODERS: dict[str, Kind] = {"projection": "codes", "codes": "codes", "sketch": "dense", "rde": "dense"}
+UNTRAINED = ("projection", "sketch")
+"""Encoders that need no weights."""
+
+SHIPPED = ("codes", "rde")
+"""Encoders whose weights come with the package, each in a directory of its name in `WEIGHTS`."""
+
+BY_NAME = SHIPPED + UNTRAINED
+
+WEIGHTS = Path(__file__).parent / "weights"
 
 CONFIG_NAME = "encoder.json"
 WEIGHTS_NAME = "weights.safetensors"
+FRAGMENTER_KEY = "fragmenter"
+"""In the description: the parameters of the fragmenter that the encoder was trained for."""
 
 
 def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
@@ -38,6 +47,7 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
     """
     if name_or_directory in BY_NAME:
         _require_kind(name_or_directory, name_or_directory, kind)
+    if name_or_directory in UNTRAINED:
         if name_or_directory == "sketch":
             from esa.encoders.sketch import SketchEncoder
 
@@ -45,12 +55,13 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
         from esa.encoders.projection import ProjectionEncoder
 
         return ProjectionEncoder.untrained(length)
-    directory = Path(name_or_directory)
+    directory = _directory_of(name_or_directory)
     if not directory.is_dir():
         raise UsageError(
             f"encoder {name_or_directory!r} is neither a name ({', '.join(BY_NAME)}) nor a directory"
         )
     parameters, arrays = _read_directory(directory)
+    parameters.pop(FRAGMENTER_KEY, None)
     _require_kind(str(parameters.get("name")), name_or_directory, kind)
     try:
         encoder = load_encoder(parameters, arrays)
@@ -62,6 +73,27 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
     return encoder
 
 
+def recorded_fragmenter(name_or_directory: str, kind: Kind) -> dict[str, Any]:
+    """Parameters of the fragmenter that an encoder was trained for; none where it was not trained.
+
+    Raises:
+        UsageError, EsaError: as `create_encoder`.
+    """
+    directory = _directory_of(name_or_directory)
+    if name_or_directory in UNTRAINED or not directory.is_dir():
+        return {}
+    parameters = _read_directory(directory)[0]
+    _require_kind(str(parameters.get("name")), name_or_directory, kind)
+    recorded = parameters.get(FRAGMENTER_KEY, {})
+    if not isinstance(recorded, dict):
+        raise EsaError(f"{directory / CONFIG_NAME}: {FRAGMENTER_KEY} is not an object")
+    return recorded
+
+
+def _directory_of(name_or_directory: str) -> Path:
+    return WEIGHTS / name_or_directory if name_or_directory in SHIPPED else Path(name_or_directory)
+
+
 def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
     """The encoder that ``Encoder.parameters`` and ``Encoder.arrays`` described."""
     name = parameters["name"]
@@ -71,19 +103,24 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
         from esa.encoders.codes import CodeEncoder
 
         return CodeEncoder(arrays["table"], parameters["step"])
+    if name == "rde":
+        from esa.encoders.rde import RdeEncoder
+
+        return RdeEncoder.from_arrays(parameters, arrays)
     from esa.encoders.sketch import SketchEncoder
 
     return SketchEncoder(**{key: value for key, value in parameters.items() if key != "name"})
 
 
-def save_encoder(encoder: Encoder, directory: Path) -> None:
-    """Keep an encoder in a directory, which is made."""
+def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any] | None = None) -> None:
+    """Keep an encoder in a directory, which is made, with the parameters of the fragmenter it was trained for."""
     from safetensors.numpy import save
 
     directory.mkdir(parents=True, exist_ok=True)
     weights = save({name: np.ascontiguousarray(array) for name, array in encoder.arrays().items()})
     (directory / WEIGHTS_NAME).write_bytes(weights)
-    config = {**encoder.parameters(), "sha256": hashlib.sha256(weights).hexdigest()}
+    told = {FRAGMENTER_KEY: dict(fragmenter)} if fragmenter else {}
+    config = {**encoder.parameters(), **told, "sha256": hashlib.sha256(weights).hexdigest()}
     (directory / CONFIG_NAME).write_text(json.dumps(config, indent=1) + "\n")
 
 

@@ -1,8 +1,9 @@
 """A bucketed store of 64-bit codes with query-directed multi-probe search.
 
-A code's *key* is its first ``key_bits`` bits. Codes with the same key and orientation lie together. A search
-looks up the query's own key and those reached by flipping the least certain of its bits (multi-probe: Lv et al.
-2007, VLDB, "Multi-Probe LSH"), and keeps the codes within a Hamming radius of the whole 64 bits.
+A code's *key* is its first ``key_bits`` bits. Codes with the same key lie together, so that the key need not be
+kept with them: its first bit makes room for the orientation. A search looks up the query's own key and those
+reached by flipping the least certain of its bits (multi-probe: Lv et al. 2007, VLDB, "Multi-Probe LSH"), and keeps
+the codes within a Hamming radius of the whole 64 bits.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ BLOCK = 32
 """Queries looked up together."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
+
+_ORIENTATION = np.uint64(1)
+"""Bit of a kept code that holds the fragment's orientation."""
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -49,8 +53,8 @@ def binarize(embeddings):  # type: ignore[no-untyped-def]
 
 
 def default_key_bits(fragments: int) -> int:
-    """Key length for about one fragment a bucket."""
-    return int(np.clip(round(np.log2(max(fragments, 1))), MIN_KEY_BITS, MAX_KEY_BITS))
+    """Key length for about one fragment in two buckets."""
+    return int(np.clip(round(np.log2(max(fragments, 1))) + 1, MIN_KEY_BITS, MAX_KEY_BITS))
 
 
 @cache
@@ -75,13 +79,13 @@ def probe_patterns(key_bits: int, probes: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class CodeStore:
-    """Codes sorted by key, orientation and position.
+    """Codes sorted by key, then by position.
 
     Attributes:
-        codes: ``uint64[n]``.
+        codes: ``uint64[n]``, with the fragment's orientation in place of the first bit, which the bucket tells.
         position: ``uint32[n]`` (``uint64`` beyond 2**32 bases), global start of each fragment.
-        buckets: ``uint32[2 * 2**key_bits + 1]`` (``uint64`` beyond 2**32 fragments): the fragments with key k
-            and orientation r are ``buckets[2 * k + r]:buckets[2 * k + r + 1]``.
+        buckets: ``uint32[2**key_bits + 1]`` (``uint64`` beyond 2**32 fragments): the fragments with key k are
+            ``buckets[k]:buckets[k + 1]``.
         key_bits: bits of a key.
     """
 
@@ -91,6 +95,11 @@ class CodeStore:
     key_bits: int
 
     name: ClassVar[str] = "codes"
+
+    def __post_init__(self) -> None:
+        n = len(self.codes)
+        if len(self.position) != n or len(self.buckets) != (1 << self.key_bits) + 1 or self.buckets[-1] != n:
+            raise ValueError(f"not a code store: {n} codes, key of {self.key_bits} bits")
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -145,7 +154,7 @@ class CodeStoreBuilder:
         self._codes, self._position, self._reverse = [], [], []
         key_bits = self._key_bits or default_key_bits(len(codes))
         bucket_type = np.uint32 if len(codes) < 1 << 32 else np.uint64
-        buckets = np.zeros((2 << key_bits) + 1, bucket_type)
+        buckets = np.zeros((1 << key_bits) + 1, bucket_type)
         sorted_codes, sorted_position = _sort_into_buckets(codes, position, reverse, key_bits, buckets)
         for array in (sorted_codes, sorted_position, buckets):
             array.flags.writeable = False
@@ -154,20 +163,20 @@ class CodeStoreBuilder:
 
 @njit(cache=True, nogil=True)
 def _sort_into_buckets(codes, position, reverse, key_bits, buckets):  # type: ignore[no-untyped-def]
-    """Counting sort by (key, orientation), stable, so that a bucket is in order of position."""
+    """Counting sort by key, stable, so that a bucket is in order of position."""
     mask = np.uint64((1 << key_bits) - 1)
     for i in range(len(codes)):
-        buckets[2 * np.int64(codes[i] & mask) + reverse[i] + 1] += 1
+        buckets[np.int64(codes[i] & mask) + 1] += 1
     for b in range(1, len(buckets)):
         buckets[b] += buckets[b - 1]
     sorted_codes = np.empty_like(codes)
     sorted_position = np.empty_like(position)
     # Each bucket's start serves as its cursor; afterwards it holds the bucket's end, the next one's start.
     for i in range(len(codes)):
-        b = 2 * np.int64(codes[i] & mask) + reverse[i]
-        sorted_codes[buckets[b]] = codes[i]
-        sorted_position[buckets[b]] = position[i]
-        buckets[b] += 1
+        key = np.int64(codes[i] & mask)
+        sorted_codes[buckets[key]] = (codes[i] & ~_ORIENTATION) | np.uint64(reverse[i])
+        sorted_position[buckets[key]] = position[i]
+        buckets[key] += 1
     for b in range(len(buckets) - 1, 0, -1):
         buckets[b] = buckets[b - 1]
     buckets[0] = 0
@@ -216,7 +225,7 @@ def _size(buckets, keys):  # type: ignore[no-untyped-def]
     """Codes in the buckets of all keys together."""
     size = np.int64(0)
     for key in keys:
-        size += np.int64(buckets[2 * key + 2]) - np.int64(buckets[2 * key])
+        size += np.int64(buckets[key + 1]) - np.int64(buckets[key])
     return size
 
 
@@ -225,12 +234,13 @@ def _scan(codes, position, buckets, code, keys, radius, hits, count):  # type: i
     """Append the codes within ``radius`` in the buckets of the keys to ``hits``; returns how many there are then."""
     hit_position, hit_reverse, hit_score = hits
     for key in keys:
-        middle = np.int64(buckets[2 * key + 1])
-        for j in range(np.int64(buckets[2 * key]), np.int64(buckets[2 * key + 2])):
-            distance = popcount(codes[j] ^ code)
+        rest = code & ~_ORIENTATION
+        first = np.int64((np.uint64(key) ^ code) & _ORIENTATION)
+        for j in range(np.int64(buckets[key]), np.int64(buckets[key + 1])):
+            distance = first + popcount((codes[j] & ~_ORIENTATION) ^ rest)
             if distance < radius:
                 hit_position[count] = position[j]
-                hit_reverse[count] = j >= middle
+                hit_reverse[count] = codes[j] & _ORIENTATION
                 hit_score[count] = radius - distance
                 count += 1
     return count
@@ -280,11 +290,11 @@ def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, r
         for i in range(block):
             _probe_keys(embeddings[first + i], queries[first + i], key_bits, patterns, bits, keys[i])
             for key in keys[i]:
-                prefetch(buckets, 2 * key)
+                prefetch(buckets, key)
         for i in range(block):
             for key in keys[i]:
-                begin = np.int64(buckets[2 * key])
-                if begin < np.int64(buckets[2 * key + 2]):
+                begin = np.int64(buckets[key])
+                if begin < np.int64(buckets[key + 1]):
                     prefetch(codes, begin)
                     prefetch(position, begin)
         for i in range(block):

@@ -4,7 +4,7 @@ Vectors are kept as ``int8`` with one scale for all components, and queries are 
 product that ranks is a sum of integers: the same on any number of threads, in any batch. A small store is
 scanned exactly; a large one by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288, "Cache
 locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here:
-sketches are nearly isotropic, and a query's neighbours lie in many lists (see `scripts/bench_dense.py`).
+sketches are nearly isotropic, and a query's neighbours lie in many lists (see `scripts/bench_stores.py`).
 
 The only module that imports faiss.
 """

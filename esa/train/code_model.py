@@ -34,14 +34,17 @@ class CodeModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(BITS))
         with torch.no_grad():
             self.table.weight.copy_(_projection(length, step, self.groups, seed).view(-1, BITS))
+        self.first_row: Tensor
         self.register_buffer("first_row", torch.arange(self.groups) * ROWS, persistent=False)
 
     def forward(self, bases: Tensor) -> Tensor:
         """``float[n, BITS]`` of ``uint8[n, length]`` oriented base codes."""
         wide = bases.long()
         end = self.step * (self.groups - 1) + 1
-        rows = sum(wide[:, k : k + end : self.step] << (2 * k) for k in range(GROUP))
-        sums: Tensor = self.table(rows + self.first_row) + self.bias
+        rows = self.first_row.expand(len(bases), -1)
+        for k in range(GROUP):
+            rows = rows + (wide[:, k : k + end : self.step] << (2 * k))
+        sums: Tensor = self.table(rows) + self.bias
         return sums
 
     def encoder(self) -> CodeEncoder:

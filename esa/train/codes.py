@@ -68,7 +68,7 @@ class CodesConfig:
     step: int = 2
     batch: int = 1024
     hard: float = 0.5
-    prefixes: tuple[int, ...] = (20, 26, BITS)
+    prefixes: tuple[int, ...] = (20, 24, 29, BITS)
     most_edits: float = 0.2
     least_indels: float = 0.1
     most_indels: float = 0.3
@@ -122,6 +122,10 @@ class CodesTask:
         self._start, self._reverse = fragments.start, fragments.reverse
         self._sorted = np.argsort(self._outward_keys(np.arange(len(fragments))), kind="stable")
         self._reads: dict[str, ReadSet] = {}
+
+    @property
+    def fragmenter(self) -> AnchoredFragmenter:
+        return self.config.fragmenter
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
         """``bases`` and ``noisy`` (``uint8[batch, length]``), ``identity`` (``int64``, equal for equal fragments)."""

@@ -21,7 +21,7 @@ def cut(codes, start, reverse, length, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _next(state):  # type: ignore[no-untyped-def]
+def uniform(state):  # type: ignore[no-untyped-def]
     """In [0, 1); ``state`` (``uint64[1]``) goes on."""
     state[0] += _GAMMA
     h = state[0]
@@ -32,7 +32,15 @@ def _next(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _flank(state, codes, begin, step, count, edits, indel_share, out, first):  # type: ignore[no-untyped-def]
+def generator(seed, number):  # type: ignore[no-untyped-def]
+    """The state (``uint64[1]``) of copy ``number``'s own generator."""
+    state = np.empty(1, np.uint64)
+    state[0] = np.uint64(seed) + np.uint64(number) * np.uint64(0xD1B54A32D192ED03)
+    return state
+
+
+@njit(cache=True, nogil=True)
+def flank(state, codes, begin, step, count, edits, indel_share, out, first):  # type: ignore[no-untyped-def]
     """Writes ``count`` bases to ``out[first], out[first + step], ...``: those from ``codes[begin]`` on, edited.
 
     Returns False where the sequence ends, or has an N, before ``count`` bases are written.
@@ -40,19 +48,19 @@ def _flank(state, codes, begin, step, count, edits, indel_share, out, first):  #
     source = begin
     written = 0
     while written < count:
-        draw = _next(state)
+        draw = uniform(state)
         if draw < edits * indel_share:
-            if _next(state) < 0.5:
+            if uniform(state) < 0.5:
                 source += step
             else:
-                out[first + step * written] = np.int64(4 * _next(state))
+                out[first + step * written] = np.int64(4 * uniform(state))
                 written += 1
             continue
         if source < 0 or source >= len(codes) or codes[source] > 3:
             return False
         base = np.int64(codes[source])
         if draw < edits:
-            base = (base + 1 + np.int64(3 * _next(state))) & 3
+            base = (base + 1 + np.int64(3 * uniform(state))) & 3
         out[first + step * written] = base
         written += 1
         source += step
@@ -74,17 +82,16 @@ def noisy(codes, start, reverse, half, k, noise, seed, out):  # type: ignore[no-
         seed: ``uint64``; fragment i's noise depends on it and on i alone.
     """
     most, least_indels, most_indels = noise
-    state = np.empty(1, np.uint64)
     window = np.empty(2 * half, np.uint8)
     for f in range(len(start)):
-        state[0] = np.uint64(seed) + np.uint64(f) * np.uint64(0xD1B54A32D192ED03)
-        edits = most * _next(state)
-        indels = least_indels + (most_indels - least_indels) * _next(state)
+        state = generator(seed, f)
+        edits = most * uniform(state)
+        indels = least_indels + (most_indels - least_indels) * uniform(state)
         anchor = half - k // 2
         window[anchor : anchor + k] = codes[start[f] + anchor : start[f] + anchor + k]
-        whole = _flank(state, codes, start[f] + anchor - 1, -1, anchor, edits, indels, window, anchor - 1)
+        whole = flank(state, codes, start[f] + anchor - 1, -1, anchor, edits, indels, window, anchor - 1)
         after = anchor + k
-        whole &= _flank(state, codes, start[f] + after, 1, 2 * half - after, edits, indels, window, after)
+        whole &= flank(state, codes, start[f] + after, 1, 2 * half - after, edits, indels, window, after)
         if not whole:
             window[:] = codes[start[f] : start[f] + 2 * half]
         for i in range(2 * half):

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from esa.encoders.registry import save_encoder
 from esa.errors import OutputError, UsageError
 from esa.genome import Genome
@@ -20,6 +18,7 @@ from esa.train.card import model_card
 from esa.train.codes import CodesConfig, CodesTask
 from esa.train.config import RUN_TABLE, RunConfig, build, read_tables, render
 from esa.train.loop import Report, Trained, choose_device, train
+from esa.train.rde import RdeConfig, RdeTask
 from esa.train.references import read_references
 from esa.train.task import Task, parameters_of
 
@@ -39,7 +38,10 @@ class Kind:
     run: RunConfig
 
 
-KINDS: dict[str, Kind] = {"codes": Kind(CodesConfig, CodesTask, RunConfig())}
+KINDS: dict[str, Kind] = {
+    "codes": Kind(CodesConfig, CodesTask, RunConfig()),
+    "rde": Kind(RdeConfig, RdeTask, RunConfig(steps=2000, learning_rate=1e-3)),
+}
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def train_encoder(
         report=report,
     )
     parameters = parameters_of(task.model())
-    save_encoder(trained.encoder, output)
+    save_encoder(trained.encoder, output, task.fragmenter.parameters())
     _write(output / CONFIG_NAME, text)
     _write_curves(output, kind, trained)
     _write(output / CARD_NAME, model_card(kind, references, genomes, trained, parameters, chosen))

@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esa.encoders.base import Encoder
+from esa.fragments import Fragmenter
 
 
 class Task(Protocol):
     """One kind of encoder in training. Picklable: worker processes hold copies of it."""
 
     name: str
+
+    @property
+    def fragmenter(self) -> Fragmenter:
+        """What cuts references and reads for the encoder."""
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
         """The batch of a step; depends on the task's seed and on ``step`` alone."""

@@ -99,7 +99,7 @@ def test_force_replaces(reference: Path, tmp_path: Path) -> None:
 
 def test_an_encoder_by_name(reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     esa("index", reference, "-o", tmp_path / "1.esa")
-    esa("index", reference, "-o", tmp_path / "2.esa", "--encoder", "projection")
+    esa("index", reference, "-o", tmp_path / "2.esa", "--encoder", "codes")
     assert files_of(tmp_path / "1.esa") == files_of(tmp_path / "2.esa")
     capsys.readouterr()
     assert run(["index", str(reference), "--encoder", "nix"]) != 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from esa.cli.main import run
-from esa.storage import Contig, DirectoryWriter, open_directory
+from esa.storage import FORMAT_VERSION, Contig, DirectoryWriter, open_directory
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_shows_the_manifest(index: Path, capsys: pytest.CaptureFixture[str]) -> 
     shown = dict(line.split("  ", 1) for line in capsys.readouterr().out.replace("\n  ", "\n").splitlines())
     shown = {label.strip(): value.strip() for label, value in shown.items()}
     assert shown["Index"] == str(index)
-    assert shown["Format"].startswith("1 (written by esa ")
+    assert shown["Format"].startswith(f"{FORMAT_VERSION} (written by esa ")
     assert shown["Preset"] == "anchored"
     assert shown["fragmenter.window"] == "16"
     assert shown["learned"] == "True"

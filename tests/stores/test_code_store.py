@@ -85,13 +85,12 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     for pattern in probe_patterns(KEY_BITS, effort.probes).tolist():
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
-        for orientation in (0, 1):
-            for other_code, position, reverse in fragments.rows:
-                if other_code % (1 << KEY_BITS) == key and reverse == orientation:
-                    scanned += 1
-                    distance = (other_code ^ code).bit_count()
-                    if distance < effort.radius:
-                        hits.append((position, orientation, effort.radius - distance))
+        for other_code, position, reverse in fragments.rows:
+            if other_code % (1 << KEY_BITS) == key:
+                scanned += 1
+                distance = (other_code ^ code).bit_count()
+                if distance < effort.radius:
+                    hits.append((position, reverse, effort.radius - distance))
     if len(hits) <= effort.max_hits:
         return Found(hits, 0, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
@@ -185,19 +184,24 @@ def test_a_store_does_not_depend_on_the_chunks_it_was_built_of(fragments: Fragme
         assert pieces.arrays()[name].dtype == array.dtype
 
 
-def test_arrays_are_sorted_by_key_orientation_and_position(fragments: Fragments):
+def test_arrays_are_sorted_by_key_and_position(fragments: Fragments):
     store = fragments.build()
     assert len(store) == 300
     seen = []
-    for b in range(2 << KEY_BITS):
-        rows = slice(store.buckets[b], store.buckets[b + 1])
-        assert np.all(store.codes[rows] % (1 << KEY_BITS) == b // 2)
+    for key in range(1 << KEY_BITS):
+        rows = slice(store.buckets[key], store.buckets[key + 1])
         assert np.all(np.diff(store.position[rows].astype(np.int64)) > 0)
-        seen += [
-            (int(p), b % 2, int(c)) for p, c in zip(store.position[rows], store.codes[rows], strict=True)
-        ]
+        for position, kept in zip(store.position[rows].tolist(), store.codes[rows].tolist(), strict=True):
+            assert (kept ^ key) % (1 << KEY_BITS) < 2
+            seen.append((position, kept & 1, (kept & ~1) | (key & 1)))
     assert sorted(seen) == sorted((position, reverse, code) for code, position, reverse in fragments.rows)
     assert store.buckets[-1] == 300
+
+
+def test_buckets_of_another_key_are_no_store(fragments: Fragments):
+    store = fragments.build()
+    with pytest.raises(ValueError, match="not a code store"):
+        CodeStore(store.codes, store.position, store.buckets, KEY_BITS - 1)
 
 
 def test_positions_beyond_32_bits(fragments: Fragments):
@@ -231,11 +235,11 @@ def test_popcount():
         assert popcount(np.uint64(value)) == int(value).bit_count()
 
 
-def test_keys_are_long_enough_for_about_one_fragment_a_bucket():
+def test_keys_are_long_enough_for_about_one_fragment_in_two_buckets():
     assert default_key_bits(0) == default_key_bits(100) == MIN_KEY_BITS
-    assert default_key_bits(1 << 20) == 20
+    assert default_key_bits(1 << 20) == 21
     assert default_key_bits(1 << 40) == MAX_KEY_BITS
-    assert [default_key_bits(n) for n in (1 << 16, 3 << 15, 1 << 17)] == [16, 17, 17]
+    assert [default_key_bits(n) for n in (1 << 16, 3 << 15, 1 << 17)] == [17, 18, 18]
 
 
 def expected_squares(key_bits: int) -> NDArray[np.float64]:

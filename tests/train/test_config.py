@@ -69,7 +69,7 @@ def test_bad_settings_are_refused_by_name(tmp_path: Path, text: str, message: st
 
 
 def test_a_missing_file_and_an_unknown_kind_are_refused(tmp_path: Path):
-    with pytest.raises(EsaError, match="none.toml: No such file"):
+    with pytest.raises(EsaError, match=r"none\.toml: No such file"):
         read_config("codes", str(tmp_path / "none.toml"), {})
     with pytest.raises(UsageError, match="unknown kind of encoder 'other'"):
         read_config("other", None, {})

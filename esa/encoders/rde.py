@@ -1,0 +1,132 @@
+"""The learned dense encoder: a Transformer (`esa.encoders.rde_model`) that runs on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from esa.encoders.rde_model import RdeModel, RdeShape
+from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
+from esa.fragments import Fragments
+
+BLOCK = 64
+"""Fragments that go through the model together. Always as many, so that sums are taken in the same order."""
+
+
+@dataclass(frozen=True)
+class RdeEncoder:
+    """Reference-free DNA Embedding.
+
+    Attributes:
+        shape: of the model.
+        weights: ``float32`` arrays by the names that torch gives them.
+        kept: components of an embedding: the first of the model's, as a unit vector (they are trained so that
+            a prefix is an embedding: Kusupati et al. 2022, "Matryoshka representation learning").
+
+    Raises:
+        ValueError: weights that are not those of the shape.
+    """
+
+    shape: RdeShape
+    weights: Mapping[str, NDArray[np.float32]]
+    kept: int
+
+    name: ClassVar[str] = "rde"
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.kept <= self.shape.dimensions or self.kept % 4:
+            raise ValueError(
+                f"kept is a multiple of 4 up to {self.shape.dimensions} dimensions, not {self.kept}"
+            )
+        expected = {name: tuple(value.shape) for name, value in RdeModel(self.shape).state_dict().items()}
+        found = {name: tuple(value.shape) for name, value in self.weights.items()}
+        if expected != found:
+            wrong = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+            raise ValueError(f"not the weights of {self.shape}: {wrong} is {found.get(wrong, 'missing')}")
+
+    @classmethod
+    def of_model(cls, model: RdeModel) -> RdeEncoder:
+        """The encoder of a model as it is."""
+        state = {name: value.detach().cpu().float().numpy() for name, value in model.state_dict().items()}
+        return cls(model.shape, {name: value.copy() for name, value in state.items()}, model.shape.dimensions)
+
+    @classmethod
+    def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RdeEncoder:
+        """The encoder that `parameters` and `arrays` describe."""
+        values = dict(parameters)
+        values.pop("name")
+        kept = values.pop("kept")
+        weights = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        return cls(RdeShape(**values), weights, kept)
+
+    @property
+    def dimensions(self) -> int:
+        return self.kept
+
+    @cached_property
+    def _model(self) -> RdeModel:
+        model = RdeModel(self.shape)
+        model.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
+        return model.requires_grad_(False).eval()
+
+    @cached_property
+    def _rows(self) -> NDArray[np.int32]:
+        return kmer_rows(self.shape.k)
+
+    def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
+        """``float32[len(fragments), kept]``, unit vectors, or zero where a fragment has no k-mer.
+
+        Of a fragment longer than the model's longest, the middle counts.
+        """
+        out = np.empty((len(fragments), self.kept), np.float32)
+        length = np.minimum(fragments.length, self.shape.longest)
+        start = fragments.start + (fragments.length - length) // 2
+        for bases in np.unique(length):
+            chosen = np.flatnonzero(length == bases)
+            for begin in range(0, len(chosen), BLOCK):
+                block = chosen[begin : begin + BLOCK]
+                out[block] = self._embed(codes, start[block], int(bases))
+        return out
+
+    def _embed(self, codes: NDArray[np.uint8], start: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+        k = self.shape.k
+        rows = np.zeros((BLOCK, tokens_of(length, k), SLOTS), np.int32)
+        weights = np.zeros(rows.shape, np.float32)
+        lay_out(codes, start, length, k, self._rows, rows[: len(start)], weights[: len(start)])
+        with torch.inference_mode(), _one_thread():
+            vectors = self._model(torch.from_numpy(rows), torch.from_numpy(weights))[: len(start)]
+            kept = torch.nn.functional.normalize(vectors[:, : self.kept], dim=1)
+            result: NDArray[np.float32] = kept.numpy()
+        return result
+
+    def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> RdeEncoder:
+        return self
+
+    def truncated(self, kept: int) -> RdeEncoder:
+        """This encoder with the first components only."""
+        return RdeEncoder(self.shape, self.weights, kept)
+
+    def parameters(self) -> dict[str, Any]:
+        return {"name": self.name, "kept": self.kept, **asdict(self.shape)}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        # safetensors gives them in any order.
+        return dict(sorted(self.weights.items()))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on the calling thread alone: the callers are the threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,142 @@
+"""Reference-free DNA Embedding: a Transformer encoder with mean pooling, as torch has it.
+
+After Holur et al. 2023 (arXiv:2309.11087, "Embed-Search-Align: DNA sequence alignment using Transformer
+models"): fragments and reads are embedded by one encoder, trained so that a noisy read lies near the fragment it
+came from. Here tokens are short runs of canonical k-mers and all positions are told by their distances, so the
+reverse complement of a sequence has the same embedding by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from esa.encoders.rde_tokens import PADDING, kmer_rows, tokens_of
+
+GATED = 4
+"""Components that share a gate; dimensions are a multiple of it."""
+
+
+@dataclass(frozen=True)
+class RdeShape:
+    """Size of the model.
+
+    Attributes:
+        k: bases of a k-mer.
+        dimensions: components of an embedding, and of the vector of a k-mer.
+        width: components of a token inside the Transformer.
+        layers, heads: of the Transformer; no layer at all leaves a bag of k-mers, weighted by place.
+        longest: bases of the longest fragment.
+    """
+
+    k: int = 7
+    dimensions: int = 256
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    longest: int = 256
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for what is no model."""
+        if not 2 <= self.k <= 10 or self.longest < self.k or self.layers < 0:
+            raise ValueError(f"k lies between 2 and 10, longest is at least k, layers at least 0: {self}")
+        if self.dimensions < GATED or self.dimensions % GATED or self.heads < 1 or self.width % self.heads:
+            raise ValueError(f"dimensions are a multiple of {GATED}, width one of heads: {self}")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the longest fragment."""
+        return tokens_of(self.longest, self.k)
+
+
+class Layer(nn.Module):
+    """A Transformer layer (Vaswani et al. 2017), normalised before each half (Xiong et al. 2020)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = nn.Linear(width, 3 * width)
+        self.mixed = nn.Linear(width, width)
+        self.before_expansion = nn.LayerNorm(width)
+        self.expansion = nn.Linear(width, 4 * width)
+        self.contraction = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """``float[n, tokens, width]``; ``bias`` (``float[heads, tokens, tokens]``) is added to the attention."""
+        n, tokens, width = x.shape
+        q, k, v = (
+            self.attention(self.before_attention(x))
+            .view(n, tokens, 3, self.heads, width // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        found = functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=bias.to(q.dtype).expand(n, -1, -1, -1)
+        )
+        x = x + self.mixed(found.transpose(1, 2).reshape(n, tokens, width))
+        out: Tensor = x + self.contraction(functional.gelu(self.expansion(self.before_expansion(x))))
+        return out
+
+
+class RdeModel(nn.Module):
+    """k-mers -> tokens -> Transformer -> mean over the tokens -> unit vector.
+
+    A token enters as the sum of its k-mers' vectors. It leaves as that sum, every `GATED` components weighted by
+    a gate that the Transformer sets, and what the Transformer adds to it. Untrained the gates are all alike and the
+    additions nothing: an embedding is then the signed projection of `esa.encoders.sketch`, tapered.
+    """
+
+    def __init__(self, shape: RdeShape, seed: int = 1) -> None:
+        super().__init__()
+        self.shape = shape
+        rows = int(kmer_rows(shape.k).max()) + 1
+        generator = torch.Generator().manual_seed(seed)
+        signs = torch.randint(0, 2, (rows, shape.dimensions), generator=generator) * 2.0 - 1.0
+        signs[PADDING] = 0
+        self.kmers = nn.EmbeddingBag.from_pretrained(
+            signs / shape.dimensions**0.5, freeze=False, mode="sum", padding_idx=PADDING
+        )
+        places = 2 * shape.tokens + 1
+        self.taper = nn.Parameter(_taper(shape.tokens))
+        self.enter = nn.Linear(shape.dimensions, shape.width)
+        self.place = nn.Parameter(torch.zeros(places, shape.width))
+        self.distance = nn.Parameter(torch.zeros(shape.heads, shape.tokens))
+        self.layers = nn.ModuleList(Layer(shape.width, shape.heads) for _ in range(shape.layers))
+        self.last = nn.LayerNorm(shape.width)
+        self.gate = nn.Linear(shape.width, shape.dimensions // GATED)
+        self.leave = nn.Linear(shape.width, shape.dimensions, bias=False)
+        for made_nothing in (self.gate.weight, self.gate.bias, self.leave.weight):
+            nn.init.zeros_(made_nothing)
+
+    def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
+        """``float[n, dimensions]``, unit vectors (zero where there is no k-mer).
+
+        Args:
+            rows, weights: ``int[n, tokens, SLOTS]`` and ``float[n, tokens, SLOTS]`` of `rde_tokens.lay_out`.
+        """
+        n, tokens, slots = rows.shape
+        flat = rows.view(n * tokens, slots), weights.view(n * tokens, slots)
+        x = self.kmers(flat[0], per_sample_weights=flat[1]).view(n, tokens, -1)
+        at = torch.arange(tokens, device=rows.device)
+        place = (2 * at - (tokens - 1)).abs()
+        weight = self.taper[place, None].expand(tokens, self.shape.dimensions // GATED)
+        added = x.new_zeros(())
+        if len(self.layers):
+            hidden = functional.layer_norm(self.enter(x), (self.shape.width,)) + self.place[place]
+            bias = self.distance[:, (at[:, None] - at[None]).abs()]
+            for layer in self.layers:
+                hidden = layer(hidden, bias)
+            hidden = self.last(hidden)
+            weight = weight * (2 * torch.sigmoid(self.gate(hidden)))
+            added = self.leave(hidden.mean(1))
+        parts = x.view(n, tokens, -1, GATED) * weight.unsqueeze(-1)
+        return functional.normalize((parts.mean(1).view(n, -1) + added).float(), dim=1)
+
+
+def _taper(tokens: int) -> Tensor:
+    """``float[2 * tokens + 1]``: what a token counts by its distance from the middle, in half tokens."""
+    away = torch.arange(2 * tokens + 1) / max(tokens, 1)
+    return 1 - 0.7 * away.clamp(max=1) ** 2

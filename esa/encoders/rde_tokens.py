@@ -1,0 +1,90 @@
+"""Tokens of the `rde` encoder: a fragment's canonical k-mers, laid out alike for both strands.
+
+A token stands for `SPAN` neighbouring k-mers. The layout is centred on the fragment, so that the reverse
+complement of a fragment has the same tokens in reverse order: with an even number of k-mers the tokens lie side
+by side; with an odd number neighbours share the k-mer between them, half each (and the outermost k-mers count half).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+SPAN = 16
+"""k-mers from the start of a token to the start of the next; even."""
+
+SLOTS = SPAN + 1
+"""k-mers that a token may hold."""
+
+PADDING = 0
+"""The row of no k-mer: beyond the fragment, or with an N."""
+
+
+def kmer_rows(k: int) -> NDArray[np.int32]:
+    """``int32[4**k]``: the row of each k-mer in a table of canonical ones, from 1; both strands share a row."""
+    kmers = np.arange(4**k)
+    complement = np.zeros_like(kmers)
+    rest = kmers.copy()
+    for _ in range(k):
+        complement = complement << 2 | 3 - (rest & 3)
+        rest >>= 2
+    canonical = np.minimum(kmers, complement)
+    rows = np.zeros(4**k, np.int32)
+    rows[np.unique(canonical)] = np.arange(1, len(np.unique(canonical)) + 1)
+    return rows[canonical]
+
+
+def tokens_of(length: int, k: int) -> int:
+    """Tokens of a fragment of ``length`` bases; at least one."""
+    kmers = max(length - k + 1, 1)
+    return max(1, -(-(kmers - kmers % 2) // SPAN))
+
+
+@njit(cache=True, nogil=True)
+def lay_out(codes, start, length, k, table, rows, weights):  # type: ignore[no-untyped-def]
+    """Writes the k-mers of the fragments, all of ``length`` bases, token by token.
+
+    A k-mer that a fragment holds c times counts 1 / sqrt(c) each time: a microsatellite must not drown what lies
+    beside it (`esa.encoders.sketch` takes the same root).
+
+    Args:
+        table: `kmer_rows`.
+        rows: ``int32[n, tokens, SLOTS]``, filled with the k-mers' rows, `PADDING` in empty slots.
+        weights: ``float32[n, tokens, SLOTS]``, filled with what each counts.
+    """
+    n, tokens, slots = rows.shape
+    span = slots - 1
+    mask = (1 << (2 * k)) - 1
+    kmers = max(length - k + 1, 0)
+    odd = kmers % 2
+    first = (tokens * span + odd - kmers) // 2
+    counts = np.zeros(table.max() + 1, np.int32)
+    for f in range(n):
+        rows[f] = PADDING
+        kmer = 0
+        valid = 0
+        for i in range(length):
+            base = np.int64(codes[start[f] + i])
+            if base > 3:
+                valid = 0
+                continue
+            kmer = ((kmer << 2) | base) & mask
+            valid += 1
+            if valid >= k:
+                row = table[kmer]
+                counts[row] += 1
+                place = first + i - k + 1
+                token = place // span
+                slot = place % span
+                if token < tokens:
+                    rows[f, token, slot] = row
+                if odd and slot == 0 and token > 0:
+                    rows[f, token - 1, span] = row
+        for token in range(tokens):
+            for slot in range(slots):
+                share = 0.5 if odd and slot % span == 0 else 1.0
+                weights[f, token, slot] = share / np.sqrt(np.float64(max(counts[rows[f, token, slot]], 1)))
+        for token in range(tokens):
+            for slot in range(slots):
+                counts[rows[f, token, slot]] = 0

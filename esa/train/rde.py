@@ -1,0 +1,247 @@
+"""Training of the `rde` encoder: a noisy read shall lie nearer to its own fragment than to any other.
+
+Self-supervised and contrastive over a batch (InfoNCE: van den Oord et al. 2018, arXiv:1807.03748), in both
+directions, with a learnt temperature (Radford et al. 2021, ICML, "CLIP"), on prefixes of the embedding as well
+(Kusupati et al. 2022, NeurIPS, "Matryoshka representation learning"). A share of each batch is drawn from
+repeats: a copy of a repeat is a negative, unless the read would lie in it just as well.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from esa.encoders.rde import RdeEncoder
+from esa.encoders.rde_model import RdeModel, RdeShape
+from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
+from esa.errors import EsaError, UsageError
+from esa.eval.recall import ReadSet, dense_recall, simulate_reads
+from esa.fragments_fixed import FixedFragmenter
+from esa.genome import Genome
+from esa.train.reads import clean_starts, least_hashes, mark_copies, read_out
+
+GROUP = 8
+"""Fragments of a hard group: neighbours when all are sorted by the least hash of their k-mers."""
+
+START_STRIDE = 16
+"""Bases between the places from which fragments are drawn."""
+
+SAME = 0.95
+"""Share of k-mers from which on a fragment holds a read as well as its own does."""
+
+SCALE = 20.0
+"""The inverse temperature at the beginning, and the most it may become."""
+MOST_SCALE = 100.0
+
+VALIDATION_READS = ((250, 0.01), (100, 0.01), (250, 0.05), (250, 0.10))
+"""Length and substitutions a base of the reads that validate."""
+
+VALIDATION_COUNT = 500
+DEPTHS = (1, 50)
+
+
+@dataclass(frozen=True)
+class RdeConfig:
+    """Training of `RdeModel`.
+
+    Attributes:
+        length, stride: of the fragments (`FixedFragmenter`).
+        k, dimensions, width, layers, heads: of the model (`RdeShape`).
+        prefixes: components of the prefixes that are trained as embeddings of their own.
+        batch: pairs of a batch; all other fragments are a read's negatives.
+        hard: share of them drawn in groups of near copies.
+        shortest, longest: bases of the reads, one length a batch.
+        most_edits: largest share of edits in a read; each has its own, uniform from 0.
+        least_indels, most_indels: share of indels among them, uniform between.
+    """
+
+    length: int = FixedFragmenter.length
+    stride: int = FixedFragmenter.stride
+    k: int = RdeShape.k
+    dimensions: int = RdeShape.dimensions
+    width: int = RdeShape.width
+    layers: int = RdeShape.layers
+    heads: int = RdeShape.heads
+    prefixes: tuple[int, ...] = (64, 128, 256)
+    batch: int = 1024
+    hard: float = 0.4
+    shortest: int = 75
+    longest: int = 256
+    most_edits: float = 0.15
+    least_indels: float = 0.1
+    most_indels: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` for what cannot be trained."""
+        checks = (
+            (self.batch >= 2 * GROUP, f"batch is at least {2 * GROUP}"),
+            (0 <= self.hard <= 1, "hard lies between 0 and 1"),
+            (
+                len(self.prefixes) > 0
+                and all(4 <= p <= self.dimensions and p % 4 == 0 for p in self.prefixes),
+                "prefixes are multiples of 4 up to dimensions",
+            ),
+            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
+            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+            (
+                2 * self.k <= self.shortest <= self.longest <= self.length,
+                "2 k <= shortest <= longest <= length",
+            ),
+        )
+        for holds, complaint in checks:
+            if not holds:
+                raise UsageError(f"[rde]: {complaint}")
+        try:
+            self.fragmenter, self.shape  # noqa: B018
+        except ValueError as error:
+            raise UsageError(f"[rde]: {error}") from error
+
+    @property
+    def fragmenter(self) -> FixedFragmenter:
+        """What cuts the references, and later the reads."""
+        return FixedFragmenter(self.length, self.stride, min(self.length, FixedFragmenter.shortest))
+
+    @property
+    def shape(self) -> RdeShape:
+        return RdeShape(self.k, self.dimensions, self.width, self.layers, self.heads, self.length)
+
+
+class RdeTraining(nn.Module):
+    """The model, and the temperature that only training needs."""
+
+    def __init__(self, shape: RdeShape, seed: int) -> None:
+        super().__init__()
+        self.model = RdeModel(shape, seed)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(SCALE)))
+
+
+class RdeTask:
+    """`esa.train.task.Task` of the Transformer."""
+
+    name = "rde"
+
+    def __init__(self, config: RdeConfig, training: Genome, validation: Genome, seed: int) -> None:
+        self.config, self.seed, self._validation = config, seed, validation
+        self._codes = training.fetch(0, training.bases)
+        self._start = self._clean(training, START_STRIDE)
+        if len(self._start) < config.batch:
+            raise EsaError(
+                f"the references give {len(self._start):,} fragments, fewer than a batch of {config.batch:,}; "
+                "give longer references or a smaller batch"
+            )
+        apart = self._clean(training, config.length)
+        self._sorted = apart[np.argsort(least_hashes(self._codes, apart, config.length), kind="stable")]
+        self._rows = kmer_rows(config.k)
+        self._reads: dict[str, ReadSet] = {}
+
+    @property
+    def fragmenter(self) -> FixedFragmenter:
+        return self.config.fragmenter
+
+    def _clean(self, genome: Genome, stride: int) -> NDArray[np.int64]:
+        """Places of fragments whose reads, all shifts and deletions included, meet neither N nor an end."""
+        return clean_starts(self._codes, genome, self.config.length, self.config.length, stride)
+
+    def batch(self, step: int) -> dict[str, NDArray[Any]]:
+        """Fragments and reads as `rde_tokens.lay_out` has them, and which fragments are no negatives.
+
+        Returns:
+            ``fragment_rows``, ``read_rows`` (``int32[batch, tokens, SLOTS]``), the ``_weights`` of both
+            (``float32``), ``ignored`` (``bool[batch, batch]``, rows are reads).
+        """
+        rng = np.random.default_rng((self.seed, step))
+        c = self.config
+        fragment = self._draw(rng)
+        length = int(rng.integers(c.shortest, c.longest + 1))
+        # Windows a stride apart: the nearest lies at most half a stride from the read's middle.
+        shift = rng.integers(-c.stride // 2, c.stride // 2 + 1, len(fragment))
+        start = fragment + (c.length - length) // 2 + shift
+        reads = np.empty((len(fragment), length), np.uint8)
+        noise = (c.most_edits, c.least_indels, c.most_indels)
+        read_out(self._codes, start, length, noise, np.uint64(rng.integers(1 << 63)), reads)
+        near = np.abs(start[:, None] + length // 2 - fragment[None] - c.length // 2) < c.length
+        hard = int(c.batch * c.hard) // GROUP * GROUP
+        mark_copies(self._codes, fragment[:hard], c.length, start[:hard], length, GROUP, SAME, near)
+        np.fill_diagonal(near, False)
+        tokens = {"ignored": near}
+        places = np.arange(len(reads), dtype=np.int64) * length
+        for name, laid_out in (
+            ("fragment", self._tokens(self._codes, fragment, c.length)),
+            ("read", self._tokens(reads.reshape(-1), places, length)),
+        ):
+            tokens[f"{name}_rows"], tokens[f"{name}_weights"] = laid_out
+        return tokens
+
+    def _tokens(
+        self, codes: NDArray[np.uint8], start: NDArray[np.int64], length: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        rows = np.empty((len(start), tokens_of(length, self.config.k), SLOTS), np.int32)
+        weights = np.empty(rows.shape, np.float32)
+        lay_out(codes, start, length, self.config.k, self._rows, rows, weights)
+        return rows, weights
+
+    def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Starts of a batch's fragments: groups of near copies first, the others from anywhere."""
+        groups = int(self.config.batch * self.config.hard) // GROUP
+        begin = rng.integers(0, max(1, len(self._sorted) - GROUP + 1), groups)
+        near = self._sorted[np.minimum(begin[:, None] + np.arange(GROUP), len(self._sorted) - 1).ravel()]
+        others = self.config.batch - len(near)
+        anywhere = self._start[rng.integers(0, len(self._start), others)]
+        return np.concatenate([near, anywhere + rng.integers(0, START_STRIDE, others)])
+
+    def model(self) -> RdeTraining:
+        return RdeTraining(self.config.shape, self.seed)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """Contrastive in both directions, on each prefix."""
+        assert isinstance(model, RdeTraining)
+        fragments = model.model(batch["fragment_rows"], batch["fragment_weights"])
+        reads = model.model(batch["read_rows"], batch["read_weights"])
+        scale = model.log_scale.exp().clamp(max=MOST_SCALE)
+        own = torch.arange(len(reads), device=reads.device)
+        total, first = reads.new_zeros(()), reads.new_zeros(())
+        for prefix in self.config.prefixes:
+            cosine = (
+                functional.normalize(reads[:, :prefix], dim=1)
+                @ functional.normalize(fragments[:, :prefix], dim=1).T
+            )
+            score = (scale * cosine.float()).masked_fill(batch["ignored"], -torch.inf)
+            total = (
+                total + (functional.cross_entropy(score, own) + functional.cross_entropy(score.T, own)) / 2
+            )
+            first = (score.argmax(1) == own).float().mean()
+        return total, {"batch_recall": first.item(), "scale": scale.item()}
+
+    def encoder(self, model: nn.Module) -> RdeEncoder:
+        assert isinstance(model, RdeTraining)
+        return RdeEncoder.of_model(model.model)
+
+    def validate(self, encoder: Any) -> dict[str, float]:
+        """The mean over all reads of the share whose nearest fragment is true, then each set's R@1 and R@50."""
+        found = {
+            name: dense_recall(self.fragmenter, encoder, self._validation, reads, DEPTHS)
+            for name, reads in self._validation_reads().items()
+        }
+        shares = {
+            f"{name} R@{depth}": share
+            for name, at in found.items()
+            for depth, share in zip(DEPTHS, at, strict=True)
+        }
+        return {"recall": float(np.mean([at[0] for at in found.values()])), **shares}
+
+    def _validation_reads(self) -> dict[str, ReadSet]:
+        if not self._reads:
+            self._reads = {
+                f"{length} bp {substitutions:.0%}": simulate_reads(
+                    self._validation, VALIDATION_COUNT, length, substitutions, self.seed
+                )
+                for length, substitutions in VALIDATION_READS
+            }
+        return self._reads

@@ -1,0 +1,83 @@
+"""`esa.train.reads`: places, noisy reads, and which fragments are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from esa import dna
+from esa.genome import Genome
+from esa.train.reads import SHARED_K, clean_starts, least_hashes, mark_copies, read_out
+
+LENGTH = 64
+
+
+@pytest.fixture(scope="module")
+def codes() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 4, 40_000).astype(np.uint8)
+
+
+def test_clean_windows_keep_their_margin(codes: NDArray[np.uint8]):
+    one, other = codes[:500].copy(), codes[500:700].copy()
+    one[250] = dna.N
+    genome = Genome.of_contigs({"a": one, "b": other, "short": codes[:50]})
+    whole = genome.fetch(0, genome.bases)
+    found = clean_starts(whole, genome, 40, 30, 7)
+    expected = [
+        start
+        for i in range(3)
+        for start in range(genome.offsets[i] + 30, genome.offsets[i + 1] - 40 - 30 + 1, 7)
+        if (whole[start - 30 : start + 70] <= 3).all()
+    ]
+    assert found.tolist() == expected
+    assert len(expected) > 20
+
+
+def test_reads_have_the_noise_that_is_asked_for(codes: NDArray[np.uint8]):
+    start = np.arange(0, 39_000, 100)
+    clean = np.stack([codes[s : s + LENGTH] for s in start])
+    reads = np.empty_like(clean)
+    read_out(codes, start, LENGTH, (0.0, 0.1, 0.3), np.uint64(1), reads)
+    np.testing.assert_array_equal(reads, clean)
+    read_out(codes, start, LENGTH, (0.2, 0.0, 0.0), np.uint64(1), reads)
+    # Rates are uniform up to the most.
+    assert (reads != clean).mean() == pytest.approx(0.1, abs=0.015)
+    again = np.empty_like(reads[:10])
+    read_out(codes, start[:10], LENGTH, (0.2, 0.0, 0.0), np.uint64(1), again)
+    np.testing.assert_array_equal(again, reads[:10])
+    read_out(codes, start, LENGTH, (0.2, 1.0, 1.0), np.uint64(1), reads)
+    assert (reads != clean).mean() > 0.3  # indels move what comes after them
+
+
+def test_fragments_with_common_k_mers_have_the_same_least_hash_on_either_strand(codes: NDArray[np.uint8]):
+    copy = dna.reverse_complement(codes[:LENGTH])
+    shifted = np.concatenate([codes[5:LENGTH], codes[1000:1005]])
+    pool = np.concatenate([codes[:LENGTH], copy, shifted, codes[2000 : 2000 + LENGTH]])
+    least = least_hashes(pool, np.arange(4) * LENGTH, LENGTH)
+    assert least[0] == least[1]
+    assert least[0] != least[3]
+    starts = np.arange(0, 39_000, 90)
+    pairs = np.concatenate([least_hashes(codes, starts, LENGTH), least_hashes(codes, starts + 5, LENGTH)])
+    same = (pairs[: len(starts)] == pairs[len(starts) :]).mean()
+    common = LENGTH - SHARED_K + 1 - 5
+    assert same == pytest.approx(common / (common + 10), abs=0.08)
+
+
+def test_copies_that_hold_the_read_are_marked_within_their_group(codes: NDArray[np.uint8]):
+    changed = codes[:LENGTH].copy()
+    changed[LENGTH // 2] ^= 1
+    pieces = [codes[:LENGTH], dna.reverse_complement(codes[:LENGTH]), changed, codes[500 : 500 + LENGTH]] * 2
+    pool = np.concatenate(pieces)
+    fragment = np.arange(8) * LENGTH
+    marked = np.zeros((9, 9), np.bool_)
+    mark_copies(pool, np.append(fragment, 0), LENGTH, np.append(fragment, 0) + 4, 40, 4, 0.9, marked)
+    one_group = np.eye(4, dtype=bool)
+    one_group[0, 1] = one_group[1, 0] = True
+    np.testing.assert_array_equal(marked[:4, :4], one_group)
+    np.testing.assert_array_equal(marked[4:8, 4:8], one_group)
+    assert not marked[:4, 4:].any()
+    assert not marked[8].any()
+    mark_copies(pool, fragment, LENGTH, fragment + 4, 40, 4, 0.3, marked)
+    assert marked[0, 2]
+    assert not marked[0, 3]
