@@ -21,7 +21,13 @@ from esa.errors import EsaError, UsageError
 Kind = Literal["codes", "dense"]
 """Which stores an encoder's vectors fit."""
 
-ENCODERS: dict[str, Kind] = {"projection": "codes", "codes": "codes", "sketch": "dense", "rde": "dense"}
+ENCODERS: dict[str, Kind] = {
+    "projection": "codes",
+    "codes": "codes",
+    "sketch": "dense",
+    "rde": "dense",
+    "hf": "dense",
+}
 UNTRAINED = ("projection", "sketch")
 """Encoders that need no weights."""
 
@@ -55,6 +61,11 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
         from esa.encoders.projection import ProjectionEncoder
 
         return ProjectionEncoder.untrained(length)
+    if name_or_directory.startswith("hf:"):
+        from esa.encoders.huggingface import HuggingFaceEncoder
+
+        _require_kind("hf", name_or_directory, kind)
+        return HuggingFaceEncoder.open(name_or_directory)
     directory = _directory_of(name_or_directory)
     if not directory.is_dir():
         raise UsageError(
@@ -107,6 +118,10 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
         from esa.encoders.rde import RdeEncoder
 
         return RdeEncoder.from_arrays(parameters, arrays)
+    if name == "hf":
+        from esa.encoders.huggingface import HuggingFaceEncoder
+
+        return HuggingFaceEncoder.from_parameters(parameters)
     from esa.encoders.sketch import SketchEncoder
 
     return SketchEncoder(**{key: value for key, value in parameters.items() if key != "name"})

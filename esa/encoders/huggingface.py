@@ -1,0 +1,217 @@
+"""Any checkpoint in Hugging Face's format as a dense encoder: `hf:DIR`, or `hf:DIR:max`.
+
+For comparison with published models (Nucleotide Transformer, HyenaDNA, DNABERT-2, each with mean and max pooling
+over its tokens), by whoever has their weights on disk; nothing is downloaded. Such models tell the strands apart,
+so a fragment's embedding is the mean of its own and its reverse complement's: a read finds its fragment whichever
+strand it is from. Needs the extra: ``pip install 'esa-align[hf]'``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa import dna
+from esa.errors import EsaError, UsageError
+from esa.fragments import Fragments
+
+PREFIX = "hf:"
+POOLINGS = ("mean", "max")
+WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+"""Weights by preference; the latter are pickles, of which only tensors are loaded."""
+
+TRUST_VARIABLE = "ESA_TRUST_REMOTE_CODE"
+"""Set to 1, code that lies in the checkpoint's folder may run (HyenaDNA and DNABERT-2 bring their own)."""
+
+BATCH = 32
+"""Sequences that go through the model together."""
+
+MULTIPLE = 4
+"""Vectors are padded with zeros to a multiple of so many components, as the store needs it."""
+
+TRIAL = "ACGTACGTACGT"
+"""What every tokenizer of DNA knows."""
+
+UNUSED = "pooler"
+"""Part of a model that pooling over the tokens leaves unused: its weights may be missing."""
+
+
+@dataclass(frozen=True)
+class HuggingFaceEncoder:
+    """A pretrained model, pooled over its tokens.
+
+    Attributes:
+        directory: of the checkpoint, absolute.
+        pooling: ``mean`` or ``max``, over the tokens that stand for bases.
+        sha256: of the weights.
+    """
+
+    directory: str
+    pooling: str
+    sha256: str
+
+    name: ClassVar[str] = "hf"
+
+    @classmethod
+    def open(cls, said: str) -> HuggingFaceEncoder:
+        """The encoder of ``hf:DIR`` or ``hf:DIR:POOLING``.
+
+        Raises:
+            UsageError: another pooling, or no directory.
+            EsaError: a directory that is no checkpoint.
+        """
+        directory, _, pooling = said.removeprefix(PREFIX).partition(":")
+        if pooling not in ("", *POOLINGS):
+            raise UsageError(f"{said}: unknown pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
+        if not Path(directory).is_dir():
+            raise UsageError(f"{said}: {directory} is not a directory")
+        absolute = Path(directory).absolute()
+        encoder = cls(str(absolute), pooling or POOLINGS[0], _digest(absolute))
+        encoder._parts  # noqa: B018  (a checkpoint that cannot be loaded is refused now)
+        return encoder
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> HuggingFaceEncoder:
+        """The encoder that an index was built with.
+
+        Raises:
+            ValueError: its checkpoint is gone or another one.
+        """
+        directory, sha256 = parameters["directory"], parameters["sha256"]
+        try:
+            found = _digest(Path(directory))
+        except EsaError as error:
+            raise ValueError(f"the encoder's checkpoint is gone: {error}") from error
+        if found != sha256:
+            raise ValueError(f"{directory}: not the checkpoint that the index was built with")
+        return cls(directory, parameters["pooling"], sha256)
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any]:
+        """The tokenizer and the model."""
+        return _load(Path(self.directory))
+
+    @property
+    def dimensions(self) -> int:
+        size = int(self._parts[1].config.hidden_size)
+        return -(-size // MULTIPLE) * MULTIPLE
+
+    def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
+        """``float32[len(fragments), dimensions]``, unit vectors; zero where there is no token."""
+        out = np.zeros((len(fragments), self.dimensions), np.float32)
+        # By length, so that little is padded; a fragment's vector depends on it in the last digits alone.
+        order = np.argsort(fragments.length, kind="stable")
+        for begin in range(0, len(order), BATCH):
+            rows = order[begin : begin + BATCH]
+            windows = [
+                codes[s : s + n] for s, n in zip(fragments.start[rows], fragments.length[rows], strict=True)
+            ]
+            ahead = self._pooled([dna.decode(window).decode() for window in windows])
+            back = self._pooled([dna.decode(dna.reverse_complement(window)).decode() for window in windows])
+            mean = (ahead + back) / 2
+            norm = np.linalg.norm(mean, axis=1, keepdims=True)
+            out[rows, : mean.shape[1]] = mean / np.where(norm > 0, norm, 1)
+        return out
+
+    def _pooled(self, sequences: list[str]) -> NDArray[np.float32]:
+        """``float32[n, hidden]``: the last layer, pooled over the tokens but for the special ones and padding."""
+        import torch
+
+        tokenizer, model = self._parts
+        tokens = tokenizer(
+            sequences,
+            padding=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        special = tokens.pop("special_tokens_mask").bool()
+        counted = tokens["attention_mask"].bool() & ~special
+        taken = set(tokenizer.model_input_names)
+        with torch.inference_mode():
+            hidden = model(**{k: v for k, v in tokens.items() if k in taken})[0].float()
+        inside = counted.unsqueeze(-1)
+        if self.pooling == "max":
+            pooled = hidden.masked_fill(~inside, -torch.inf).amax(1).masked_fill(~inside.any(1), 0)
+        else:
+            pooled = (hidden * inside).sum(1) / inside.sum(1).clamp(min=1)
+        result: NDArray[np.float32] = pooled.numpy()
+        return result
+
+    def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> HuggingFaceEncoder:
+        return self
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "directory": self.directory,
+            "pooling": self.pooling,
+            "sha256": self.sha256,
+            "dimensions": self.dimensions,
+        }
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+
+def _weights(directory: Path) -> list[Path]:
+    for pattern in WEIGHT_FILES:
+        if found := sorted(directory.glob(pattern)):
+            return found
+    raise EsaError(f"{directory}: holds no weights ({' or '.join(WEIGHT_FILES)})")
+
+
+def _digest(directory: Path) -> str:
+    digest = hashlib.sha256()
+    for path in [directory / "config.json", *_weights(directory)]:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise EsaError(f"{path}: {error.strerror}: {directory} is not a checkpoint's folder") from error
+    return digest.hexdigest()
+
+
+def _load(directory: Path) -> tuple[Any, Any]:
+    """Tokenizer and model, every weight that is used from the folder."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise EsaError("hf: encoders need transformers: pip install 'esa-align[hf]'") from error
+    transformers.logging.set_verbosity(logging.CRITICAL)
+    transformers.utils.logging.disable_progress_bar()
+    trusted = os.environ.get(TRUST_VARIABLE) == "1"
+    kwargs: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trusted}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(directory, **kwargs)
+        model, info = transformers.AutoModel.from_pretrained(
+            directory, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+        )
+    except (
+        Exception
+    ) as error:  # whatever the checkpoint's own code or transformers raise: there is no common class
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason = f"brings its own code; if you trust it, set {TRUST_VARIABLE}=1"
+        raise EsaError(f"{directory}: cannot be loaded: {reason}") from error
+    missing = [key for key in info["missing_keys"] if UNUSED not in key]
+    if missing or info["mismatched_keys"]:
+        wrong = missing[0] if missing else info["mismatched_keys"]
+        what = "lacks weights" if missing else "has weights of other shapes than config.json says"
+        raise EsaError(f"{directory}: {what}: {wrong if missing else sorted(map(str, wrong))[0]}")
+    if tokenizer.pad_token is None:
+        raise EsaError(f"{directory}: its tokenizer has no token for padding")
+    bases = tokenizer(TRIAL, add_special_tokens=False)["input_ids"]
+    if all(token == tokenizer.unk_token_id for token in bases):
+        # Without its files, transformers makes a tokenizer with an empty vocabulary.
+        raise EsaError(f"{directory}: its tokenizer knows no bases; is a file of it missing?")
+    return tokenizer, model.eval()
