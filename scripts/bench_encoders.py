@@ -2,6 +2,7 @@
 
     python scripts/bench_encoders.py [--reference FA] [--reads 2000] [--encoder hf:DIR[:max]] [--json FILE]
     python scripts/bench_encoders.py --stores [--store-encoder sketch]
+    python scripts/bench_encoders.py --frontier
     python scripts/bench_encoders.py --transfer [--transfer-encoder rde]
 
 Reads are simulated from both strands: d % substitutions and a tenth as many one-base indels. Dense encoders: R@n,
@@ -34,6 +35,7 @@ from bench_common import (
     write_json,
 )
 from bench_embeddings import ORTHOLOGS, Loaded, Source, calibrated, embed_reference, load, open_source
+from bench_frontier import frontier_table
 from bench_stores import Queries, stores_table
 
 from esa.encoders.base import Encoder
@@ -60,7 +62,7 @@ from esa.stores.dense import DenseStoreBuilder
 
 ENCODERS = ("projection", "codes", "sketch", "rde")
 
-READ_SETS = ((250, 1), (150, 1), (100, 1), (250, 5), (250, 10))
+READ_SETS = ((250, 1), (150, 1), (100, 1), (250, 5), (250, 10), (150, 10))
 """Bases of a read; substitutions in 100 bases."""
 TRANSFER_SETS = ((250, 5), (150, 1))
 DEPTHS = (1, 10, 50)
@@ -305,6 +307,7 @@ def parse() -> argparse.Namespace:
         "--encoders", action="store_true", help="the encoders tables (if no other table is named)"
     )
     parser.add_argument("--stores", action="store_true", help="the table of ways to search")
+    parser.add_argument("--frontier", action="store_true", help="anchors and keys of the code encoders")
     parser.add_argument("--transfer", action="store_true", help="the table of other references")
     parser.add_argument("--reference", type=Path, metavar="FA", help=f"default: ref/{CHR20}.fa.gz of --data")
     parser.add_argument("--reads", type=int, default=2000, help="of each set")
@@ -323,12 +326,12 @@ def parse() -> argparse.Namespace:
     if args.reads < 1:
         parser.error("--reads must be at least 1")
     args.reference = args.reference or args.data / "ref" / f"{CHR20}.fa.gz"
-    args.encoders = args.encoders or not (args.stores or args.transfer)
+    args.encoders = args.encoders or not (args.stores or args.transfer or args.frontier)
     return args
 
 
 def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
-    if args.encoders or args.stores:
+    if args.encoders or args.stores or args.frontier:
         source = open_source(args.reference, args.decoys, args.last_tenth)
     if args.encoders:
         yield from encoders_tables(load([*ENCODERS, *args.encoder]), source, args.reads, args.seed)
@@ -337,6 +340,9 @@ def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
         if not loaded or loaded[0].kind != "dense":
             raise BenchError(f"--store-encoder {args.store_encoder}: not a dense encoder that there is")
         yield stores_of(loaded[0], source, args)
+    if args.frontier:
+        codes = [one for one in load(["projection", "codes", *args.encoder]) if one.kind == "codes"]
+        yield frontier_table(codes, source, args.reads, args.seed)
     if args.transfer:
         yield transfer_table(load([args.transfer_encoder, "sketch", "codes", "projection"]), args)
 

@@ -71,10 +71,10 @@ class RdeConfig:
     heads: int = RdeShape.heads
     prefixes: tuple[int, ...] = (64, 128, 256)
     batch: int = 1024
-    hard: float = 0.4
+    hard: float = 0.5
     shortest: int = 75
     longest: int = 256
-    most_edits: float = 0.15
+    most_edits: float = 0.2
     least_indels: float = 0.1
     most_indels: float = 0.3
 
@@ -200,7 +200,7 @@ class RdeTask:
         return RdeTraining(self.config.shape, self.seed)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Contrastive in both directions, on each prefix."""
+        """Contrastive in both directions, on each prefix, which counts by its length."""
         assert isinstance(model, RdeTraining)
         fragments = model.model(batch["fragment_rows"], batch["fragment_weights"])
         reads = model.model(batch["read_rows"], batch["read_weights"])
