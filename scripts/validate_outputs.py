@@ -83,7 +83,8 @@ def cases(place: Workplace, pairs: int, seed: int) -> Iterator[Case]:
             reads = place.simulated(reference, length, pairs, seed)
             yield Case(f"{label} 2x{length}", reference, reads)
             yield Case(f"{label} 1x{length}", reference, reads[:1])
-        yield Case(f"{label} 2x{LENGTHS[-1]} sketch", reference, reads, "sketch")
+        for preset in ("sketch", "rde"):
+            yield Case(f"{label} 2x{LENGTHS[-1]} {preset}", reference, reads, preset)
 
 
 def with_dictionary(reference: Path) -> Path:
