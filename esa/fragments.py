@@ -107,6 +107,15 @@ class AnchoredFragmenter:
     def length(self) -> int:
         return 2 * self.half
 
+    @property
+    def guaranteed(self) -> int:
+        """Bases of the shortest read that shares a fragment with its reference wherever it lies, errors aside.
+
+        Of so many bases, a whole window of k-mers lies far enough from both ends; its anchor is the reference's
+        as well. (A window of nothing but palindromes, or with N, has none.)
+        """
+        return self.window + 2 * self.half - 1
+
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
         start, reverse, owner = _anchored(
             codes, offsets, np.arange(len(offsets) - 1, dtype=np.int32), self.k, self.window, self.half

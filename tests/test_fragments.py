@@ -115,6 +115,26 @@ def test_anchors_are_defined_by_content(seed: int, begin: int, end: int):
         assert set(piece) <= set(expected)
 
 
+def test_a_read_of_the_guaranteed_length_shares_a_fragment_with_its_reference():
+    """Wherever it lies: 47 bases by default; a base less is not enough everywhere."""
+    fragmenter = AnchoredFragmenter()
+    assert fragmenter.guaranteed == 47
+    reference = np.random.default_rng(5).integers(0, 4, 20_000).astype(np.uint8)
+    anchored = {row[:2] for row in queries(fragmenter, [reference])}
+    least = []
+    for length in (fragmenter.guaranteed, fragmenter.guaranteed - 1):
+        starts = range(2000, 18_000)
+        found = queries(fragmenter, [reference[i : i + length] for i in starts])
+        shared = {
+            owner
+            for start, reverse, owner in found
+            if (start - owner * length + starts[owner], reverse) in anchored
+        }
+        least.append(len(shared))
+    assert least[0] == 16_000
+    assert 15_000 < least[1] < 16_000
+
+
 def test_spacing_is_about_half_a_window():
     codes = np.random.default_rng(2).integers(0, 4, 50_000).astype(np.uint8)
     fragmenter = AnchoredFragmenter(k=10, window=20, half=16)
