@@ -21,11 +21,13 @@ from torch import Tensor, nn
 
 from esa.encoders.codes import BITS, CodeEncoder
 from esa.errors import EsaError, UsageError
-from esa.eval.recall import ReadSet, code_store, recall_at_cost, simulate_reads
+from esa.eval.recall import code_store, recall_at_cost
 from esa.fragments import AnchoredFragmenter
 from esa.genome import Genome
 from esa.train.code_model import CodeModel
+from esa.train.config import NoiseConfig, require
 from esa.train.noise import cut, noisy
+from esa.train.references import validation_reads
 
 GROUP_SIZE = 8
 """Fragments of a hard group: neighbours when all are sorted from the anchor outwards."""
@@ -45,7 +47,7 @@ PACKED_BASES = 32
 
 
 @dataclass(frozen=True)
-class CodesConfig:
+class CodesConfig(NoiseConfig):
     """Training of `CodeModel`.
 
     Attributes:
@@ -54,8 +56,6 @@ class CodesConfig:
         batch: fragments of a batch.
         hard: share of them drawn in groups of near copies.
         prefixes: bits of the prefixes that are trained as codes of their own.
-        most_edits: largest share of edits in a noisy copy; each copy has its own, uniform from 0.
-        least_indels, most_indels: share of indels among them, uniform between.
         cost: weight of what other fragments agree, against what pairs do.
         agreement: what a relaxed bit that agrees adds to a pair's score.
         slope: of the hyperbolic tangent.
@@ -69,10 +69,7 @@ class CodesConfig:
     batch: int = 1024
     hard: float = 0.5
     prefixes: tuple[int, ...] = (20, 24, 29, BITS)
-    most_edits: float = 0.2
-    least_indels: float = 0.1
-    most_indels: float = 0.3
-    cost: float = 1.3
+    cost: float = 2.0
     agreement: float = 1.0
     slope: float = 1.5
     balance: float = 10.0
@@ -87,13 +84,10 @@ class CodesConfig:
                 len(self.prefixes) > 0 and all(1 <= p <= BITS for p in self.prefixes),
                 f"prefixes lie between 1 and {BITS}",
             ),
-            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
-            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+            *self.noise_checks(),
             (self.slope > 0 and self.agreement > 0, "slope and agreement are positive"),
         )
-        for holds, complaint in checks:
-            if not holds:
-                raise UsageError(f"[codes]: {complaint}")
+        require("codes", checks)
         try:
             CodeModel(self.fragmenter.length, self.step, 0)
         except (ValueError, ZeroDivisionError) as error:
@@ -121,7 +115,7 @@ class CodesTask:
             )
         self._start, self._reverse = fragments.start, fragments.reverse
         self._sorted = np.argsort(self._outward_keys(np.arange(len(fragments))), kind="stable")
-        self._reads: dict[str, ReadSet] = {}
+        self._reads = validation_reads(validation, VALIDATION_READS, VALIDATION_COUNT, seed)
 
     @property
     def fragmenter(self) -> AnchoredFragmenter:
@@ -137,8 +131,7 @@ class CodesTask:
         clean = np.empty((len(drawn), length), np.uint8)
         copies = np.empty_like(clean)
         cut(self._codes, start, reverse, length, clean)
-        noise = (c.most_edits, c.least_indels, c.most_indels)
-        noisy(self._codes, start, reverse, c.half, c.k, noise, np.uint64(rng.integers(1 << 63)), copies)
+        noisy(self._codes, start, reverse, c.half, c.k, c.noise, np.uint64(rng.integers(1 << 63)), copies)
         return {
             "bases": clean,
             "noisy": copies,
@@ -182,19 +175,9 @@ class CodesTask:
         store = code_store(self._validation, fragmenter, encoder)
         shares = {
             name: recall_at_cost(fragmenter, encoder, store, reads, SCANNED)
-            for name, reads in self._validation_reads().items()
+            for name, reads in self._reads.items()
         }
         return {"recall": float(np.mean(list(shares.values()))), **shares}
-
-    def _validation_reads(self) -> dict[str, ReadSet]:
-        if not self._reads:
-            self._reads = {
-                f"{length} bp {substitutions:.0%}": simulate_reads(
-                    self._validation, VALIDATION_COUNT, length, substitutions, self.seed
-                )
-                for length, substitutions in VALIDATION_READS
-            }
-        return self._reads
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Fragments of a batch: groups of near copies first, the others from anywhere."""

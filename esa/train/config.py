@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -15,6 +15,16 @@ import tomli_w
 from esa.errors import EsaError, UsageError
 
 RUN_TABLE = "run"
+
+Check = tuple[bool, str]
+"""Whether something holds, and what to say where it does not."""
+
+
+def require(table: str, checks: Iterable[Check]) -> None:
+    """Raises `UsageError` with the first complaint, if there is one."""
+    for holds, complaint in checks:
+        if not holds:
+            raise UsageError(f"[{table}]: {complaint}")
 
 
 @dataclass(frozen=True)
@@ -59,9 +69,33 @@ class RunConfig:
             (self.clip > 0, "clip is positive"),
             (self.validate_every >= 1, "validate_every is at least 1"),
         )
-        for holds, complaint in checks:
-            if not holds:
-                raise UsageError(f"[{RUN_TABLE}]: {complaint}")
+        require(RUN_TABLE, checks)
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """What happens to the noisy copies that an encoder is trained on.
+
+    Attributes:
+        most_edits: largest share of edits in a copy; each has its own, uniform from 0.
+        least_indels, most_indels: share of indels among them, uniform between.
+    """
+
+    most_edits: float = 0.2
+    least_indels: float = 0.1
+    most_indels: float = 0.3
+
+    @property
+    def noise(self) -> tuple[float, float, float]:
+        """As the kernels take it."""
+        return self.most_edits, self.least_indels, self.most_indels
+
+    def noise_checks(self) -> tuple[Check, ...]:
+        """What `require` is to see to."""
+        return (
+            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
+            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+        )
 
 
 Config = TypeVar("Config")

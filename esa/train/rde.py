@@ -22,10 +22,12 @@ from esa.encoders.rde import RdeEncoder
 from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
 from esa.errors import EsaError, UsageError
-from esa.eval.recall import ReadSet, dense_recall, simulate_reads
+from esa.eval.recall import dense_recall
 from esa.fragments_fixed import FixedFragmenter
 from esa.genome import Genome
+from esa.train.config import NoiseConfig, require
 from esa.train.reads import clean_starts, least_hashes, mark_copies, read_out
+from esa.train.references import validation_reads
 
 GROUP = 8
 """Fragments of a hard group: neighbours when all are sorted by the least hash of their k-mers."""
@@ -48,7 +50,7 @@ DEPTHS = (1, 50)
 
 
 @dataclass(frozen=True)
-class RdeConfig:
+class RdeConfig(NoiseConfig):
     """Training of `RdeModel`.
 
     Attributes:
@@ -58,8 +60,6 @@ class RdeConfig:
         batch: pairs of a batch; all other fragments are a read's negatives.
         hard: share of them drawn in groups of near copies.
         shortest, longest: bases of the reads, one length a batch.
-        most_edits: largest share of edits in a read; each has its own, uniform from 0.
-        least_indels, most_indels: share of indels among them, uniform between.
     """
 
     length: int = FixedFragmenter.length
@@ -74,9 +74,6 @@ class RdeConfig:
     hard: float = 0.5
     shortest: int = 75
     longest: int = 256
-    most_edits: float = 0.2
-    least_indels: float = 0.1
-    most_indels: float = 0.3
 
     def __post_init__(self) -> None:
         """Raises `UsageError` for what cannot be trained."""
@@ -88,16 +85,13 @@ class RdeConfig:
                 and all(4 <= p <= self.dimensions and p % 4 == 0 for p in self.prefixes),
                 "prefixes are multiples of 4 up to dimensions",
             ),
-            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
-            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+            *self.noise_checks(),
             (
                 2 * self.k <= self.shortest <= self.longest <= self.length,
                 "2 k <= shortest <= longest <= length",
             ),
         )
-        for holds, complaint in checks:
-            if not holds:
-                raise UsageError(f"[rde]: {complaint}")
+        require("rde", checks)
         try:
             self.fragmenter, self.shape  # noqa: B018
         except ValueError as error:
@@ -139,7 +133,7 @@ class RdeTask:
         apart = self._clean(training, config.length)
         self._sorted = apart[np.argsort(least_hashes(self._codes, apart, config.length), kind="stable")]
         self._rows = kmer_rows(config.k)
-        self._reads: dict[str, ReadSet] = {}
+        self._reads = validation_reads(validation, VALIDATION_READS, VALIDATION_COUNT, seed)
 
     @property
     def fragmenter(self) -> FixedFragmenter:
@@ -164,8 +158,7 @@ class RdeTask:
         shift = rng.integers(-c.stride // 2, c.stride // 2 + 1, len(fragment))
         start = fragment + (c.length - length) // 2 + shift
         reads = np.empty((len(fragment), length), np.uint8)
-        noise = (c.most_edits, c.least_indels, c.most_indels)
-        read_out(self._codes, start, length, noise, np.uint64(rng.integers(1 << 63)), reads)
+        read_out(self._codes, start, length, c.noise, np.uint64(rng.integers(1 << 63)), reads)
         near = np.abs(start[:, None] + length // 2 - fragment[None] - c.length // 2) < c.length
         hard = int(c.batch * c.hard) // GROUP * GROUP
         mark_copies(self._codes, fragment[:hard], c.length, start[:hard], length, GROUP, SAME, near)
@@ -227,7 +220,7 @@ class RdeTask:
         """The mean over all reads of the share whose nearest fragment is true, then each set's R@1 and R@50."""
         found = {
             name: dense_recall(self.fragmenter, encoder, self._validation, reads, DEPTHS)
-            for name, reads in self._validation_reads().items()
+            for name, reads in self._reads.items()
         }
         shares = {
             f"{name} R@{depth}": share
@@ -235,13 +228,3 @@ class RdeTask:
             for depth, share in zip(DEPTHS, at, strict=True)
         }
         return {"recall": float(np.mean([at[0] for at in found.values()])), **shares}
-
-    def _validation_reads(self) -> dict[str, ReadSet]:
-        if not self._reads:
-            self._reads = {
-                f"{length} bp {substitutions:.0%}": simulate_reads(
-                    self._validation, VALIDATION_COUNT, length, substitutions, self.seed
-                )
-                for length, substitutions in VALIDATION_READS
-            }
-        return self._reads

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import EsaError
+from esa.eval.recall import ReadSet, simulate_reads
 from esa.genome import Genome
 from esa.io.fasta import read_genome
 
@@ -46,3 +47,13 @@ def read_references(paths: Sequence[str]) -> tuple[Genome, Genome]:
             f"give references of {LEAST_BASES:,} bases or more"
         )
     return one, other
+
+
+def validation_reads(
+    genome: Genome, sets: Sequence[tuple[int, float]], count: int, seed: int
+) -> dict[str, ReadSet]:
+    """Reads of each (length, substitutions a base), by what a curve of them is called."""
+    return {
+        f"{length} bp {substitutions:.0%}": simulate_reads(genome, count, length, substitutions, seed)
+        for length, substitutions in sets
+    }
