@@ -32,8 +32,7 @@ def frontier_table(loaded: list[Loaded], source: Source, count: int, seed: int) 
         f"Anchors and keys, {source.name}",
         f"Share of reads found @ codes scanned a read (mean). {source.caption} {count:,} reads a set, seed {seed}. "
         "Where one probe alone scans more, it is what one probe finds, times the share of its cost.",
-        {"encoder": "", "window": "d", "key bits": "d", "bytes a base": ".2f"}
-        | dict.fromkeys(labels, ".4f"),
+        {"encoder": "", "window": "d", "key bits": "d", "bytes a base": ".2f"} | dict.fromkeys(labels, ".4f"),
     )
     table.begin()
     for one in loaded:
