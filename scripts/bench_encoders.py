@@ -45,6 +45,7 @@ from esa.eval.recall import (
     ReadSet,
     anchored_recall,
     bits_kept,
+    bucket_at_size,
     code_store,
     dense_recall,
     embed_reads,
@@ -56,7 +57,7 @@ from esa.eval.recall import (
     share_at_cost,
     signs_kept,
 )
-from esa.stores.base import Store
+from esa.stores.base import CROWDED, Store
 from esa.stores.codes import default_key_bits
 from esa.stores.dense import DenseStoreBuilder
 
@@ -172,7 +173,10 @@ def code_rows(table: MarkdownTable, m: Measured) -> None:
     shares = shares_at_costs(one, longer, m.reads, factor)
     table.add(f"{one.name}, at 3.1 Gb", longer.key_bits, *shares, *no_costs)
     for probes in PROBES:
-        found = (anchored_recall(one.fragmenter, one.encoder, longer, reads, probes) for reads in m.reads)
+        most = bucket_at_size(CROWDED, factor)
+        found = (
+            anchored_recall(one.fragmenter, one.encoder, longer, reads, probes, most) for reads in m.reads
+        )
         cells = (AtCost(f.share, f.at_size(factor)) for f in found)
         table.add(f"{one.name}, at 3.1 Gb, probes: {probes}", longer.key_bits, *cells, *no_costs)
 
@@ -214,7 +218,8 @@ def encoders_tables(
             "codes",
             "key bits",
             "Code encoders",
-            f"Share of reads found at {' / '.join(map(str, SCANNED))} codes scanned a read; at 3.1 Gb: with the "
+            f"Share of reads found at {' / '.join(map(str, SCANNED))} codes scanned a read (mean), buckets of more "
+            f"than {CROWDED} codes passed over, as the aligner's first level does; at 3.1 Gb: with the "
             "key and the fuller buckets of a genome of that size that is like this one, and then what a number of "
             "probes finds there @ codes scanned. Where one probe alone "
             "scans more than that, it is what one probe finds, times the share of its cost.",

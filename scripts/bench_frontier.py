@@ -10,7 +10,7 @@ from bench_embeddings import Loaded, Source, calibrated
 
 from esa.eval.recall import ReadSet, code_store, probe_curve, share_at_cost
 from esa.fragments import AnchoredFragmenter
-from esa.stores.base import Store
+from esa.stores.base import ANY_SIZE, CROWDED, Store
 
 BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10, 200))
 """Bases of a read, substitutions in 100 bases, codes scanned a read."""
@@ -18,6 +18,8 @@ BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10
 WINDOWS = (12, 16, 20, 24, 32)
 """k-mers of a minimizer's window; anchors lie about half as far apart."""
 KEY_BITS = (24, 26)
+LARGEST = (ANY_SIZE, CROWDED)
+"""Codes of a bucket that is still scanned."""
 
 
 def bytes_a_base(store: Store, bases: int) -> float:
@@ -32,7 +34,8 @@ def frontier_table(loaded: list[Loaded], source: Source, count: int, seed: int) 
         f"Anchors and keys, {source.name}",
         f"Share of reads found @ codes scanned a read (mean). {source.caption} {count:,} reads a set, seed {seed}. "
         "Where one probe alone scans more, it is what one probe finds, times the share of its cost.",
-        {"encoder": "", "window": "d", "key bits": "d", "bytes a base": ".2f"} | dict.fromkeys(labels, ".4f"),
+        {"encoder": "", "window": "d", "key bits": "d", "bytes a base": ".2f", "largest bucket": ""}
+        | dict.fromkeys(labels, ".4f"),
     )
     table.begin()
     for one in loaded:
@@ -41,14 +44,21 @@ def frontier_table(loaded: list[Loaded], source: Source, count: int, seed: int) 
     return table
 
 
-def _rows(one: Loaded, source: Source, sets: list[ReadSet]) -> Iterator[tuple[float, ...]]:
+def _rows(one: Loaded, source: Source, sets: list[ReadSet]) -> Iterator[tuple[float | str, ...]]:
     assert isinstance(one.fragmenter, AnchoredFragmenter)
     for window in WINDOWS:
         other = calibrated(replace(one, fragmenter=replace(one.fragmenter, window=window)), source.searched)
         for key_bits in KEY_BITS:
             store = code_store(source.searched, other.fragmenter, other.encoder, key_bits)
-            shares = (
-                share_at_cost(probe_curve(other.fragmenter, other.encoder, store, reads, scanned), scanned)
-                for reads, (*_, scanned) in zip(sets, BUDGETS, strict=True)
-            )
-            yield (window, key_bits, bytes_a_base(store, source.searched.bases), *shares)
+            for largest in LARGEST:
+                shares = (
+                    share_at(other, store, reads, scanned, largest)
+                    for reads, (*_, scanned) in zip(sets, BUDGETS, strict=True)
+                )
+                size = "any" if largest == ANY_SIZE else str(largest)
+                yield (window, key_bits, bytes_a_base(store, source.searched.bases), size, *shares)
+
+
+def share_at(one: Loaded, store: Store, reads: ReadSet, scanned: float, largest: int) -> float:
+    curve = probe_curve(one.fragmenter, one.encoder, store, reads, scanned, max_bucket=largest)
+    return share_at_cost(curve, scanned)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from esa.stores.base import SearchEffort
+from esa.stores.base import CROWDED, SearchEffort
 
 MATCH = 1
 MISMATCH = -4
@@ -123,11 +123,11 @@ class AlignConfig(NamedTuple):
 
 
 ANCHORED_LEVELS = (
-    Level("anchors", SearchEffort(max_hits=192, probes=1, radius=12), stride=0, resolved=85),
-    Level("more probes", SearchEffort(max_hits=256, probes=32, radius=18), stride=0, resolved=75),
-    Level("sliding", SearchEffort(max_hits=64, probes=16, radius=18), stride=1, resolved=0),
+    Level("anchors", SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED), stride=0, resolved=85),
+    Level("more probes", SearchEffort(256, probes=32, radius=18), stride=0, resolved=75),
+    Level("sliding", SearchEffort(64, probes=16, radius=18), stride=1, resolved=0),
 )
-"""Escalation of preset `anchored`."""
+"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level."""
 
 DENSE_LEVELS = (
     Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=75),

@@ -15,7 +15,7 @@ from esa.encoders.codes import BITS
 from esa.eval.simulate import SimulatedReads, SimulationParameters, simulate
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
-from esa.stores.base import SearchEffort, Store
+from esa.stores.base import CROWDED, SearchEffort, Store
 from esa.stores.codes import CodeStore, CodeStoreBuilder
 
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -127,17 +127,28 @@ class Found:
         return self.own + factor * (self.scanned - self.own)
 
 
+def bucket_at_size(max_bucket: int, factor: float) -> int:
+    """The bucket here that stands for one of ``max_bucket`` codes in a reference ``factor`` times as large."""
+    return max(1, round(max_bucket / factor))
+
+
 def anchored_recall(
-    fragmenter: Fragmenter, encoder: Encoder, store: Store, reads: ReadSet, probes: int, stride: int = 0
+    fragmenter: Fragmenter,
+    encoder: Encoder,
+    store: Store,
+    reads: ReadSet,
+    probes: int,
+    max_bucket: int = CROWDED,
 ) -> Found:
     """Share of reads of which at least one fragment's probed buckets hold the true fragment.
 
     A fragment is true if it lies where the read's fragment came from, `DIAGONAL_SLACK` bases aside, and is
-    oriented alike. Every code in a probed bucket counts as scanned, whatever its distance.
+    oriented alike. Every code in a probed bucket counts as scanned, whatever its distance. Buckets of more than
+    ``max_bucket`` codes are passed over, as the aligner's first level does: what they hold is not found.
     """
     chosen = np.arange(len(reads), dtype=np.int32)
-    queries = fragmenter.queries(reads.codes, reads.offsets, chosen, stride)
-    effort = SearchEffort(max_hits=1 << 30, probes=probes, radius=BITS + 1)
+    queries = fragmenter.queries(reads.codes, reads.offsets, chosen, 0)
+    effort = SearchEffort(max_hits=1 << 30, probes=probes, radius=BITS + 1, max_bucket=max_bucket)
     hits = store.search(encoder.embed(reads.codes, queries), effort)
     expected, strand = _origin(reads, queries)
     query = np.repeat(np.arange(len(queries)), np.diff(hits.offsets))
@@ -173,14 +184,17 @@ def probe_curve(
     reads: ReadSet,
     scanned: float,
     factor: float = 1.0,
+    max_bucket: int = CROWDED,
 ) -> list[Found]:
     """`anchored_recall` with more and more probes, up to the first that scans so many codes a read.
 
-    Of a reference ``factor`` times as large, that is (`Found.at_size`).
+    Of a reference ``factor`` times as large, that is (`Found.at_size`), whose buckets are as much fuller.
     """
     curve: list[Found] = []
     for probes in PROBES:
-        curve.append(anchored_recall(fragmenter, encoder, store, reads, probes))
+        curve.append(
+            anchored_recall(fragmenter, encoder, store, reads, probes, bucket_at_size(max_bucket, factor))
+        )
         if curve[-1].at_size(factor) >= scanned:
             break
     return curve

@@ -8,6 +8,12 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+ANY_SIZE = 1 << 62
+"""No bucket is too large."""
+CROWDED = 256
+"""A bucket with more codes holds copies of a repeat. They are few among the buckets, but most of what a search of
+all buckets would scan: reads of other sequence, and most of a repeat's edges, are found without them."""
+
 
 @dataclass(frozen=True)
 class SearchEffort:
@@ -17,11 +23,13 @@ class SearchEffort:
         max_hits: most hits that a query may have; the nearest are kept.
         probes: buckets looked up for a query (bucketed stores).
         radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
+        max_bucket: a bucket with more codes is passed over (bucketed stores).
     """
 
     max_hits: int
     probes: int = 1
     radius: int = 1
+    max_bucket: int = ANY_SIZE
 
 
 class Hits(NamedTuple):
@@ -32,7 +40,7 @@ class Hits(NamedTuple):
         position: ``int64[hits]``, global position of the fragment's first base.
         reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.Fragments.reverse`).
         score: ``int32[hits]``, > 0, larger is nearer.
-        capped: ``uint8[queries]``, 1 where `SearchEffort.max_hits` cut hits off.
+        capped: ``uint8[queries]``, 1 where `SearchEffort.max_hits` or ``max_bucket`` cut hits off.
         scanned: codes or vectors compared in all, for statistics.
     """
 

@@ -109,7 +109,7 @@ class CodeStore:
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        capped.
+        capped; so is one that passed over a bucket of more than ``effort.max_bucket`` codes.
         """
         patterns = probe_patterns(self.key_bits, effort.probes)
         offsets, position, reverse, score, capped, scanned = _search(
@@ -120,8 +120,7 @@ class CodeStore:
             embeddings,
             binarize(embeddings),
             patterns,
-            effort.radius,
-            effort.max_hits,
+            (effort.radius, effort.max_hits, effort.max_bucket),
         )
         return Hits(offsets, position, reverse, score, capped, int(scanned))
 
@@ -221,6 +220,17 @@ def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignor
 
 
 @njit(cache=True, nogil=True)
+def _without_crowded(buckets, keys, max_bucket):  # type: ignore[no-untyped-def]
+    """Move the keys of buckets with no more than so many codes to the front; returns how many those are."""
+    kept = 0
+    for key in keys:
+        if np.int64(buckets[key + 1]) - np.int64(buckets[key]) <= max_bucket:
+            keys[kept] = key
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
 def _size(buckets, keys):  # type: ignore[no-untyped-def]
     """Codes in the buckets of all keys together."""
     size = np.int64(0)
@@ -274,32 +284,37 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, radius, max_hits):  # type: ignore[no-untyped-def]
+def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
+    radius, max_hits, max_bucket = limits
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     capped = np.zeros(n, np.uint8)
     room = 16 * n + 1024
     hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
     bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
-    keys = np.empty((BLOCK, len(patterns)), np.int64)
+    all_keys = np.empty((BLOCK, len(patterns)), np.int64)
+    kept = np.empty(BLOCK, np.int64)
     count = 0
     scanned = 0
     for first in range(0, n, BLOCK):
         block = min(BLOCK, n - first)
         for i in range(block):
-            _probe_keys(embeddings[first + i], queries[first + i], key_bits, patterns, bits, keys[i])
-            for key in keys[i]:
+            _probe_keys(embeddings[first + i], queries[first + i], key_bits, patterns, bits, all_keys[i])
+            for key in all_keys[i]:
                 prefetch(buckets, key)
         for i in range(block):
-            for key in keys[i]:
+            kept[i] = _without_crowded(buckets, all_keys[i], max_bucket)
+            capped[first + i] = kept[i] < len(patterns)
+            for key in all_keys[i, : kept[i]]:
                 begin = np.int64(buckets[key])
                 if begin < np.int64(buckets[key + 1]):
                     prefetch(codes, begin)
                     prefetch(position, begin)
         for i in range(block):
             q = first + i
-            size = _size(buckets, keys[i])
+            keys = all_keys[i, : kept[i]]
+            size = _size(buckets, keys)
             scanned += size
             if count + size > room:
                 room = 2 * (count + size)
@@ -309,7 +324,7 @@ def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, r
                     _grown(hits[2], count, room),
                 )
             low = count
-            count = _scan(codes, position, buckets, queries[q], keys[i], radius, hits, count)
+            count = _scan(codes, position, buckets, queries[q], keys, radius, hits, count)
             if count - low > max_hits:
                 count = _trim(hits, low, count, radius, max_hits)
                 capped[q] = 1

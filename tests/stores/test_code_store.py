@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa.stores.base import Hits, SearchEffort
+from esa.stores.base import ANY_SIZE, Hits, SearchEffort
 from esa.stores.codes import (
     MAX_KEY_BITS,
     MIN_KEY_BITS,
@@ -81,18 +81,21 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     margins = [abs(int(value)) for value in embedding[:KEY_BITS]]
     least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
     hits = []
-    scanned = 0
+    scanned = crowded = 0
     for pattern in probe_patterns(KEY_BITS, effort.probes).tolist():
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
-        for other_code, position, reverse in fragments.rows:
-            if other_code % (1 << KEY_BITS) == key:
-                scanned += 1
-                distance = (other_code ^ code).bit_count()
-                if distance < effort.radius:
-                    hits.append((position, reverse, effort.radius - distance))
+        bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
+        if len(bucket) > effort.max_bucket:
+            crowded = 1
+            continue
+        scanned += len(bucket)
+        for other_code, position, reverse in bucket:
+            distance = (other_code ^ code).bit_count()
+            if distance < effort.radius:
+                hits.append((position, reverse, effort.radius - distance))
     if len(hits) <= effort.max_hits:
-        return Found(hits, 0, scanned)
+        return Found(hits, crowded, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
     kept = [hit for hit in hits if hit[2] == scores[0]]
     if len(kept) >= effort.max_hits:
@@ -117,14 +120,17 @@ def fragments() -> Fragments:
 
 
 @pytest.mark.parametrize("probes", [1, 7, 40])
+@pytest.mark.parametrize("max_bucket", [ANY_SIZE, 3, 0])
 @pytest.mark.parametrize(("radius", "max_hits"), [(64, 1000), (20, 1000), (20, 12), (20, 1), (3, 30), (1, 2)])
-def test_search_equals_a_look_at_every_code(fragments: Fragments, probes: int, radius: int, max_hits: int):
+def test_search_equals_a_look_at_every_code(
+    fragments: Fragments, probes: int, radius: int, max_hits: int, max_bucket: int
+):
     rng = np.random.default_rng(radius + max_hits)
     store = fragments.build()
     near = fragments.embeddings[rng.integers(300, size=4)]
     far = rng.integers(-300, 300, (2, 64)).astype(np.int16)
     queries = np.concatenate([near, far, np.zeros((1, 64), np.int16)])
-    effort = SearchEffort(max_hits=max_hits, probes=probes, radius=radius)
+    effort = SearchEffort(max_hits, probes, radius, max_bucket)
     found = store.search(queries, effort)
     scanned = 0
     for q, embedding in enumerate(queries):
