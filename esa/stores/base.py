@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 ANY_SIZE = 1 << 62
 """No bucket is too large."""
-CROWDED = 256
+CROWDED = 128
 """A bucket with more codes holds copies of a repeat. They are few among the buckets, but most of what a search of
 all buckets would scan: reads of other sequence, and most of a repeat's edges, are found without them."""
 

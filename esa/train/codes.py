@@ -69,7 +69,7 @@ class CodesConfig(NoiseConfig):
     batch: int = 1024
     hard: float = 0.5
     prefixes: tuple[int, ...] = (20, 24, 29, BITS)
-    cost: float = 2.0
+    cost: float = 1.1
     agreement: float = 1.0
     slope: float = 1.5
     balance: float = 10.0

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 CURVE = dict[str, float]
-"""A validation's row: ``step``, ``seconds``, ``loss``, then what the task reports."""
+"""A validation's row: ``step``, ``seconds``, ``loss`` (mean since the last one), then what the task reports."""
 
 FIGURE_INCHES = (9.0, 6.5)
 DOTS_PER_INCH = 120

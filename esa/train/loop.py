@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +113,16 @@ def train(
         progress, best = load_checkpoint(checkpoint, settings, model, optimizer)
     before, begun = progress.seconds, time.monotonic()
     stopped = "all steps done"
+    # Since the last validation, which is where a resumed run begins.
+    values: list[dict[str, float]] = []
     for batch in _batches(task, run, progress.step):
-        values = _step(task, run, model, optimizer, progress.step, batch, device)
+        values.append(_step(task, run, model, optimizer, progress.step, batch, device))
         progress.step += 1
         progress.seconds = before + time.monotonic() - begun
         late = run.minutes > 0 and progress.seconds >= 60 * run.minutes
         if progress.step % run.validate_every == 0 or progress.step == run.steps or late:
             best = _validated(task, model, progress, values, best)
+            values.clear()
             progress.seconds = before + time.monotonic() - begun
             save_checkpoint(checkpoint, progress, model, best, optimizer)
         report(progress)
@@ -168,11 +171,16 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _validated(
-    task: Task, model: nn.Module, progress: Progress, values: dict[str, float], best: dict[str, Tensor]
+    task: Task,
+    model: nn.Module,
+    progress: Progress,
+    values: Sequence[dict[str, float]],
+    best: dict[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Adds a row to the curves; returns the state of the best model so far."""
+    """Adds a row to the curves, with the means of the batches' ``values``; returns the best model's state so far."""
     found = task.validate(task.encoder(model))
-    progress.curves.append({"step": progress.step, "seconds": round(progress.seconds, 1), **values, **found})
+    means = {name: sum(v[name] for v in values) / len(values) for name in values[0]}
+    progress.curves.append({"step": progress.step, "seconds": round(progress.seconds, 1), **means, **found})
     score = next(iter(found.values()))
     if score > progress.best:
         progress.best, progress.best_step = score, progress.step

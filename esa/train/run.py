@@ -15,6 +15,7 @@ from esa.genome import Genome
 from esa.io.output import open_file
 from esa.train import curves
 from esa.train.card import model_card
+from esa.train.checkpoint import Progress
 from esa.train.codes import CodesConfig, CodesTask
 from esa.train.config import RUN_TABLE, RunConfig, build, read_tables, render
 from esa.train.loop import Report, Trained, choose_device, train
@@ -107,6 +108,12 @@ def train_encoder(
     genomes = read_references(references)
     task = KINDS[kind].task(settings, *genomes, run.seed)
     text = render({RUN_TABLE: run, kind: settings})
+
+    def follow(progress: Progress) -> None:
+        if progress.curves and progress.curves[-1]["step"] == progress.step:
+            _write_curves(output, kind, progress.curves)
+        report(progress)
+
     trained = train(
         task,
         run,
@@ -114,12 +121,11 @@ def train_encoder(
         _digest(text, genomes),
         device=chosen,
         resume=resume,
-        report=report,
+        report=follow,
     )
     parameters = parameters_of(task.model())
     save_encoder(trained.encoder, output, task.fragmenter.parameters())
     _write(output / CONFIG_NAME, text)
-    _write_curves(output, kind, trained)
     _write(output / CARD_NAME, model_card(kind, references, genomes, trained, parameters, chosen))
     return TrainSummary(output, trained, parameters)
 
@@ -145,13 +151,11 @@ def _digest(text: bytes, genomes: tuple[Genome, Genome]) -> str:
     return digest.hexdigest()
 
 
-def _write_curves(output: Path, kind: str, trained: Trained) -> None:
-    rows = trained.progress.curves
+def _write_curves(output: Path, kind: str, rows: Sequence[curves.CURVE]) -> None:
+    names = list(rows[0])
+    recalls = names[names.index("recall") :]
     _write(output / CURVES_NAME, curves.table(rows))
-    if rows:
-        names = list(rows[0])
-        recalls = names[names.index("recall") :]
-        _write(output / PICTURE_NAME, curves.picture(rows, recalls, f"esa train {kind}"))
+    _write(output / PICTURE_NAME, curves.picture(rows, recalls, f"esa train {kind}"))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from esa.errors import EsaError, OutputError
 from esa.eval.recall import code_store, recall_at_cost, simulate_reads
 from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.train.checkpoint import Progress
 from esa.train.code_model import CodeModel
 from esa.train.codes import SCANNED, CodesConfig, CodesTask
 from esa.train.config import RunConfig
@@ -159,6 +161,34 @@ def test_a_resumed_run_ends_with_the_same_weights(task: CodesTask, tmp_path: Pat
         assert torch.equal(a[name], b[name]), name
     for one, other in zip(whole.progress.curves, resumed.progress.curves, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_curves_are_there_while_it_runs_and_tell_of_all_batches(
+    small_genome: str, tmp_path: Path, config: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The loss of a curve's row is the mean of the batches since the row before."""
+    losses = []
+    real = CodesTask.loss
+
+    def loss(*arguments: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        value, others = real(*arguments)
+        losses.append(value.item())
+        return value, others
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(CodesTask, "loss", loss)
+    out = tmp_path / "out"
+    changes = {"steps": 6, "validate_every": 2, "workers": 0}
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder("codes", [small_genome], out, config=config, changes=changes, report=stop)
+    rows = list(csv.DictReader((out / CURVES_NAME).read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert float(rows[1]["loss"]) == pytest.approx((losses[2] + losses[3]) / 2, rel=1e-4)
+    assert (out / PICTURE_NAME).exists()
+    assert not (out / WEIGHTS_NAME).exists()
 
 
 def test_worker_processes_change_nothing(small_genome: str, tmp_path: Path, config: str):
