@@ -1,4 +1,4 @@
-"""The one integer hash: scatters k-mers and breaks ties."""
+"""The one integer hash, which scatters k-mers and breaks ties, and the random numbers of kernels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,25 @@ def mix64(value):  # type: ignore[no-untyped-def]
     h *= np.uint64(0xC4CEB9FE1A85EC53)
     h ^= h >> np.uint64(33)
     return h
+
+
+# splitmix64 (Steele, Lea & Flood 2014, OOPSLA): a state so small that each item has its own.
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+@njit(cache=True, nogil=True)
+def splitmix64(value):  # type: ignore[no-untyped-def]
+    """Output function of splitmix64: a bijection of 64-bit integers."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
+def uniform(state):  # type: ignore[no-untyped-def]
+    """In [0, 1); ``state`` (``uint64[1]``) goes on."""
+    state[0] += GAMMA
+    return (splitmix64(state[0]) >> np.uint64(11)) * 2.0**-53
 
 
 @njit(cache=True, nogil=True)

@@ -17,11 +17,11 @@ from esa.cli.options import shows_progress
 @click.option("-o", "--output", metavar="DIR", required=True, help="Directory of the encoder.")
 @click.option("--config", metavar="TOML", help="Settings: tables [run] and [codes] or [rde].")
 @click.option("--steps", type=click.IntRange(1), help="Batches, instead of the settings'.")
-@click.option("--minutes", type=click.FloatRange(0), help="Stop after so long.")
+@click.option("--minutes", type=click.FloatRange(0), help="Stop this sitting after so long.")
 @click.option("--seed", type=click.IntRange(0), help="Seed, instead of the settings'.")
 @click.option("--workers", type=click.IntRange(0), help="Processes that make batches.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--resume", is_flag=True, help="Go on from the directory's checkpoint.")
+@click.option("--resume", is_flag=True, help="Go on from the directory's checkpoint, with its settings.")
 @click.option("--force", is_flag=True, help="Train anew in a directory that is not empty.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
@@ -40,12 +40,16 @@ def command(
 
     from esa.render import train_summary
     from esa.train.checkpoint import Progress
-    from esa.train.run import read_config, train_encoder
+    from esa.train.run import CONFIG_NAME, read_settings, train_encoder
 
-    changes = {name: value for name, value in run.items() if value is not None}
-    steps = read_config(kind, config, changes)[0].steps
+    if resume and force:
+        raise click.UsageError("--resume goes on, --force begins anew; give one of them")
+    written = Path(output, CONFIG_NAME)
+    if resume and config is None and written.is_file():
+        config = str(written)
+    settings = read_settings(kind, config, {name: value for name, value in run.items() if value is not None})
     with tqdm(
-        total=steps, desc="training", unit="step", disable=not shows_progress(quiet), leave=False
+        total=settings.run.steps, desc="training", unit="step", disable=not shows_progress(quiet), leave=False
     ) as bar:
 
         def report(progress: Progress) -> None:
@@ -54,11 +58,9 @@ def command(
                 bar.set_postfix(recall=f"{progress.curves[-1]['recall']:.4f}", refresh=False)
 
         summary = train_encoder(
-            kind,
+            settings,
             references,
             Path(output),
-            config=config,
-            changes=changes,
             device=device,
             resume=resume,
             force=force,

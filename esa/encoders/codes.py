@@ -22,6 +22,17 @@ GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""
 
 
+def groups_of(length: int, step: int) -> int:
+    """Groups, ``step`` apart, that cover a fragment of ``length`` bases.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not 1 <= step <= GROUP or length < GROUP or (length - GROUP) % step:
+        raise ValueError(f"groups of {GROUP} bases, {step} apart, do not cover {length} bases")
+    return (length - GROUP) // step + 1
+
+
 @dataclass(frozen=True)
 class CodeEncoder:
     """Position-specific sums over groups of `GROUP` neighbouring bases.

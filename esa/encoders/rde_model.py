@@ -43,8 +43,10 @@ class RdeShape:
         """Raises `ValueError` for what is no model."""
         if not 2 <= self.k <= 10 or self.longest < self.k or self.layers < 0:
             raise ValueError(f"k lies between 2 and 10, longest is at least k, layers at least 0: {self}")
-        if self.dimensions < GATED or self.dimensions % GATED or self.heads < 1 or self.width % self.heads:
-            raise ValueError(f"dimensions are a multiple of {GATED}, width one of heads: {self}")
+        if self.dimensions < GATED or self.dimensions % GATED:
+            raise ValueError(f"dimensions are a multiple of {GATED}: {self}")
+        if self.heads < 1 or self.width < self.heads or self.width % self.heads:
+            raise ValueError(f"width is a multiple of heads: {self}")
 
     @property
     def tokens(self) -> int:

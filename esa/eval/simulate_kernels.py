@@ -7,50 +7,29 @@ import math
 import numpy as np
 from numba import njit
 
+from esa.hashing import GAMMA, splitmix64, uniform
 from esa.records import NONE
 
 MAX_ATTEMPTS = 1000
 """Draws of a fragment's place before the reference is said to have none."""
 
-# splitmix64 (Steele, Lea & Flood 2014): a small state that can be seeded per fragment.
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_SHIFT_30, _SHIFT_27, _SHIFT_31 = np.uint64(30), np.uint64(27), np.uint64(31)
-_UNIFORM_SHIFT = np.uint64(11)
-_UNIFORM_SCALE = 2.0**-53
-
-
-@njit(cache=True, nogil=True)
-def _mix(value):  # type: ignore[no-untyped-def]
-    value = (value ^ (value >> _SHIFT_30)) * _MIX_1
-    value = (value ^ (value >> _SHIFT_27)) * _MIX_2
-    return value ^ (value >> _SHIFT_31)
-
-
-@njit(cache=True, nogil=True)
-def _uniform(state):  # type: ignore[no-untyped-def]
-    """In [0, 1)."""
-    state[0] += _GAMMA
-    return (_mix(state[0]) >> _UNIFORM_SHIFT) * _UNIFORM_SCALE
-
 
 @njit(cache=True, nogil=True)
 def _below(state, bound):  # type: ignore[no-untyped-def]
     """An integer in [0, bound)."""
-    return int(_uniform(state) * bound)
+    return int(uniform(state) * bound)
 
 
 @njit(cache=True, nogil=True)
 def _normal(state):  # type: ignore[no-untyped-def]
-    radius = math.sqrt(-2.0 * math.log(1.0 - _uniform(state)))
-    return radius * math.cos(2.0 * math.pi * _uniform(state))
+    radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state)))
+    return radius * math.cos(2.0 * math.pi * uniform(state))
 
 
 @njit(cache=True, nogil=True)
 def _geometric(state, mean, longest):  # type: ignore[no-untyped-def]
     length = 1
-    while length < longest and _uniform(state) * mean >= 1.0:
+    while length < longest and uniform(state) * mean >= 1.0:
         length += 1
     return length
 
@@ -67,7 +46,7 @@ def _walk(state, substitutions, indels, indel_mean, longest_indel, source, chang
     length = len(source)
     i = spanned = substituted = gaps = 0
     while i < length:
-        if i > 0 and _uniform(state) < indels:
+        if i > 0 and uniform(state) < indels:
             size = _geometric(state, indel_mean, longest_indel)
             if _below(state, 2) == 0:
                 spanned += size
@@ -82,7 +61,7 @@ def _walk(state, substitutions, indels, indel_mean, longest_indel, source, chang
                 i += size
         source[i] = spanned
         change[i] = 0
-        if _uniform(state) < substitutions:
+        if uniform(state) < substitutions:
             change[i] = 1 + _below(state, 3)
             substituted += 1
         spanned += 1
@@ -108,7 +87,7 @@ def _emit(packed, start, end, reverse, source, change, codes):  # type: ignore[n
 def _place(state, reference, length):  # type: ignore[no-untyped-def]
     """A contig, by weight, and a global start; contig `NONE` if it is too short or the fragment holds N."""
     _, n_starts, n_ends, offsets, cumulative = reference
-    drawn = _uniform(state) * cumulative[-1]
+    drawn = uniform(state) * cumulative[-1]
     contig = np.searchsorted(cumulative, drawn, side="right")
     places = offsets[contig + 1] - offsets[contig] - length + 1
     if places < 1:
@@ -142,9 +121,9 @@ def simulate(reference, seed, first, lengths, insert, rates, longest_indel, out)
     change = np.empty((len(lengths), lengths.max()), np.uint8)
     spans = np.zeros(len(lengths), np.int64)
     for n in range(len(contig)):
-        state[0] = _mix(_mix(np.uint64(seed) + _GAMMA) + np.uint64(first + n))
+        state[0] = splitmix64(splitmix64(np.uint64(seed) + GAMMA) + np.uint64(first + n))
         position[n], edits[n], reverse[n], contig[n] = 0, 0, False, NONE
-        if _uniform(state) < rates[3]:
+        if uniform(state) < rates[3]:
             for i in range(codes.shape[1]):
                 codes[n, i] = _below(state, 4)
             continue

@@ -34,10 +34,17 @@ def model_card(
     trained: Trained,
     parameters: int,
     device: torch.device,
+    validation: str,
 ) -> bytes:
-    """Markdown; everything in it is read off the run."""
+    """Markdown; everything in it is read off the run.
+
+    Args:
+        genomes: trained on, validated on.
+        parameters: trained numbers.
+        validation: what the validation's numbers are, in words.
+    """
     progress = trained.progress
-    training, validation = genomes
+    training, kept_apart = genomes
     best = next((row for row in progress.curves if row["step"] == progress.best_step), {})
     first_recall = list(best).index("recall") if "recall" in best else len(best)
     lines = [
@@ -46,13 +53,14 @@ def model_card(
         "| | |",
         "|---|---|",
         f"| Saw | {training.bases:,} bases of {', '.join(f'`{Path(r).name}`' for r in references)} |",
-        f"| Validated on | {validation.bases:,} bases of the same, the end of each, in no batch |",
+        f"| Validated on | {kept_apart.bases:,} bases of the same, the end of each, in no batch |",
         f"| Trained numbers | {parameters:,} |",
         f"| Steps | {progress.step:,} ({trained.stopped}); best validation at {progress.best_step:,} |",
         f"| Time | {progress.seconds / 3600:.2f} hours |",
         f"| Hardware | {hardware(device)}, torch {torch.__version__} |",
         "",
-        "Validation of the weights kept (reads of the held-out ends, both strands):",
+        f"Validation of the weights kept, the best of all on these very reads (of both strands of the held-out ends): "
+        f"{validation}.",
         "",
         "| | share found |",
         "|---|---|",

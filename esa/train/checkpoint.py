@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from esa.errors import EsaError
 from esa.io.output import open_file
 
 MODEL, BEST, OPTIMIZER = "model/", "best/", "optimizer/"
+PROGRESS, DIGEST = "progress", "sha256"
 
 
 @dataclass
@@ -38,59 +41,79 @@ class Progress:
     curves: list[dict[str, float]] = field(default_factory=list)
 
 
-def save_checkpoint(
-    path: Path,
-    progress: Progress,
-    model: nn.Module,
-    best: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-) -> None:
+@dataclass
+class State:
+    """A run between two steps.
+
+    Attributes:
+        model, optimizer: being trained.
+        progress: so far.
+        best: parameters of the model with the best validation, on the CPU.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+    best: dict[str, Tensor]
+
+
+def copy_of(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters, which go on being trained, as they are now."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def save_checkpoint(path: Path, state: State) -> None:
     """Write the state aside and put it in place; never a pickle."""
-    tensors = {MODEL + name: value for name, value in model.state_dict().items()}
-    tensors |= {BEST + name: value for name, value in best.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"{OPTIMIZER}{number}/{name}": torch.as_tensor(value) for name, value in state.items()}
-    content = save(
-        {name: value.detach().cpu().contiguous() for name, value in tensors.items()},
-        {"progress": json.dumps(asdict(progress))},
-    )
+    tensors = {MODEL + name: value for name, value in state.model.state_dict().items()}
+    tensors |= {BEST + name: value for name, value in state.best.items()}
+    for number, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"{OPTIMIZER}{number}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    progress = json.dumps(asdict(state.progress))
+    content = save(tensors, {PROGRESS: progress, DIGEST: _digest(progress, tensors)})
     with open_file(str(path)) as out:
         out.write(content)
 
 
-def load_checkpoint(
-    path: Path, config: str, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Tensor]]:
-    """Put a saved state into a model and its optimizer.
-
-    Returns:
-        The progress, and the best model's state.
+def load_checkpoint(path: Path, state: State) -> None:
+    """Go on with a saved state, which must be of the same model and settings (`Progress.config`).
 
     Raises:
-        EsaError: no checkpoint, or one of another model, configuration or set of references.
+        EsaError: no checkpoint, an altered one, or one of another model, configuration or set of references.
     """
     try:
         with safe_open(path, "pt") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
+            told = file.metadata()
+            progress = Progress(**json.loads(told[PROGRESS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            altered = _digest(told[PROGRESS], tensors) != told[DIGEST]
     except OSError as error:
         raise EsaError(f"{path}: {error.strerror or 'cannot be read'}") from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise EsaError(f"{path}: is no checkpoint of esa ({error})") from error
-    if progress.config != config:
+    if altered:
+        raise EsaError(f"{path}: altered (its digest does not match)")
+    if progress.config != state.progress.config:
         raise EsaError(
             f"{path}: was made with other settings or references; resume with those, or train anew with --force"
         )
     try:
-        model.load_state_dict(_with_prefix(tensors, MODEL))
-        state: dict[int, dict[str, Any]] = {}
+        state.model.load_state_dict(_with_prefix(tensors, MODEL))
+        moments: dict[int, dict[str, Any]] = {}
         for name, value in _with_prefix(tensors, OPTIMIZER).items():
             number, key = name.split("/")
-            state.setdefault(int(number), {})[key] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            moments.setdefault(int(number), {})[key] = value
+        state.optimizer.load_state_dict({**state.optimizer.state_dict(), "state": moments})
     except (RuntimeError, ValueError, KeyError) as error:
         raise EsaError(f"{path}: does not fit the model ({error})") from error
-    return progress, _with_prefix(tensors, BEST)
+    state.progress, state.best = progress, _with_prefix(tensors, BEST)
+
+
+def _digest(progress: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode() + tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from esa.encoders.codes import BITS, GROUP, CodeEncoder
+from esa.encoders.codes import BITS, GROUP, CodeEncoder, groups_of
 
 ROWS = 4**GROUP
 
@@ -26,10 +26,8 @@ class CodeModel(nn.Module):
 
     def __init__(self, length: int, step: int, seed: int) -> None:
         super().__init__()
-        if (length - GROUP) % step:
-            raise ValueError(f"groups of {GROUP} bases, {step} apart, do not cover {length} bases")
         self.step = step
-        self.groups = (length - GROUP) // step + 1
+        self.groups = groups_of(length, step)
         self.table = nn.EmbeddingBag(self.groups * ROWS, BITS, mode="sum")
         self.bias = nn.Parameter(torch.zeros(BITS))
         with torch.no_grad():

@@ -19,15 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from esa.encoders.codes import BITS, CodeEncoder
+from esa.encoders.codes import BITS, CodeEncoder, groups_of
 from esa.errors import EsaError, UsageError
 from esa.eval.recall import code_store, recall_at_cost
 from esa.fragments import AnchoredFragmenter
 from esa.genome import Genome
+from esa.stores.codes import default_key_bits
 from esa.train.code_model import CodeModel
 from esa.train.config import NoiseConfig, require
 from esa.train.noise import cut, noisy
-from esa.train.references import validation_reads
+from esa.train.references import fenced, validation_reads
 
 GROUP_SIZE = 8
 """Fragments of a hard group: neighbours when all are sorted from the anchor outwards."""
@@ -89,8 +90,8 @@ class CodesConfig(NoiseConfig):
         )
         require("codes", checks)
         try:
-            CodeModel(self.fragmenter.length, self.step, 0)
-        except (ValueError, ZeroDivisionError) as error:
+            groups_of(self.fragmenter.length, self.step)
+        except ValueError as error:
             raise UsageError(f"[codes]: {error}") from error
 
     @property
@@ -106,8 +107,8 @@ class CodesTask:
 
     def __init__(self, config: CodesConfig, training: Genome, validation: Genome, seed: int) -> None:
         self.config, self.seed, self._validation = config, seed, validation
-        self._codes = training.fetch(0, training.bases)
-        fragments = config.fragmenter.reference(self._codes, training.offsets)
+        self._codes, offsets = fenced(training)
+        fragments = config.fragmenter.reference(self._codes, offsets)
         if len(fragments) < config.batch:
             raise EsaError(
                 f"the references give {len(fragments):,} fragments, fewer than a batch of {config.batch:,}; "
@@ -120,6 +121,15 @@ class CodesTask:
     @property
     def fragmenter(self) -> AnchoredFragmenter:
         return self.config.fragmenter
+
+    @property
+    def validation(self) -> str:
+        codes = self._validation.fetch(0, self._validation.bases)
+        fragments = len(self.fragmenter.reference(codes, self._validation.offsets))
+        return (
+            f"share with a fragment that is found in the probed buckets at {SCANNED:.0f} codes scanned a read, of "
+            f"{fragments:,} there with a key of {default_key_bits(fragments)} bits"
+        )
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
         """``bases`` and ``noisy`` (``uint8[batch, length]``), ``identity`` (``int64``, equal for equal fragments)."""

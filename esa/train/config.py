@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -39,10 +40,10 @@ class RunConfig:
         clip: the gradient's norm is cut to this.
         validate_every: steps between validations, which are also checkpoints.
         patience: validations without a better one after which training stops; 0 for never.
-        minutes: wall time after which training stops at the next step; 0 for never. A run cut by the clock is
-            not the same twice: the learning rate follows the steps.
+        minutes: wall time of a sitting after which training stops at the next step; 0 for never. A run cut by the
+            clock has not reached the low learning rates of its last steps; it can be resumed.
         workers: processes that make batches; 0 makes them in the training process.
-        seed: of everything drawn.
+        seed: of everything drawn, less than 2**32.
     """
 
     steps: int = 4000
@@ -62,9 +63,10 @@ class RunConfig:
             (self.steps >= 1, "steps is at least 1"),
             (self.learning_rate > 0, "learning_rate is positive"),
             (
-                min(self.warm_up, self.patience, self.workers, self.seed) >= 0,
-                "warm_up, patience, workers and seed are not negative",
+                min(self.warm_up, self.patience, self.workers) >= 0,
+                "warm_up, patience and workers are not negative",
             ),
+            (0 <= self.seed < 1 << 32, "seed lies between 0 and 2**32 - 1"),
             (self.weight_decay >= 0 and self.minutes >= 0, "weight_decay and minutes are not negative"),
             (self.clip > 0, "clip is positive"),
             (self.validate_every >= 1, "validate_every is at least 1"),
@@ -142,9 +144,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) in (Union, UnionType):
         hint = get_args(hint)[0]
     if hint is float and type(value) is int:
-        return float(value)
+        value = float(value)
     if type(value) is not hint:
         raise UsageError(f"{where} is of type {hint.__name__}, not {type(value).__name__}")
+    if hint is float and not math.isfinite(value):
+        raise UsageError(f"{where} is a finite number, not {value}")
     return value
 
 

@@ -20,13 +20,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from esa.encoders.base import Encoder
 from esa.errors import EsaError, UsageError
-from esa.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from esa.train.checkpoint import Progress, State, copy_of, load_checkpoint, save_checkpoint
 from esa.train.config import RunConfig
 from esa.train.task import Task, to_tensors
 
 DEVICES = ("auto", "cpu", "cuda")
 BATCHES_AHEAD = 8
 """Batches that each worker process keeps ready."""
+
+DEAD_WORKER = "DataLoader worker"
+"""How torch's message begins."""
 
 Report = Callable[[Progress], None]
 
@@ -101,63 +104,74 @@ def train(
         report: told after each step.
 
     Raises:
-        EsaError: nothing to resume, or a loss that is no number.
+        EsaError: nothing to resume, a loss that is no number, or a process that makes batches died.
     """
     torch.manual_seed(run.seed)
     model = task.model().to(device)
     optimizer = torch.optim.AdamW(
         model.parameters(), run.learning_rate, betas=(0.9, 0.99), weight_decay=run.weight_decay
     )
-    progress, best = Progress(settings), _state(model)
+    state = State(model, optimizer, Progress(settings), copy_of(model))
     if resume:
-        progress, best = load_checkpoint(checkpoint, settings, model, optimizer)
+        load_checkpoint(checkpoint, state)
+    try:
+        stopped = _sitting(task, run, checkpoint, state, device, report)
+    except RuntimeError as error:
+        # torch raises it from a signal handler, wherever this process is then.
+        if DEAD_WORKER not in str(error):
+            raise
+        raise EsaError(
+            "a process that makes batches died, perhaps of too little memory; --resume goes on from the last "
+            "validation, --workers 0 does without such processes"
+        ) from error
+    model.load_state_dict(state.best)
+    return Trained(task.encoder(model), state.progress, stopped)
+
+
+def _sitting(
+    task: Task, run: RunConfig, checkpoint: Path, state: State, device: torch.device, report: Report
+) -> str:
+    """Train from where the state is to the end of the run, or of the sitting; returns why it stopped."""
+    progress = state.progress
     before, begun = progress.seconds, time.monotonic()
-    stopped = "all steps done"
     # Since the last validation, which is where a resumed run begins.
     values: list[dict[str, float]] = []
+    if _exhausted(run, progress):
+        return f"no better validation in {run.patience}"
     for batch in _batches(task, run, progress.step):
-        values.append(_step(task, run, model, optimizer, progress.step, batch, device))
+        values.append(_step(task, run, state, batch, device))
         progress.step += 1
-        progress.seconds = before + time.monotonic() - begun
-        late = run.minutes > 0 and progress.seconds >= 60 * run.minutes
+        sitting = time.monotonic() - begun
+        progress.seconds = before + sitting
+        late = run.minutes > 0 and sitting >= 60 * run.minutes
         if progress.step % run.validate_every == 0 or progress.step == run.steps or late:
-            best = _validated(task, model, progress, values, best)
+            _validate(task, state, values)
             values.clear()
             progress.seconds = before + time.monotonic() - begun
-            save_checkpoint(checkpoint, progress, model, best, optimizer)
+            save_checkpoint(checkpoint, state)
         report(progress)
         if late:
-            stopped = f"after {run.minutes:g} minutes"
-            break
+            return f"after {run.minutes:g} minutes"
         if _exhausted(run, progress):
-            stopped = f"no better validation in {run.patience}"
-            break
-    model.load_state_dict(best)
-    return Trained(task.encoder(model), progress, stopped)
+            return f"no better validation in {run.patience}"
+    return "all steps done"
 
 
 def _step(
-    task: Task,
-    run: RunConfig,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    batch: dict[str, Tensor],
-    device: torch.device,
+    task: Task, run: RunConfig, state: State, batch: dict[str, Tensor], device: torch.device
 ) -> dict[str, float]:
     """One batch forward and backward; returns what the curves show of it."""
-    # Dropout and the like draw from torch's own generator: seeded by the step, a resumed run draws the same.
-    torch.manual_seed(run.seed * 1_000_003 + step)
-    for group in optimizer.param_groups:
+    step = state.progress.step
+    for group in state.optimizer.param_groups:
         group["lr"] = _learning_rate(run, step)
-    optimizer.zero_grad(set_to_none=True)
+    state.optimizer.zero_grad(set_to_none=True)
     with _precision(device):
-        loss, values = task.loss(model, {name: value.to(device) for name, value in batch.items()})
+        loss, values = task.loss(state.model, {name: value.to(device) for name, value in batch.items()})
     if not torch.isfinite(loss):
         raise EsaError(f"the loss is {loss.item()} at step {step}; lower learning_rate")
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), run.clip)
-    optimizer.step()
+    nn.utils.clip_grad_norm_(state.model.parameters(), run.clip)
+    state.optimizer.step()
     return {"loss": loss.item(), **values}
 
 
@@ -166,26 +180,16 @@ def _precision(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
-def _state(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def _validated(
-    task: Task,
-    model: nn.Module,
-    progress: Progress,
-    values: Sequence[dict[str, float]],
-    best: dict[str, Tensor],
-) -> dict[str, Tensor]:
-    """Adds a row to the curves, with the means of the batches' ``values``; returns the best model's state so far."""
-    found = task.validate(task.encoder(model))
+def _validate(task: Task, state: State, values: Sequence[dict[str, float]]) -> None:
+    """Add a row to the curves, with the means of the batches' ``values``; keep the model if it is the best so far."""
+    progress = state.progress
+    found = task.validate(task.encoder(state.model))
     means = {name: sum(v[name] for v in values) / len(values) for name in values[0]}
     progress.curves.append({"step": progress.step, "seconds": round(progress.seconds, 1), **means, **found})
     score = next(iter(found.values()))
     if score > progress.best:
         progress.best, progress.best_step = score, progress.step
-        return _state(model)
-    return best
+        state.best = copy_of(state.model)
 
 
 def _exhausted(run: RunConfig, progress: Progress) -> bool:

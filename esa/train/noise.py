@@ -1,12 +1,11 @@
-"""Noisy copies of anchored fragments: what sequencing errors and divergence leave of them."""
+"""Noisy copies of sequence: what sequencing errors and divergence leave of it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-# splitmix64 increments (Steele, Lea & Flood 2014) part the pairs' generators.
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+from esa.hashing import uniform
 
 
 @njit(cache=True, nogil=True)
@@ -18,17 +17,6 @@ def cut(codes, start, reverse, length, out):  # type: ignore[no-untyped-def]
                 out[f, i] = 3 - codes[start[f] + length - 1 - i]
             else:
                 out[f, i] = codes[start[f] + i]
-
-
-@njit(cache=True, nogil=True)
-def uniform(state):  # type: ignore[no-untyped-def]
-    """In [0, 1); ``state`` (``uint64[1]``) goes on."""
-    state[0] += _GAMMA
-    h = state[0]
-    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    h = h ^ (h >> np.uint64(31))
-    return (h >> np.uint64(11)) * (1.0 / (1 << 53))
 
 
 @njit(cache=True, nogil=True)

@@ -26,7 +26,7 @@ from esa.eval.recall import dense_recall
 from esa.fragments_fixed import FixedFragmenter
 from esa.genome import Genome
 from esa.train.config import NoiseConfig, require
-from esa.train.reads import clean_starts, least_hashes, mark_copies, read_out
+from esa.train.reads import SHARED_K, clean_starts, least_hashes, mark_copies, read_out
 from esa.train.references import validation_reads
 
 GROUP = 8
@@ -87,8 +87,8 @@ class RdeConfig(NoiseConfig):
             ),
             *self.noise_checks(),
             (
-                2 * self.k <= self.shortest <= self.longest <= self.length,
-                "2 k <= shortest <= longest <= length",
+                max(2 * self.k, SHARED_K) <= self.shortest <= self.longest <= self.length,
+                f"2 k (and {SHARED_K}) <= shortest <= longest <= length",
             ),
         )
         require("rde", checks)
@@ -133,11 +133,18 @@ class RdeTask:
         apart = self._clean(training, config.length)
         self._sorted = apart[np.argsort(least_hashes(self._codes, apart, config.length), kind="stable")]
         self._rows = kmer_rows(config.k)
-        self._reads = validation_reads(validation, VALIDATION_READS, VALIDATION_COUNT, seed)
+        sets = [(min(length, config.longest), edits) for length, edits in VALIDATION_READS]
+        self._reads = validation_reads(validation, sets, VALIDATION_COUNT, seed)
 
     @property
     def fragmenter(self) -> FixedFragmenter:
         return self.config.fragmenter
+
+    @property
+    def validation(self) -> str:
+        codes = self._validation.fetch(0, self._validation.bases)
+        fragments = len(self.fragmenter.reference(codes, self._validation.offsets))
+        return f"share with a true fragment among the nearest 1 (R@1) or 50 (R@50) of the {fragments:,} there"
 
     def _clean(self, genome: Genome, stride: int) -> NDArray[np.int64]:
         """Places of fragments whose reads, all shifts and deletions included, meet neither N nor an end."""
@@ -160,8 +167,12 @@ class RdeTask:
         reads = np.empty((len(fragment), length), np.uint8)
         read_out(self._codes, start, length, c.noise, np.uint64(rng.integers(1 << 63)), reads)
         near = np.abs(start[:, None] + length // 2 - fragment[None] - c.length // 2) < c.length
+        # Near copies: those drawn together, and those that came together by chance.
         hard = int(c.batch * c.hard) // GROUP * GROUP
-        mark_copies(self._codes, fragment[:hard], c.length, start[:hard], length, GROUP, SAME, near)
+        number = np.arange(len(fragment))
+        together = np.where(number < hard, number // GROUP, len(fragment) + number)
+        for label in (together, least_hashes(self._codes, fragment, c.length)):
+            mark_copies(self._codes, (fragment, c.length), (start, length), label, SAME, near)
         np.fill_diagonal(near, False)
         tokens = {"ignored": near}
         places = np.arange(len(reads), dtype=np.int64) * length
@@ -193,7 +204,7 @@ class RdeTask:
         return RdeTraining(self.config.shape, self.seed)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Contrastive in both directions, on each prefix, which counts by its length."""
+        """Contrastive in both directions, on each prefix; all prefixes count alike."""
         assert isinstance(model, RdeTraining)
         fragments = model.model(batch["fragment_rows"], batch["fragment_weights"])
         reads = model.model(batch["read_rows"], batch["read_weights"])

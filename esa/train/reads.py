@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from esa.genome import Genome
-from esa.hashing import mix64
-from esa.train.noise import flank, generator, uniform
+from esa.hashing import mix64, uniform
+from esa.train.noise import flank, generator
 
 SHARED_K = 12
 """Bases of the k-mers by which fragments are likened."""
@@ -77,24 +79,47 @@ def least_hashes(codes, start, length):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
-def mark_copies(codes, fragment, length, read, read_length, group, share, out):  # type: ignore[no-untyped-def]
-    """Sets ``out[i, j]`` (``bool[n, n]``) where fragment j, of read i's group of ``group``, holds read i as well.
+def mark_copies(
+    codes: NDArray[np.uint8],
+    fragments: tuple[NDArray[np.int64], int],
+    reads: tuple[NDArray[np.int64], int],
+    label: NDArray[Any],
+    share: float,
+    out: NDArray[np.bool_],
+) -> None:
+    """Set ``out[i, j]`` (``bool[n, n]``) where fragment j, of the same label as read i, holds read i as well.
 
     That is, at least ``share`` of the k-mers at the read's place of origin.
+
+    Args:
+        fragments, reads: starts (``int64[n]``) and bases of each.
+        label: ``[n]``, of fragment i and its read; those with a label of their own are not looked at.
     """
+    _mark(codes, *fragments, *reads, np.argsort(label, kind="stable"), label, share, out)
+
+
+@njit(cache=True, nogil=True)
+def _mark(codes, fragment, length, read, read_length, order, label, share, out):  # type: ignore[no-untyped-def]
+    """`mark_copies`: ``order`` sorts the labels."""
     hashes = np.empty(read_length, np.uint64)
-    held = np.empty((group, length - SHARED_K + 1), np.uint64)
-    for first in range(0, len(fragment) - group + 1, group):
-        for j in range(group):
-            _shared_kmers(codes, fragment[first + j], length, held[j])
-            held[j].sort()
-        for i in range(group):
-            count = _shared_kmers(codes, read[first + i], read_length, hashes)
-            for j in range(group):
-                common = 0
-                for h in hashes[:count]:
-                    at = np.searchsorted(held[j], h)
-                    common += at < len(held[j]) and held[j][at] == h
-                if common >= share * count:
-                    out[first + i, first + j] = True
+    begin = 0
+    while begin < len(order):
+        end = begin + 1
+        while end < len(order) and label[order[end]] == label[order[begin]]:
+            end += 1
+        if end - begin > 1:
+            held = np.empty((end - begin, length - SHARED_K + 1), np.uint64)
+            for j in range(begin, end):
+                _shared_kmers(codes, fragment[order[j]], length, held[j - begin])
+                held[j - begin].sort()
+            for i in order[begin:end]:
+                count = _shared_kmers(codes, read[i], read_length, hashes)
+                for j in range(begin, end):
+                    kmers = held[j - begin]
+                    common = 0
+                    for h in hashes[:count]:
+                        at = np.searchsorted(kmers, h)
+                        common += at < len(kmers) and kmers[at] == h
+                    if common >= share * count:
+                        out[i, order[j]] = True
+        begin = end

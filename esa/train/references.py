@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.dna import N
 from esa.errors import EsaError
 from esa.eval.recall import ReadSet, simulate_reads
 from esa.genome import Genome
@@ -49,11 +50,29 @@ def read_references(paths: Sequence[str]) -> tuple[Genome, Genome]:
     return one, other
 
 
+def fenced(genome: Genome) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The base codes with an N behind each contig, so that no noise walks into the next, and the contigs' bounds."""
+    pieces = [np.append(genome.contig(i), np.uint8(N)) for i in range(len(genome.names))]
+    offsets = genome.offsets + np.arange(len(genome.offsets))
+    return np.concatenate([np.empty(0, np.uint8), *pieces]), offsets
+
+
 def validation_reads(
     genome: Genome, sets: Sequence[tuple[int, float]], count: int, seed: int
 ) -> dict[str, ReadSet]:
-    """Reads of each (length, substitutions a base), by what a curve of them is called."""
-    return {
-        f"{length} bp {substitutions:.0%}": simulate_reads(genome, count, length, substitutions, seed)
-        for length, substitutions in sets
-    }
+    """Reads of each (length, substitutions a base), by what a curve of them is called.
+
+    Raises:
+        EsaError: the genome is too small, or in too many pieces, to have any.
+    """
+    try:
+        return {
+            f"{length} bp {substitutions:.0%}": simulate_reads(genome, count, length, substitutions, seed)
+            for length, substitutions in sets
+        }
+    except EsaError as error:
+        longest = max(length for length, _ in sets)
+        raise EsaError(
+            f"the last tenth of the references, kept for validation, gives no reads of {longest} bases; "
+            "give references with longer contigs, or fewer N"
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,21 @@ class TrainSummary:
     parameters: int
 
 
-def read_config(kind: str, path: str | None, changes: dict[str, Any]) -> tuple[RunConfig, Any]:
-    """The run's and the task's configuration: defaults, a TOML file over them, options over that.
+@dataclass(frozen=True)
+class Settings:
+    """The configuration of a training: of its run, and of the task of that kind."""
+
+    kind: str
+    run: RunConfig
+    task: Any
+
+    def text(self) -> bytes:
+        """TOML."""
+        return render({RUN_TABLE: self.run, self.kind: self.task})
+
+
+def read_settings(kind: str, path: str | None, changes: dict[str, Any]) -> Settings:
+    """Defaults, a TOML file over them, and ``changes`` of `RunConfig` fields over that.
 
     Raises:
         UsageError: an unknown kind or key, or a value that cannot be.
@@ -73,18 +86,18 @@ def read_config(kind: str, path: str | None, changes: dict[str, Any]) -> tuple[R
     tables = read_tables(path, (RUN_TABLE, kind)) if path else {RUN_TABLE: {}, kind: {}}
     where = path or "options"
     run = {**dataclasses.asdict(chosen.run), **tables[RUN_TABLE], **changes}
-    return build(RunConfig, run, f"{where}: [{RUN_TABLE}]"), build(
-        chosen.config, tables[kind], f"{where}: [{kind}]"
+    return Settings(
+        kind,
+        build(RunConfig, run, f"{where}: [{RUN_TABLE}]"),
+        build(chosen.config, tables[kind], f"{where}: [{kind}]"),
     )
 
 
 def train_encoder(
-    kind: str,
+    settings: Settings,
     references: Sequence[str],
     output: Path,
     *,
-    config: str | None = None,
-    changes: dict[str, Any] | None = None,
     device: str = "auto",
     resume: bool = False,
     force: bool = False,
@@ -92,9 +105,9 @@ def train_encoder(
 ) -> TrainSummary:
     """Train an encoder on references and keep it, with its config, curves and model card, in a directory.
 
+    The config is written first and the curves at each validation, beside the checkpoint.
+
     Args:
-        config: TOML file.
-        changes: `RunConfig` fields that take the place of the file's.
         resume: go on from the checkpoint in the directory.
         force: train anew where a directory already is.
 
@@ -102,12 +115,17 @@ def train_encoder(
         UsageError, EsaError: bad settings, references or checkpoint, or no such device.
         OutputError: the directory is there already, or cannot be written.
     """
-    run, settings = read_config(kind, config, changes or {})
+    kind, run = settings.kind, settings.run
     chosen = choose_device(device)
-    _prepare(output, resume, force)
+    _require_vacant(output, resume, force)
     genomes = read_references(references)
-    task = KINDS[kind].task(settings, *genomes, run.seed)
-    text = render({RUN_TABLE: run, kind: settings})
+    task = KINDS[kind].task(settings.task, *genomes, run.seed)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output}: {error.strerror}") from error
+    if not resume:
+        _write(output / CONFIG_NAME, settings.text())
 
     def follow(progress: Progress) -> None:
         if progress.curves and progress.curves[-1]["step"] == progress.step:
@@ -118,34 +136,33 @@ def train_encoder(
         task,
         run,
         output / CHECKPOINT_NAME,
-        _digest(text, genomes),
+        _digest(settings, genomes),
         device=chosen,
         resume=resume,
         report=follow,
     )
     parameters = parameters_of(task.model())
     save_encoder(trained.encoder, output, task.fragmenter.parameters())
-    _write(output / CONFIG_NAME, text)
-    _write(output / CARD_NAME, model_card(kind, references, genomes, trained, parameters, chosen))
+    _write(
+        output / CARD_NAME,
+        model_card(kind, references, genomes, trained, parameters, chosen, task.validation),
+    )
     return TrainSummary(output, trained, parameters)
 
 
-def _prepare(output: Path, resume: bool, force: bool) -> None:
+def _require_vacant(output: Path, resume: bool, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: is there and no directory; give another one")
     if output.is_dir() and any(output.iterdir()) and not (resume or force):
         raise OutputError(
             f"{output}: is not empty; --resume goes on from its checkpoint, --force trains anew"
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{output}: {error.strerror}") from error
 
 
-def _digest(text: bytes, genomes: tuple[Genome, Genome]) -> str:
-    """Of all that decides the weights."""
-    digest = hashlib.sha256(text)
+def _digest(settings: Settings, genomes: tuple[Genome, Genome]) -> str:
+    """Of all that decides the weights at a step: not of when to stop, nor of who makes the batches."""
+    indifferent = {field: getattr(RunConfig, field) for field in ("workers", "minutes", "patience")}
+    digest = hashlib.sha256(replace(settings, run=replace(settings.run, **indifferent)).text())
     for genome in genomes:
         digest.update(genome.offsets.tobytes() + genome.packed.tobytes())
     return digest.hexdigest()

@@ -21,6 +21,10 @@ class Task(Protocol):
     def fragmenter(self) -> Fragmenter:
         """What cuts references and reads for the encoder."""
 
+    @property
+    def validation(self) -> str:
+        """What the numbers of `validate` are, in words."""
+
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
         """The batch of a step; depends on the task's seed and on ``step`` alone."""
 

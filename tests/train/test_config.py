@@ -9,8 +9,8 @@ import pytest
 
 from esa.errors import EsaError, UsageError
 from esa.train.codes import CodesConfig
-from esa.train.config import RunConfig, render
-from esa.train.run import read_config
+from esa.train.config import RunConfig
+from esa.train.run import Settings, read_settings
 
 
 def test_defaults_file_and_options_lie_over_each_other(tmp_path: Path):
@@ -18,17 +18,18 @@ def test_defaults_file_and_options_lie_over_each_other(tmp_path: Path):
     path.write_text(
         "[run]\nsteps = 7\nlearning_rate = 1\nseed = 3\n[codes]\nprefixes = [8, 64]\nbatch = 32\n"
     )
-    run, codes = read_config("codes", str(path), {"seed": 9})
+    settings = read_settings("codes", str(path), {"seed": 9})
+    run, codes = settings.run, settings.task
     assert (run.steps, run.learning_rate, run.seed) == (7, 1.0, 9)
     assert (codes.prefixes, codes.batch, codes.step) == ((8, 64), 32, CodesConfig().step)
-    assert read_config("codes", None, {}) == (RunConfig(), CodesConfig())
+    assert read_settings("codes", None, {}) == Settings("codes", RunConfig(), CodesConfig())
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path):
-    run, codes = RunConfig(steps=5, minutes=0.5), CodesConfig(batch=64, prefixes=(3, 9))
+    settings = Settings("codes", RunConfig(steps=5, minutes=0.5), CodesConfig(batch=64, prefixes=(3, 9)))
     path = tmp_path / "c.toml"
-    path.write_bytes(render({"run": run, "codes": codes}))
-    assert read_config("codes", str(path), {}) == (run, codes)
+    path.write_bytes(settings.text())
+    assert read_settings("codes", str(path), {}) == settings
     assert len(tomllib.loads(path.read_text())["run"]) == len(RunConfig.__dataclass_fields__)
 
 
@@ -54,7 +55,11 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path):
         ("[codes]\nprefixes = []\n", "prefixes"),
         ("[codes]\nprefixes = [65]\n", "prefixes"),
         ("[codes]\nhalf = 15\nstep = 4\n", "do not cover 30 bases"),
-        ("[codes]\nstep = 0\n", r"\[codes\]"),
+        ("[codes]\nstep = 0\n", r"\[codes\]: groups of 4 bases, 0 apart"),
+        ("[codes]\nstep = -1\n", "groups of 4 bases, -1 apart"),
+        ("[codes]\nstep = 7\n", "groups of 4 bases, 7 apart"),
+        ("[codes]\ncost = nan\n", "cost is a finite number"),
+        ("[run]\nseed = 4000000000000000000\n", "seed lies between"),
         ("[codes]\nmost_edits = 1.5\n", "most_edits"),
         ("[codes]\nleast_indels = 0.9\n", "least_indels"),
         ("[codes]\nk = 9\n", "no anchors"),
@@ -65,11 +70,29 @@ def test_bad_settings_are_refused_by_name(tmp_path: Path, text: str, message: st
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(EsaError, match=message):
-        read_config("codes", str(path), {})
+        read_settings("codes", str(path), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("width = -4", "width is a multiple of heads"),
+        ("width = 0", "width is a multiple of heads"),
+        ("heads = 5", "width is a multiple of heads"),
+        ("dimensions = 6\nprefixes = [4]", "dimensions are a multiple"),
+        ("length = 10\nlongest = 8\nshortest = 6\nk = 3\nstride = 5", "shortest"),
+        ("prefixes = [6]", "prefixes are multiples"),
+    ],
+)
+def test_bad_settings_of_the_transformer_are_refused(tmp_path: Path, text: str, message: str):
+    path = tmp_path / "c.toml"
+    path.write_text(f"[rde]\n{text}\n")
+    with pytest.raises(UsageError, match=message):
+        read_settings("rde", str(path), {})
 
 
 def test_a_missing_file_and_an_unknown_kind_are_refused(tmp_path: Path):
     with pytest.raises(EsaError, match=r"none\.toml: No such file"):
-        read_config("codes", str(tmp_path / "none.toml"), {})
+        read_settings("codes", str(tmp_path / "none.toml"), {})
     with pytest.raises(UsageError, match="unknown kind of encoder 'other'"):
-        read_config("other", None, {})
+        read_settings("other", None, {})

@@ -64,20 +64,20 @@ def test_fragments_with_common_k_mers_have_the_same_least_hash_on_either_strand(
     assert same == pytest.approx(common / (common + 10), abs=0.08)
 
 
-def test_copies_that_hold_the_read_are_marked_within_their_group(codes: NDArray[np.uint8]):
+def test_copies_that_hold_the_read_are_marked_under_their_label(codes: NDArray[np.uint8]):
     changed = codes[:LENGTH].copy()
     changed[LENGTH // 2] ^= 1
     pieces = [codes[:LENGTH], dna.reverse_complement(codes[:LENGTH]), changed, codes[500 : 500 + LENGTH]] * 2
     pool = np.concatenate(pieces)
-    fragment = np.arange(8) * LENGTH
+    fragment = np.append(np.arange(8) * LENGTH, 0)
+    # Two groups of four, out of order; the last one stands alone.
+    label = np.array([5, 2, 2, 5, 2, 5, 5, 2, 9])
     marked = np.zeros((9, 9), np.bool_)
-    mark_copies(pool, np.append(fragment, 0), LENGTH, np.append(fragment, 0) + 4, 40, 4, 0.9, marked)
-    one_group = np.eye(4, dtype=bool)
-    one_group[0, 1] = one_group[1, 0] = True
-    np.testing.assert_array_equal(marked[:4, :4], one_group)
-    np.testing.assert_array_equal(marked[4:8, 4:8], one_group)
-    assert not marked[:4, 4:].any()
-    assert not marked[8].any()
-    mark_copies(pool, fragment, LENGTH, fragment + 4, 40, 4, 0.3, marked)
-    assert marked[0, 2]
-    assert not marked[0, 3]
+    mark_copies(pool, (fragment, LENGTH), (fragment + 4, 40), label, 0.9, marked)
+    kind = np.array([0, 0, 1, 2, 0, 0, 1, 2, 0])
+    expected = (label[:, None] == label) & (kind[:, None] == kind)
+    expected[8, 8] = False
+    np.testing.assert_array_equal(marked, expected)
+    mark_copies(pool, (fragment, LENGTH), (fragment + 4, 40), label, 0.3, marked)
+    assert marked[1, 2]
+    assert not marked[1, 7]

@@ -21,13 +21,23 @@ from esa.errors import EsaError, OutputError
 from esa.eval.recall import code_store, recall_at_cost, simulate_reads
 from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.train import loop
 from esa.train.checkpoint import Progress
 from esa.train.code_model import CodeModel
 from esa.train.codes import SCANNED, CodesConfig, CodesTask
 from esa.train.config import RunConfig
 from esa.train.loop import choose_device, train
-from esa.train.references import read_references
-from esa.train.run import CARD_NAME, CHECKPOINT_NAME, CONFIG_NAME, CURVES_NAME, PICTURE_NAME, train_encoder
+from esa.train.noise import noisy
+from esa.train.references import fenced, read_references
+from esa.train.run import (
+    CARD_NAME,
+    CHECKPOINT_NAME,
+    CONFIG_NAME,
+    CURVES_NAME,
+    PICTURE_NAME,
+    read_settings,
+    train_encoder,
+)
 
 DATA = Path(__file__).parents[2] / "data"
 ECOLI = str(DATA / "ecoli_K12_MG1655_NC_000913.3.fa.gz")
@@ -58,7 +68,9 @@ def config(tmp_path: Path) -> str:
 def test_a_minute_of_training_beats_the_untrained_code(tmp_path: Path):
     """On a species never trained on, at equal cost."""
     summary = train_encoder(
-        "codes", [ECOLI], tmp_path / "out", changes={"steps": 250, "validate_every": 250, "workers": 0}
+        read_settings("codes", None, {"steps": 250, "validate_every": 250, "workers": 0}),
+        [ECOLI],
+        tmp_path / "out",
     )
     config = CodesConfig()
     human = read_genome(HUMAN)
@@ -105,6 +117,15 @@ def test_hard_groups_are_alike(small_genome: str):
         return float((groups == groups[:, :1]).mean())
 
     assert alike(hard) > alike(none) + 0.15
+    # They are neighbours, not one fragment again and again.
+    distinct = [len(np.unique(group, axis=0)) for group in hard.reshape(-1, 8, hard.shape[1])]
+    assert np.mean(distinct) > 7
+    # Of fragments with the same anchor, those with the same bases beside it come together.
+    task = CodesTask(CodesConfig(batch=128, hard=1.0), *genomes, seed=1)
+    keys = task._outward_keys(task._sorted)
+    assert (keys[1:] >= keys[:-1]).all()
+    beside = 2 * (2 * SMALL.half - SMALL.k)
+    assert len(np.unique(keys)) > len(np.unique(keys >> np.uint64(beside))) + 500
 
 
 def test_identical_copies_are_no_negatives(task: CodesTask):
@@ -183,7 +204,7 @@ def test_curves_are_there_while_it_runs_and_tell_of_all_batches(
     out = tmp_path / "out"
     changes = {"steps": 6, "validate_every": 2, "workers": 0}
     with pytest.raises(KeyboardInterrupt):
-        train_encoder("codes", [small_genome], out, config=config, changes=changes, report=stop)
+        train_encoder(read_settings("codes", config, changes), [small_genome], out, report=stop)
     rows = list(csv.DictReader((out / CURVES_NAME).read_text().splitlines()))
     assert [row["step"] for row in rows] == ["2", "4"]
     assert float(rows[1]["loss"]) == pytest.approx((losses[2] + losses[3]) / 2, rel=1e-4)
@@ -196,10 +217,23 @@ def test_worker_processes_change_nothing(small_genome: str, tmp_path: Path, conf
     for workers in (0, 2):
         out = tmp_path / f"w{workers}"
         train_encoder(
-            "codes", [small_genome], out, config=config, changes={**QUICK, "workers": workers}, device="cpu"
+            read_settings("codes", config, {**QUICK, "workers": workers}), [small_genome], out, device="cpu"
         )
         tables.append((out / WEIGHTS_NAME).read_bytes())
     assert tables[0] == tables[1]
+
+
+def test_a_dead_worker_is_said_in_a_sentence(
+    task: CodesTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """torch raises this in the main process, wherever it is, when a worker was killed."""
+
+    def killed(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 27) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(loop, "_step", killed)
+    with pytest.raises(EsaError, match="a process that makes batches died"):
+        train(task, RunConfig(**QUICK), tmp_path / "c", "x", device=torch.device("cpu"))
 
 
 def test_early_stop_keeps_the_best(task: CodesTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -217,12 +251,16 @@ def test_early_stop_keeps_the_best(task: CodesTask, tmp_path: Path, monkeypatch:
     assert trained.stopped == "no better validation in 2"
     np.testing.assert_array_equal(trained.encoder.arrays()["table"], tables[1])
 
+    again = train(task, run, tmp_path / "c", "x", device=torch.device("cpu"), resume=True)
+    assert (again.progress.step, again.stopped) == (4, trained.stopped)
 
-def test_the_clock_stops_a_run(task: CodesTask, tmp_path: Path):
+
+def test_the_clock_stops_a_sitting(task: CodesTask, tmp_path: Path):
     run = RunConfig(steps=100_000, minutes=1e-9, workers=0)
-    trained = train(task, run, tmp_path / "c", "x", device=torch.device("cpu"))
-    assert trained.progress.step == 1
-    assert trained.stopped.startswith("after")
+    for step in (1, 2):
+        trained = train(task, run, tmp_path / "c", "x", device=torch.device("cpu"), resume=step > 1)
+        assert trained.progress.step == step
+        assert trained.stopped.startswith("after")
 
 
 def test_training_and_validation_share_no_base(small_genome: str):
@@ -232,6 +270,32 @@ def test_training_and_validation_share_no_base(small_genome: str):
     codes = whole.fetch(0, whole.bases)
     np.testing.assert_array_equal(training.contig(0), codes[:108_000])
     np.testing.assert_array_equal(validation.contig(1), codes[108_000:])
+
+
+def test_noise_does_not_walk_into_the_next_contig():
+    """Where a contig ends nothing can be deleted from a fragment that ends there, and no base comes in."""
+    genome = Genome.of_contigs({"a": np.array([0, 1, 2], np.uint8), "b": np.array([3, 3], np.uint8)})
+    codes, offsets = fenced(genome)
+    assert codes.tolist() == [0, 1, 2, 4, 3, 3, 4]
+    assert offsets.tolist() == [0, 4, 7]
+    rng = np.random.default_rng(2)
+    pieces = [part for _ in range(400) for part in (rng.integers(0, 3, 100), np.full(40, 3))]
+    genome = Genome.of_contigs({str(i): piece.astype(np.uint8) for i, piece in enumerate(pieces)})
+
+    def t_at_the_end(codes: np.ndarray, offsets: np.ndarray, fence: int) -> float:
+        start = offsets[1::2] - fence - SMALL.fragmenter.length
+        out = np.empty((len(start), SMALL.fragmenter.length), np.uint8)
+        forward = np.zeros(len(start), np.uint8)
+        noisy(codes, start, forward, SMALL.half, SMALL.k, (0.3, 1.0, 1.0), np.uint64(1), out)
+        return float((out[:, -1] == 3).mean())
+
+    # An insertion brings a T now and then; the next contig would bring one with every deletion.
+    assert t_at_the_end(*fenced(genome), 1) < 0.1
+    assert t_at_the_end(genome.fetch(0, genome.bases), genome.offsets, 0) > 0.2
+    # All of those contigs are trained on, and fenced.
+    other = Genome.of_contigs({"a": rng.integers(0, 4, 5000).astype(np.uint8)})
+    task = CodesTask(CodesConfig(batch=64), genome, other, seed=1)
+    np.testing.assert_array_equal(task._codes, fenced(genome)[0])
 
 
 def test_genomes_made_of_contigs_keep_their_n():
@@ -262,7 +326,9 @@ def test_the_command_writes_an_encoder_with_its_papers(small_genome: str, tmp_pa
     assert (out / PICTURE_NAME).read_bytes().startswith(b"\x89PNG")
     # What it trained with can be trained with again.
     assert esa([*arguments[:6], "--config", str(out / CONFIG_NAME), "--force", "-q"]) == 0
-    assert esa([*arguments[:6], "--config", str(out / CONFIG_NAME), "--resume", "-q"]) == 0
+    # A directory says what it was trained with; who makes the batches does not matter.
+    assert esa([*arguments[:6], "--resume", "-q", "--workers", "1", "--minutes", "5"]) == 0
+    assert esa([*arguments[:6], "--resume", "--force", "-q"]) == 2
     index = tmp_path / "index"
     assert esa(["index", small_genome, "-o", str(index), "--encoder", str(out), "-q"]) == 0
 
@@ -300,14 +366,19 @@ def test_what_cannot_be_trained_is_refused(
 
 def test_a_checkpoint_of_another_run_is_refused(small_genome: str, tmp_path: Path, config: str):
     out = tmp_path / "out"
-    train_encoder("codes", [small_genome], out, config=config, changes=QUICK)
+    train_encoder(read_settings("codes", config, QUICK), [small_genome], out)
     with pytest.raises(EsaError, match="other settings or references"):
-        train_encoder("codes", [small_genome], out, config=config, changes={**QUICK, "seed": 2}, resume=True)
+        train_encoder(read_settings("codes", config, {**QUICK, "seed": 2}), [small_genome], out, resume=True)
     with pytest.raises(OutputError, match="not empty"):
-        train_encoder("codes", [small_genome], out, config=config, changes=QUICK)
+        train_encoder(read_settings("codes", config, QUICK), [small_genome], out)
+    content = bytearray((out / CHECKPOINT_NAME).read_bytes())
+    content[-1] ^= 1
+    (out / CHECKPOINT_NAME).write_bytes(content)
+    with pytest.raises(EsaError, match="altered"):
+        train_encoder(read_settings("codes", config, QUICK), [small_genome], out, resume=True)
     (out / CHECKPOINT_NAME).write_bytes(b"nothing")
     with pytest.raises(EsaError, match="is no checkpoint"):
-        train_encoder("codes", [small_genome], out, config=config, changes=QUICK, resume=True)
+        train_encoder(read_settings("codes", config, QUICK), [small_genome], out, resume=True)
     assert json.loads((out / "encoder.json").read_text())["name"] == "codes"
 
 
