@@ -35,7 +35,7 @@ class Fragments:
     def __len__(self) -> int:
         return len(self.start)
 
-    def __getitem__(self, rows: slice) -> Fragments:
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Fragments:
         return Fragments(self.start[rows], self.length[rows], self.reverse[rows], self.owner[rows])
 
     @property

@@ -92,7 +92,7 @@ def build_index(
     start = time.monotonic()
     chosen = preset_named(preset)
     name = encoder or chosen.default_encoder
-    fragmenter = _fragmenter(chosen, name)
+    fragmenter = fragmenter_for(chosen, name)
     embedder = create_encoder(name, chosen.kind, fragmenter.length)
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
@@ -127,8 +127,12 @@ def build_index(
     return IndexSummary(path, manifest, time.monotonic() - start)
 
 
-def _fragmenter(preset: Preset, encoder: str) -> Fragmenter:
-    """The preset's fragmenter, as the encoder was trained for it."""
+def fragmenter_for(preset: Preset, encoder: str) -> Fragmenter:
+    """The preset's fragmenter, as the encoder was trained for it.
+
+    Raises:
+        UsageError, EsaError: as `esa.encoders.registry.create_encoder`, or an encoder of another preset's fragments.
+    """
     recorded = recorded_fragmenter(encoder, preset.kind)
     try:
         return preset.fragmenter(recorded)

@@ -17,7 +17,7 @@ from esa.errors import EsaError
 from esa.eval.recall import ReadSet, joined, last_part, simulate_reads
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
-from esa.index import SAMPLE_FRAGMENTS
+from esa.index import SAMPLE_FRAGMENTS, fragmenter_for
 from esa.io.fasta import read_genome
 from esa.presets import preset_named
 from esa.train.references import VALIDATION_SHARE
@@ -33,7 +33,7 @@ ORTHOLOGS = "primate22A_"
 
 @dataclass(frozen=True)
 class Loaded:
-    """An encoder with the fragmenter of its kind's preset."""
+    """An encoder with the fragmenter that it was trained for, or that of its kind's preset."""
 
     name: str
     kind: Kind
@@ -92,8 +92,8 @@ def load(names: Sequence[str]) -> list[Loaded]:
     for name in dict.fromkeys(names):
         complaints: dict[str, None] = {}
         for kind, preset in PRESET_OF.items():
-            fragmenter = preset_named(preset).fragmenter({})
             try:
+                fragmenter = fragmenter_for(preset_named(preset), name)
                 encoder = create_encoder(name, kind, fragmenter.length)
             except EsaError as error:
                 complaints[str(error)] = None

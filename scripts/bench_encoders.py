@@ -38,6 +38,7 @@ from bench_embeddings import ORTHOLOGS, Loaded, Source, calibrated, embed_refere
 from bench_frontier import frontier_table
 from bench_stores import Queries, stores_table
 
+from esa.align.config import ANCHORED_LEVELS
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import EsaError
@@ -57,8 +58,8 @@ from esa.eval.recall import (
     share_at_cost,
     signs_kept,
 )
-from esa.stores.base import CROWDED, Store
-from esa.stores.codes import default_key_bits
+from esa.stores.base import ANY_SIZE, CROWDED, Store
+from esa.stores.codes import CodeStore, default_key_bits
 from esa.stores.dense import DenseStoreBuilder
 
 ENCODERS = ("projection", "codes", "sketch", "rde")
@@ -70,6 +71,9 @@ DEPTHS = (1, 10, 50)
 TRANSFER_DEPTHS = (1, 50)
 SCANNED = (100, 200, 300)
 """Codes scanned a read."""
+
+LEAST_BUCKET = 2
+"""Codes of a bucket here that can stand for a crowded one in a larger genome: the own one and another."""
 
 MATRYOSHKA = "rde"
 PREFIXES = (64, 128, 256)
@@ -159,36 +163,41 @@ def dimensions_of(encoder: Encoder) -> list[int]:
 
 
 def code_rows(table: MarkdownTable, m: Measured) -> None:
-    """On this reference, and what is expected of it as a part of a human genome."""
+    """On this reference, by the aligner's own levels, and what is expected as a part of a human genome."""
     one, searched = calibrated(m.one, m.source.searched), m.source.searched
     kept = tuple(bits_kept(one.fragmenter, one.encoder, m.source.genome, reads) for reads in m.reads)
     begin = time.perf_counter()
     store = code_store(searched, one.fragmenter, one.encoder)
     seconds = time.perf_counter() - begin
-    shares = shares_at_costs(one, store, m.reads, 1.0)
+    shares = shares_at_costs(one, store, m.reads)
     table.add(one.name, store.key_bits, *shares, kept, m.micros, bytes_each(store), seconds)
-    factor = HUMAN_BASES / searched.bases
-    longer = code_store(searched, one.fragmenter, one.encoder, default_key_bits(round(len(store) * factor)))
     no_costs = ("",) * len(COSTS)
-    shares = shares_at_costs(one, longer, m.reads, factor)
-    table.add(f"{one.name}, at 3.1 Gb", longer.key_bits, *shares, *no_costs)
-    for probes in PROBES:
-        most = bucket_at_size(CROWDED, factor)
+
+    def add(what: str, where: CodeStore, probes: int, max_bucket: int, factor: float = 1.0) -> None:
         found = (
-            anchored_recall(one.fragmenter, one.encoder, longer, reads, probes, most) for reads in m.reads
+            anchored_recall(one.fragmenter, one.encoder, where, reads, probes, max_bucket)
+            for reads in m.reads
         )
         cells = (AtCost(f.share, f.at_size(factor)) for f in found)
-        table.add(f"{one.name}, at 3.1 Gb, probes: {probes}", longer.key_bits, *cells, *no_costs)
+        table.add(f"{one.name}, {what}", where.key_bits, *cells, *no_costs)
+
+    for level in ANCHORED_LEVELS:
+        if not level.stride:
+            add(f"level `{level.name}`", store, level.effort.probes, level.effort.max_bucket)
+    factor = HUMAN_BASES / searched.bases
+    longer = code_store(searched, one.fragmenter, one.encoder, default_key_bits(round(len(store) * factor)))
+    add("at 3.1 Gb, 1 probe, any bucket", longer, 1, ANY_SIZE, factor)
+    if factor * LEAST_BUCKET <= CROWDED:
+        for probes in PROBES:
+            add(f"at 3.1 Gb, {probes} probes", longer, probes, bucket_at_size(CROWDED, factor), factor)
 
 
-def shares_at_costs(
-    one: Loaded, store: Store, sets: Sequence[ReadSet], factor: float
-) -> list[tuple[float, ...]]:
-    """For each read set, the shares found at `SCANNED` in a reference ``factor`` times as large."""
+def shares_at_costs(one: Loaded, store: Store, sets: Sequence[ReadSet]) -> list[tuple[float, ...]]:
+    """For each read set, the shares found at `SCANNED`."""
     shares = []
     for reads in sets:
-        curve = probe_curve(one.fragmenter, one.encoder, store, reads, max(SCANNED), factor)
-        shares.append(tuple(share_at_cost(curve, scanned, factor) for scanned in SCANNED))
+        curve = probe_curve(one.fragmenter, one.encoder, store, reads, max(SCANNED))
+        shares.append(tuple(share_at_cost(curve, scanned) for scanned in SCANNED))
     return shares
 
 
@@ -219,10 +228,10 @@ def encoders_tables(
             "key bits",
             "Code encoders",
             f"Share of reads found at {' / '.join(map(str, SCANNED))} codes scanned a read (mean), buckets of more "
-            f"than {CROWDED} codes passed over, as the aligner's first level does; at 3.1 Gb: with the "
-            "key and the fuller buckets of a genome of that size that is like this one, and then what a number of "
-            "probes finds there @ codes scanned. Where one probe alone "
-            "scans more than that, it is what one probe finds, times the share of its cost.",
+            f"than {CROWDED} codes passed over at any number of probes (where one probe alone scans more, it is what "
+            "one probe finds, times the share of its cost). Then found @ scanned: at the aligner's own levels, which "
+            "look up each read of this table, and at 3.1 Gb, with the key and the fuller buckets of a genome of that "
+            "size that is like this one.",
             code_rows,
         ),
     )

@@ -29,6 +29,12 @@ POOLINGS = ("mean", "max")
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 """Weights by preference; the latter are pickles, of which only tensors are loaded."""
 
+OTHER_FILES = ("*.json", "*.txt", "*.model", "*.py")
+"""What else decides the vectors."""
+
+MASK = "attention_mask"
+"""The model's input that tells padding from tokens."""
+
 TRUST_VARIABLE = "ESA_TRUST_REMOTE_CODE"
 """Set to 1, code that lies in the checkpoint's folder may run (HyenaDNA and DNABERT-2 bring their own)."""
 
@@ -52,7 +58,7 @@ class HuggingFaceEncoder:
     Attributes:
         directory: of the checkpoint, absolute.
         pooling: ``mean`` or ``max``, over the tokens that stand for bases.
-        sha256: of the weights.
+        sha256: of the checkpoint's files.
     """
 
     directory: str
@@ -77,6 +83,10 @@ class HuggingFaceEncoder:
         absolute = Path(directory).absolute()
         encoder = cls(str(absolute), pooling or POOLINGS[0], _digest(absolute))
         encoder._parts  # noqa: B018  (a checkpoint that cannot be loaded is refused now)
+        try:
+            encoder.dimensions  # noqa: B018
+        except Exception as error:  # whatever the checkpoint's own code raises
+            raise EsaError(f"{directory}: cannot embed {TRIAL}: {_first_line(error)}") from error
         return encoder
 
     @classmethod
@@ -100,30 +110,49 @@ class HuggingFaceEncoder:
         """The tokenizer and the model."""
         return _load(Path(self.directory))
 
-    @property
+    @cached_property
     def dimensions(self) -> int:
-        size = int(self._parts[1].config.hidden_size)
+        # Of a vector, since configs have no common name for it.
+        size = self._pooled([TRIAL]).shape[1]
         return -(-size // MULTIPLE) * MULTIPLE
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
         """``float32[len(fragments), dimensions]``, unit vectors; zero where there is no token."""
         out = np.zeros((len(fragments), self.dimensions), np.float32)
-        # By length, so that little is padded; a fragment's vector depends on it in the last digits alone.
+        # By length, so that little is padded.
         order = np.argsort(fragments.length, kind="stable")
         for begin in range(0, len(order), BATCH):
             rows = order[begin : begin + BATCH]
             windows = [
                 codes[s : s + n] for s, n in zip(fragments.start[rows], fragments.length[rows], strict=True)
             ]
-            ahead = self._pooled([dna.decode(window).decode() for window in windows])
-            back = self._pooled([dna.decode(dna.reverse_complement(window)).decode() for window in windows])
-            mean = (ahead + back) / 2
+            mean = (
+                self._pooled([dna.decode(window).decode() for window in windows])
+                + self._pooled([dna.decode(dna.reverse_complement(window)).decode() for window in windows])
+            ) / 2
             norm = np.linalg.norm(mean, axis=1, keepdims=True)
             out[rows, : mean.shape[1]] = mean / np.where(norm > 0, norm, 1)
         return out
 
     def _pooled(self, sequences: list[str]) -> NDArray[np.float32]:
-        """``float32[n, hidden]``: the last layer, pooled over the tokens but for the special ones and padding."""
+        """``float32[n, hidden]``: the last layer, pooled over the tokens but for the special ones and padding.
+
+        A model that takes no attention mask sees sequences of equal numbers of tokens together: it could not tell
+        padding from sequence.
+        """
+        tokenizer, _ = self._parts
+        if MASK in tokenizer.model_input_names:
+            return self._pooled_together(sequences)
+        tokens = np.array([len(tokenizer(sequence)["input_ids"]) for sequence in sequences])
+        pooled: dict[int, NDArray[np.float32]] = {}
+        for count in np.unique(tokens):
+            rows = np.flatnonzero(tokens == count)
+            pooled |= dict(
+                zip(rows.tolist(), self._pooled_together([sequences[i] for i in rows]), strict=True)
+            )
+        return np.stack([pooled[i] for i in range(len(sequences))])
+
+    def _pooled_together(self, sequences: list[str]) -> NDArray[np.float32]:
         import torch
 
         tokenizer, model = self._parts
@@ -135,7 +164,7 @@ class HuggingFaceEncoder:
             return_tensors="pt",
         )
         special = tokens.pop("special_tokens_mask").bool()
-        counted = tokens["attention_mask"].bool() & ~special
+        counted = tokens[MASK].bool() & ~special
         taken = set(tokenizer.model_input_names)
         with torch.inference_mode():
             hidden = model(**{k: v for k, v in tokens.items() if k in taken})[0].float()
@@ -171,14 +200,24 @@ def _weights(directory: Path) -> list[Path]:
 
 
 def _digest(directory: Path) -> str:
+    """Of all that decides the vectors: weights, configs, the tokenizer's files, and code that came with them."""
+    if not (directory / "config.json").is_file():
+        raise EsaError(f"{directory}: has no config.json: is not a checkpoint's folder")
     digest = hashlib.sha256()
-    for path in [directory / "config.json", *_weights(directory)]:
+    for path in [
+        *sorted(p for pattern in OTHER_FILES for p in directory.glob(pattern)),
+        *_weights(directory),
+    ]:
         try:
             with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
             raise EsaError(f"{path}: {error.strerror}: {directory} is not a checkpoint's folder") from error
     return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _load(directory: Path) -> tuple[Any, Any]:
@@ -199,7 +238,7 @@ def _load(directory: Path) -> tuple[Any, Any]:
     except (
         Exception
     ) as error:  # whatever the checkpoint's own code or transformers raise: there is no common class
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = _first_line(error)
         if "trust_remote_code" in str(error):
             reason = f"brings its own code; if you trust it, set {TRUST_VARIABLE}=1"
         raise EsaError(f"{directory}: cannot be loaded: {reason}") from error

@@ -1,7 +1,7 @@
 """Encoders by name, and encoders kept in a directory.
 
-A directory holds ``encoder.json`` (what the index manifest records of an encoder, and the digest of the weights)
-and ``weights.safetensors``. Never pickles.
+A directory holds ``encoder.json`` (what the index manifest records of an encoder, and a digest of it all) and
+``weights.safetensors``. Never pickles.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError, OutputError, UsageError
 
 Kind = Literal["codes", "dense"]
 """Which stores an encoder's vectors fit."""
@@ -42,40 +42,45 @@ CONFIG_NAME = "encoder.json"
 WEIGHTS_NAME = "weights.safetensors"
 FRAGMENTER_KEY = "fragmenter"
 """In the description: the parameters of the fragmenter that the encoder was trained for."""
+DIGEST_KEY = "sha256"
+"""In the description: the digest of the rest of it and of the weights."""
 
 
-def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
-    """The encoder of that name, or the one kept in that directory, for fragments of ``length`` bases.
+def create_encoder(said: str, kind: Kind, length: int) -> Encoder:
+    """An encoder for fragments of ``length`` bases.
+
+    Args:
+        said: a name (`BY_NAME`); the directory of one that was trained; either of a Transformer with ``:N`` behind
+            it, for the first N components; or ``hf:DIR[:POOLING]``.
 
     Raises:
-        UsageError: neither a name nor a directory, or an encoder whose vectors the preset's store cannot hold.
+        UsageError: none of these, or an encoder whose vectors the preset's store cannot hold.
         EsaError: a directory whose files are missing, altered or not of an encoder.
     """
-    if name_or_directory in BY_NAME:
-        _require_kind(name_or_directory, name_or_directory, kind)
-    if name_or_directory in UNTRAINED:
-        if name_or_directory == "sketch":
+    if said in UNTRAINED:
+        _require_kind(said, said, kind)
+        if said == "sketch":
             from esa.encoders.sketch import SketchEncoder
 
             return SketchEncoder()
         from esa.encoders.projection import ProjectionEncoder
 
         return ProjectionEncoder.untrained(length)
-    if name_or_directory.startswith("hf:"):
+    if said.startswith("hf:"):
         from esa.encoders.huggingface import HuggingFaceEncoder
 
-        _require_kind("hf", name_or_directory, kind)
-        return HuggingFaceEncoder.open(name_or_directory)
-    directory = _directory_of(name_or_directory)
-    if not directory.is_dir():
-        raise UsageError(
-            f"encoder {name_or_directory!r} is neither a name ({', '.join(BY_NAME)}) nor a directory"
-        )
+        _require_kind("hf", said, kind)
+        return HuggingFaceEncoder.open(said)
+    directory, kept = _directory_of(said)
     parameters, arrays = _read_directory(directory)
     parameters.pop(FRAGMENTER_KEY, None)
-    _require_kind(str(parameters.get("name")), name_or_directory, kind)
+    _require_kind(str(parameters.get("name")), said, kind)
+    if kept is not None and "kept" not in parameters:
+        raise UsageError(
+            f"encoder {said!r}: only a Transformer's vectors can be cut to their first components"
+        )
     try:
-        encoder = load_encoder(parameters, arrays)
+        encoder = load_encoder(parameters if kept is None else {**parameters, "kept": kept}, arrays)
     except (KeyError, TypeError, ValueError) as error:
         raise EsaError(f"{directory / CONFIG_NAME}: does not describe its weights ({error})") from error
     encoded = encoder.parameters().get("length", length)
@@ -84,25 +89,38 @@ def create_encoder(name_or_directory: str, kind: Kind, length: int) -> Encoder:
     return encoder
 
 
-def recorded_fragmenter(name_or_directory: str, kind: Kind) -> dict[str, Any]:
+def recorded_fragmenter(said: str, kind: Kind) -> dict[str, Any]:
     """Parameters of the fragmenter that an encoder was trained for; none where it was not trained.
 
     Raises:
         UsageError, EsaError: as `create_encoder`.
     """
-    directory = _directory_of(name_or_directory)
-    if name_or_directory in UNTRAINED or not directory.is_dir():
+    if said in UNTRAINED or said.startswith("hf:"):
         return {}
+    directory, _ = _directory_of(said)
     parameters = _read_directory(directory)[0]
-    _require_kind(str(parameters.get("name")), name_or_directory, kind)
+    _require_kind(str(parameters.get("name")), said, kind)
     recorded = parameters.get(FRAGMENTER_KEY, {})
     if not isinstance(recorded, dict):
         raise EsaError(f"{directory / CONFIG_NAME}: {FRAGMENTER_KEY} is not an object")
     return recorded
 
 
-def _directory_of(name_or_directory: str) -> Path:
-    return WEIGHTS / name_or_directory if name_or_directory in SHIPPED else Path(name_or_directory)
+def _directory_of(said: str) -> tuple[Path, int | None]:
+    """Where an encoder with weights is kept, and how many components of its vectors are asked for."""
+    name, colon, number = said.rpartition(":")
+    kept = int(number) if colon and number.isdecimal() and not Path(said).is_dir() else None
+    name = said if kept is None else name
+    if name in SHIPPED:
+        if Path(name, CONFIG_NAME).is_file():
+            raise UsageError(
+                f"encoder {name!r} comes with esa, but a directory of that name holds one too; "
+                f"if you mean that one, say ./{name}"
+            )
+        return WEIGHTS / name, kept
+    if not Path(name).is_dir():
+        raise UsageError(f"encoder {said!r} is neither a name ({', '.join(BY_NAME)}) nor a directory")
+    return Path(name), kept
 
 
 def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
@@ -128,15 +146,34 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
 
 
 def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any] | None = None) -> None:
-    """Keep an encoder in a directory, which is made, with the parameters of the fragmenter it was trained for."""
+    """Keep an encoder in a directory, which is made, with the parameters of the fragmenter it was trained for.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     from safetensors.numpy import save
 
-    directory.mkdir(parents=True, exist_ok=True)
+    from esa.io.output import open_file
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{directory}: {error.strerror}") from error
     weights = save({name: np.ascontiguousarray(array) for name, array in encoder.arrays().items()})
-    (directory / WEIGHTS_NAME).write_bytes(weights)
     told = {FRAGMENTER_KEY: dict(fragmenter)} if fragmenter else {}
-    config = {**encoder.parameters(), **told, "sha256": hashlib.sha256(weights).hexdigest()}
-    (directory / CONFIG_NAME).write_text(json.dumps(config, indent=1) + "\n")
+    description = {**encoder.parameters(), **told}
+    description[DIGEST_KEY] = _digest(description, weights)
+    for name, content in (
+        (WEIGHTS_NAME, weights),
+        (CONFIG_NAME, (json.dumps(description, indent=1) + "\n").encode()),
+    ):
+        with open_file(str(directory / name)) as out:
+            out.write(content)
+
+
+def _digest(description: Mapping[str, Any], weights: bytes) -> str:
+    """Of an encoder's description and its weights."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode() + weights).hexdigest()
 
 
 def _require_kind(name: str, said: str, kind: Kind) -> None:
@@ -152,13 +189,15 @@ def _read_directory(directory: Path) -> tuple[dict[str, Any], dict[str, NDArray[
     try:
         parameters = json.loads((directory / CONFIG_NAME).read_text())
         weights = (directory / WEIGHTS_NAME).read_bytes()
-        digest = parameters.pop("sha256")
+        digest = parameters.pop(DIGEST_KEY)
     except OSError as error:
         raise EsaError(f"{error.filename}: {error.strerror}: not a directory of an encoder") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EsaError(f"{directory / CONFIG_NAME}: is not an encoder's description ({error})") from error
-    if hashlib.sha256(weights).hexdigest() != digest:
-        raise EsaError(f"{directory / WEIGHTS_NAME}: altered (its digest does not match {CONFIG_NAME})")
+    if _digest(parameters, weights) != digest:
+        raise EsaError(
+            f"{directory}: {WEIGHTS_NAME} or {CONFIG_NAME} was altered (the digest does not match)"
+        )
     try:
         return parameters, load(weights)
     except SafetensorError as error:

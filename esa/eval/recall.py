@@ -129,7 +129,7 @@ class Found:
 
 def bucket_at_size(max_bucket: int, factor: float) -> int:
     """The bucket here that stands for one of ``max_bucket`` codes in a reference ``factor`` times as large."""
-    return max(1, round(max_bucket / factor))
+    return max(1, int(max_bucket / factor))
 
 
 def anchored_recall(
@@ -183,37 +183,30 @@ def probe_curve(
     store: Store,
     reads: ReadSet,
     scanned: float,
-    factor: float = 1.0,
     max_bucket: int = CROWDED,
 ) -> list[Found]:
-    """`anchored_recall` with more and more probes, up to the first that scans so many codes a read.
-
-    Of a reference ``factor`` times as large, that is (`Found.at_size`), whose buckets are as much fuller.
-    """
+    """`anchored_recall` with more and more probes, up to the first that scans so many codes a read."""
     curve: list[Found] = []
     for probes in PROBES:
-        curve.append(
-            anchored_recall(fragmenter, encoder, store, reads, probes, bucket_at_size(max_bucket, factor))
-        )
-        if curve[-1].at_size(factor) >= scanned:
+        curve.append(anchored_recall(fragmenter, encoder, store, reads, probes, max_bucket))
+        if curve[-1].scanned >= scanned:
             break
     return curve
 
 
-def share_at_cost(curve: list[Found], scanned: float, factor: float = 1.0) -> float:
+def share_at_cost(curve: list[Found], scanned: float) -> float:
     """The share found at so many codes scanned a read, between the numbers of probes on either side of it.
 
-    Linear in the logarithm of the cost, which is that of a reference ``factor`` times as large. Codes are compared
-    at equal cost, not at equal probes: a code that fills few buckets finds much with each probe, and pays for it.
+    Linear in the logarithm of the cost. Codes are compared at equal cost, not at equal probes: a code that fills
+    few buckets finds much with each probe, and pays for it.
     """
     below: Found | None = None
     for found in curve:
-        cost = found.at_size(factor)
-        if cost >= scanned:
+        if found.scanned >= scanned:
             if below is None:
-                return found.share * scanned / cost
-            before = max(below.at_size(factor), 1e-9)
-            weight = np.log(scanned / before) / np.log(cost / before)
+                return found.share * scanned / found.scanned
+            before = max(below.scanned, 1e-9)
+            weight = np.log(scanned / before) / np.log(found.scanned / before)
             return float(below.share + weight * (found.share - below.share))
         below = found
     assert below is not None
@@ -221,20 +214,35 @@ def share_at_cost(curve: list[Found], scanned: float, factor: float = 1.0) -> fl
 
 
 def bits_kept(fragmenter: Fragmenter, encoder: Encoder, genome: Genome, reads: ReadSet) -> float:
-    """Share of bits that a read's fragments have in common with the genome at their place of origin."""
+    """Share of bits that a read's fragments have in common with the genome's true fragments (`anchored_recall`).
+
+    Of several the nearest to the place of origin is taken. Fragments whose anchor the genome does not have there
+    do not count: no code finds them.
+    """
+    codes = genome.fetch(0, genome.bases)
+    there = fragmenter.reference(codes, genome.offsets)
     queries = fragmenter.queries(reads.codes, reads.offsets, np.arange(len(reads), dtype=np.int32), 0)
     expected, strand = _origin(reads, queries)
-    inside = (expected >= 0) & (expected + fragmenter.length <= genome.bases)
-    true = Fragments(expected, queries.length, strand, queries.owner)
-    # An indel before it moves a fragment: the origin is the best of the places that count as true.
-    own = encoder.embed(reads.codes, queries) > 0
-    codes = genome.fetch(0, genome.bases)
-    best = np.zeros(len(queries))
-    for shift in range(-DIAGONAL_SLACK, DIAGONAL_SLACK + 1):
-        start = np.clip(true.start + shift, 0, genome.bases - fragmenter.length)
-        there = encoder.embed(codes, Fragments(start, true.length, strand, true.owner)) > 0
-        best = np.maximum(best, (own == there).mean(axis=1))
-    return float(best[inside].mean())
+    row = _nearest_alike(there, expected, strand)
+    known = np.flatnonzero(row >= 0)
+    own = encoder.embed(reads.codes, queries[known]) > 0
+    return float((own == (encoder.embed(codes, there[row[known]]) > 0)).mean())
+
+
+def _nearest_alike(
+    fragments: Fragments, expected: NDArray[np.int64], strand: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Row of the fragment nearest to each ``expected`` start, `DIAGONAL_SLACK` at most, of that strand; -1: none."""
+    first = np.searchsorted(fragments.start, expected - DIAGONAL_SLACK)
+    end = np.searchsorted(fragments.start, expected + DIAGONAL_SLACK, side="right")
+    nearest_row = np.full(len(expected), -1, np.int64)
+    least = np.full(len(expected), DIAGONAL_SLACK + 1, np.int64)
+    for step in range(int((end - first).max(initial=0))):
+        row = np.minimum(first + step, len(fragments) - 1)
+        distance = np.abs(fragments.start[row] - expected)
+        better = (first + step < end) & (fragments.reverse[row] == strand) & (distance < least)
+        nearest_row[better], least[better] = row[better], distance[better]
+    return nearest_row
 
 
 def dense_recall(

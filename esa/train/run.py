@@ -41,7 +41,9 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "codes": Kind(CodesConfig, CodesTask, RunConfig()),
-    "rde": Kind(RdeConfig, RdeTask, RunConfig(steps=2000, learning_rate=1e-3)),
+    "rde": Kind(
+        RdeConfig, RdeTask, RunConfig(steps=2400, learning_rate=2e-3, warm_up=50, validate_every=600)
+    ),
 }
 
 

@@ -28,6 +28,11 @@ from esa.stores.base import SearchEffort
 SPECIAL = ["<unk>", "<pad>", "<cls>", "<eos>", "<mask>"]
 
 
+def change(directory: Path, **values: Any) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
 def nucleotide_transformer(directory: Path) -> None:
     """ESM over 6-mers (here 3-mers), single bases where they do not come out even."""
     words = ["".join(kmer) for kmer in itertools.product("ACGT", repeat=3)]
@@ -80,11 +85,64 @@ def by_characters(directory: Path) -> None:
     transformers.GPT2Model(config).save_pretrained(directory)
 
 
+OWN_CODE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+
+    def __init__(self, d_model=12, **kwargs):
+        self.d_model = d_model
+        super().__init__(**kwargs)
+
+
+class OwnModel(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.embedding = torch.nn.Embedding(8, config.d_model)
+        self.convolution = torch.nn.Conv1d(config.d_model, config.d_model, 9)
+        self.post_init()
+
+    def forward(self, input_ids):
+        hidden = torch.nn.functional.pad(self.embedding(input_ids).mT, (8, 0))
+        return (torch.tanh(self.convolution(hidden)).mT,)
+"""
+
+
+def own_code(directory: Path) -> None:
+    """Like HyenaDNA: code of its own, no ``hidden_size``, no attention mask, padding on the left that it takes in."""
+    (directory / "own.py").write_text(OWN_CODE)
+    tokenizer = Tokenizer(
+        models.WordLevel({"A": 0, "C": 1, "G": 2, "T": 3, "N": 4, "[PAD]": 5, "[SEP]": 6}, "N")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", 6)])
+    names = {"unk_token": "N", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_input_names=["input_ids"], padding_side="left", **names
+    ).save_pretrained(directory)
+    space: dict[str, Any] = {"__name__": "own"}
+    exec(OWN_CODE, space)
+    model = space["OwnModel"](space["OwnConfig"]())
+    model.save_pretrained(directory)
+    change(directory, auto_map={"AutoConfig": "own.OwnConfig", "AutoModel": "own.OwnModel"})
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "nucleotide_transformer": nucleotide_transformer,
     "dnabert": dnabert,
     "by_characters": by_characters,
+    "own_code": own_code,
 }
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TRUST_VARIABLE, "1")
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +171,8 @@ def fragments_of(lengths: tuple[int, ...]) -> Fragments:
 
 def embed_slowly(directory: Path, pooling: str, sequence: str) -> NDArray[np.float64]:
     """One sequence and its reverse complement at a time, without padding."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
-    model = transformers.AutoModel.from_pretrained(directory).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory, trust_remote_code=True)
+    model = transformers.AutoModel.from_pretrained(directory, trust_remote_code=True).eval()
     complement = sequence[::-1].translate(str.maketrans("ACGT", "TGCA"))
     sides = []
     for side in (sequence, complement):
@@ -190,19 +248,18 @@ def test_an_index_refuses_another_checkpoint(checkpoints: dict[str, Path], tmp_p
     reference.write_text(fasta_text({"a": random_bases(np.random.default_rng(3), 500)}))
     arguments = ["--preset", "sketch", "--encoder", f"hf:{moved}", "-q"]
     assert esa(["index", str(reference), "-o", index, *arguments]) == 0
-    (moved / "config.json").write_text((moved / "config.json").read_text() + "\n")
-    with pytest.raises(IndexFormatError, match="not the checkpoint that the index was built with"):
-        open_index(index)
+    for name in ("config.json", "vocab.txt"):
+        before = (moved / name).read_text()
+        (moved / name).write_text(before + "\n")
+        with pytest.raises(IndexFormatError, match="not the checkpoint that the index was built with"):
+            open_index(index)
+        (moved / name).write_text(before)
+    open_index(index)
     (moved / "model.safetensors").unlink()
     with pytest.raises(IndexFormatError, match=r"checkpoint is gone: .*holds no weights"):
         open_index(index)
     parameters = HuggingFaceEncoder.open(f"hf:{checkpoints['dnabert']}").parameters()
     assert load_encoder(parameters, {}).parameters() == parameters
-
-
-def change(directory: Path, **values: Any) -> None:
-    path = directory / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 def drop_tokenizer(directory: Path) -> None:
@@ -212,7 +269,7 @@ def drop_tokenizer(directory: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no config": (lambda d: (d / "config.json").unlink(), r"config\.json: No such file"),
+    "no config": (lambda d: (d / "config.json").unlink(), r"has no config\.json"),
     "no weights": (lambda d: (d / "model.safetensors").unlink(), "holds no weights"),
     "no tokenizer": (drop_tokenizer, "its tokenizer knows no bases"),
     "corrupt weights": (
@@ -232,10 +289,11 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_checkpoint_is_refused(tmp_path: Path, case: str):
+def test_a_broken_checkpoint_is_refused(tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch):
     breaks, message = BROKEN[case]
     dnabert(tmp_path)
     breaks(tmp_path)
+    monkeypatch.delenv(TRUST_VARIABLE)
     with pytest.raises(EsaError, match=message) as e:
         create_encoder(f"hf:{tmp_path}", "dense", 256)
     assert str(tmp_path) in str(e.value)

@@ -20,10 +20,12 @@ from esa.encoders.registry import (
     save_encoder,
 )
 from esa.encoders.sketch import SketchEncoder
-from esa.errors import EsaError, UsageError
-from esa.fragments import Fragments
+from esa.errors import EsaError, OutputError, UsageError
+from esa.fragments import AnchoredFragmenter, Fragments
 
 LENGTH = 48
+
+LENGTH_SHIPPED = AnchoredFragmenter().length
 
 
 @pytest.fixture
@@ -107,15 +109,16 @@ def rewrite(folder: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip_a_byte, f"{WEIGHTS_NAME}: altered"),
-        (cut_short, f"{WEIGHTS_NAME}: altered"),
+        (flip_a_byte, f"{WEIGHTS_NAME} or {CONFIG_NAME} was altered"),
+        (cut_short, f"{WEIGHTS_NAME} or {CONFIG_NAME} was altered"),
         (lambda folder: (folder / WEIGHTS_NAME).unlink(), WEIGHTS_NAME),
         (lambda folder: (folder / CONFIG_NAME).unlink(), CONFIG_NAME),
         (lambda folder: (folder / CONFIG_NAME).write_text("{"), CONFIG_NAME),
         (lambda folder: (folder / CONFIG_NAME).write_text("[1, 2]"), CONFIG_NAME),
         (lambda folder: (folder / CONFIG_NAME).write_text("7"), CONFIG_NAME),
         (lambda folder: (folder / CONFIG_NAME).write_bytes(b"\xff\xfe"), CONFIG_NAME),
-        (lambda folder: rewrite(folder, name="transformer"), "does not fit"),
+        (lambda folder: rewrite(folder, name="projection"), "was altered"),
+        (lambda folder: rewrite(folder, step=2.0), "was altered"),
         (lambda folder: rewrite(folder, sha256="0" * 64), WEIGHTS_NAME),
     ],
 )
@@ -134,6 +137,37 @@ def test_weights_that_are_no_code_table_are_refused(tmp_path: Path, learned: Cod
     save_encoder(Wrong(learned.table, learned.step), tmp_path / "w")
     with pytest.raises(EsaError, match="does not describe its weights"):
         create_encoder(str(tmp_path / "w"), "codes", LENGTH)
+
+
+def test_a_name_that_is_a_directory_too_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(saved.parent)
+    shipped = create_encoder("codes", "codes", LENGTH_SHIPPED)
+    saved.rename(saved.parent / "codes")
+    with pytest.raises(UsageError, match=r"say \./codes"):
+        create_encoder("codes", "codes", LENGTH_SHIPPED)
+    mine = create_encoder("./codes", "codes", LENGTH)
+    assert (mine.arrays()["table"][:1] != shipped.arrays()["table"][:1]).any()
+
+
+def test_only_a_transformer_s_vectors_are_cut_short(saved: Path):
+    whole, short = (create_encoder(name, "dense", 256) for name in ("rde", "rde:64"))
+    codes = np.random.default_rng(2).integers(0, 4, 600).astype(np.uint8)
+    fragments = Fragments(
+        np.array([0, 300]), np.full(2, 256, np.int32), np.zeros(2, np.uint8), np.zeros(2, np.int32)
+    )
+    vectors = whole.embed(codes, fragments)[:, :64]
+    expected = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(short.embed(codes, fragments), expected, atol=1e-6)
+    with pytest.raises(EsaError, match="kept is a multiple of 4 up to 256"):
+        create_encoder("rde:300", "dense", 256)
+    with pytest.raises(UsageError, match="only a Transformer"):
+        create_encoder(f"{saved}:64", "codes", LENGTH)
+
+
+def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path, learned: CodeEncoder):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="file"):
+        save_encoder(learned, tmp_path / "file" / "weights")
 
 
 def test_load_encoder_knows_only_its_names():

@@ -14,6 +14,7 @@ from esa.eval.recall import (
     ReadSet,
     anchored_recall,
     bits_kept,
+    bucket_at_size,
     code_store,
     dense_recall,
     embed_reads,
@@ -125,12 +126,15 @@ def test_a_larger_reference_costs_more_but_finds_the_same_codes():
     assert found.at_size(50) == 10 + 50 * 90
 
 
-def test_a_share_at_a_cost_is_that_of_the_larger_reference():
-    curve = [Found(share=0.4, scanned=20.0, own=10.0), Found(share=0.8, scanned=50.0, own=20.0)]
-    assert share_at_cost(curve, 110.0, factor=10) == pytest.approx(0.4)
-    assert share_at_cost(curve, 320.0, factor=10) == pytest.approx(0.8)
-    middle = (110.0 * 320.0) ** 0.5
-    assert share_at_cost(curve, middle, factor=10) == pytest.approx(0.6)
+def test_a_share_at_a_cost_follows_the_logarithm_of_the_cost():
+    curve = [Found(share=0.4, scanned=20.0, own=10.0), Found(share=0.8, scanned=80.0, own=20.0)]
+    assert share_at_cost(curve, 40.0) == pytest.approx(0.6)
+    assert share_at_cost(curve, 10.0) == pytest.approx(0.2)
+    assert share_at_cost(curve, 99.0) == 0.8
+
+
+def test_a_bucket_stands_for_one_of_a_larger_reference():
+    assert [bucket_at_size(128, factor) for factor in (1.0, 49.2, 128.0, 1000.0)] == [128, 2, 1, 1]
 
 
 def test_reads_of_the_last_part_come_from_there_alone(genome: Genome):
@@ -170,6 +174,30 @@ def test_bits_kept_falls_with_noise_and_is_all_of_them_without(genome: Genome):
     ]
     assert kept[0] == 1
     assert 1 > kept[1] > kept[2] > 0.5
+
+
+def test_bits_kept_are_those_of_the_anchors_that_are_there(genome: Genome):
+    reads = simulate_reads(genome, 60, 120, 0.05)
+    codes = genome.fetch(0, genome.bases)
+    there = FRAGMENTER.reference(codes, genome.offsets)
+    theirs = ENCODER.embed(codes, there) > 0
+    same = []
+    for i in range(len(reads)):
+        bases = reads.codes[i * 120 : (i + 1) * 120]
+        own = FRAGMENTER.queries(bases, np.array([0, 120]), np.array([0], np.int32), 0)
+        for start, reverse, sums in zip(own.start, own.reverse, ENCODER.embed(bases, own), strict=True):
+            place = reads.start[i] + (120 - start - FRAGMENTER.length if reads.reverse[i] else start)
+            alike = np.flatnonzero(
+                (np.abs(there.start - place) <= DIAGONAL_SLACK)
+                & (there.reverse == (reverse ^ int(reads.reverse[i])))
+            )
+            if len(alike):
+                nearest_one = alike[np.argmin(np.abs(there.start[alike] - place))]
+                same.append((theirs[nearest_one] == (sums > 0)).mean())
+    assert bits_kept(FRAGMENTER, ENCODER, genome, reads) == pytest.approx(np.mean(same), abs=1e-12)
+    # Reads of another place have no more than chance gives.
+    moved = ReadSet(reads.codes, np.roll(reads.start, 7), reads.reverse, reads.length)
+    assert bits_kept(FRAGMENTER, ENCODER, genome, moved) == pytest.approx(0.5, abs=0.06)
 
 
 @pytest.mark.parametrize("at_once", [7, 1 << 14])
