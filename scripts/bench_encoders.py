@@ -1,7 +1,7 @@
 """What encoders find before anything is aligned, and what it costs: markdown tables.
 
     python scripts/bench_encoders.py [--reference FA] [--reads 2000] [--encoder hf:DIR[:max]] [--json FILE]
-    python scripts/bench_encoders.py --stores [--store-encoder sketch]
+    python scripts/bench_encoders.py --stores [--store-encoder rde]
     python scripts/bench_encoders.py --frontier
     python scripts/bench_encoders.py --transfer [--transfer-encoder rde]
 
@@ -318,7 +318,7 @@ def parse() -> argparse.Namespace:
     )
     add_data_options(parser)
     parser.add_argument(
-        "--encoders", action="store_true", help="the encoders tables (if no other table is named)"
+        "--encoders", action="store_true", help="the encoders tables (with --stores, if none is named)"
     )
     parser.add_argument("--stores", action="store_true", help="the table of ways to search")
     parser.add_argument("--frontier", action="store_true", help="anchors and keys of the code encoders")
@@ -332,7 +332,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--encoder", action="append", default=[], help="one more: a directory, or hf:DIR[:max]"
     )
-    parser.add_argument("--store-encoder", default="sketch", help="whose vectors the stores hold")
+    parser.add_argument("--store-encoder", default="rde", help="whose vectors the stores hold")
     parser.add_argument("--hnsw", action="store_true", help="a graph index too, which takes minutes to build")
     parser.add_argument("--transfer-encoder", default="rde", help="beside codes, sketch and projection")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the same numbers")
@@ -340,7 +340,8 @@ def parse() -> argparse.Namespace:
     if args.reads < 1:
         parser.error("--reads must be at least 1")
     args.reference = args.reference or args.data / "ref" / f"{CHR20}.fa.gz"
-    args.encoders = args.encoders or not (args.stores or args.transfer or args.frontier)
+    if not (args.encoders or args.stores or args.transfer or args.frontier):
+        args.encoders = args.stores = True
     return args
 
 

@@ -32,6 +32,7 @@ from samples import (
 
 from esa.cli.main import run
 from esa.manifest import FORMAT_VERSION
+from esa.presets import PRESETS
 
 GENOME = {
     "a": random_bases(np.random.default_rng(11), 4000),
@@ -112,7 +113,7 @@ BAD_REFERENCES: list[tuple[str, str | bytes, tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize("preset", ["anchored", "sketch"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 @pytest.mark.parametrize(
     ("content", "said"), [case[1:] for case in BAD_REFERENCES], ids=[case[0] for case in BAD_REFERENCES]
 )
@@ -528,7 +529,7 @@ def test_an_odd_read_is_placed_by_its_mate(bases: str, index: Path, tmp_path: Pa
     assert (second.reference_name, second.reference_start) == (first.reference_name, first.reference_start)
 
 
-@pytest.mark.parametrize("preset", ["anchored", "sketch"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_a_long_read(preset: str, data_dir: Path, tmp_path: Path) -> None:
     lambda_phage = data_dir / "lambda_phage.fa.gz"
     esa("index", lambda_phage, "-o", tmp_path / "l.esa", "--preset", preset, "-q")

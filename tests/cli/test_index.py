@@ -15,6 +15,7 @@ import pytest
 from samples import esa, fasta_text, random_bases, write
 
 from esa.cli.main import run
+from esa.presets import PRESETS
 
 GENOME = {
     "a": random_bases(np.random.default_rng(21), 6000),
@@ -50,7 +51,7 @@ def test_default_place_is_beside_the_reference(name: str, tmp_path: Path) -> Non
     esa("info", "--verify", f"{reference}.esa")
 
 
-@pytest.mark.parametrize("preset", ["anchored", "sketch"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_summary(preset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bases = GENOME["a"][:500] + "N" * 70 + GENOME["a"][570:700] + "RYK" + GENOME["a"][703:]
     genome = {"a": bases, "tiny": "ACGT", "b": GENOME["b"], "blank": "N" * 900}
@@ -78,7 +79,7 @@ def test_quiet(reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("preset", ["anchored", "sketch"])
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_the_same_reference_gives_the_same_bytes(preset: str, reference: Path, tmp_path: Path) -> None:
     zipped = write(tmp_path / "copy.fa.gz", reference.read_text())
     esa("index", reference, "-o", tmp_path / "1.esa", "-t", 1, "--preset", preset)

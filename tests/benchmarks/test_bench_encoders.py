@@ -1,0 +1,46 @@
+"""`scripts/bench_encoders.py` on a reference so small that its numbers mean nothing: every table is made."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import fasta_text, random_bases
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    path = tmp_path / "small.fa"
+    path.write_text(fasta_text({"a": random_bases(np.random.default_rng(1), 60_000)}))
+    return path
+
+
+def test_every_table_has_its_rows(
+    reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
+    from bench_encoders import READ_SETS, main
+
+    out = tmp_path / "tables.json"
+    options = ["--encoders", "--stores", "--frontier", "--transfer", "--store-encoder", "sketch"]
+    arguments = [*options, "--reference", str(reference), "--data", str(tmp_path), "--reads", "20"]
+    monkeypatch.setattr(sys, "argv", ["bench_encoders.py", *arguments, "--json", str(out)])
+    main()
+    dense, codes, stores, frontier, transfer = json.loads(out.read_text())["tables"]
+    assert [row["encoder"] for row in dense["rows"]] == ["sketch", *["rde"] * 3]
+    assert {row["encoder"].split(",")[0] for row in codes["rows"]} == {"projection", "codes"}
+    exact = f"{READ_SETS[0][0]} bp {READ_SETS[0][1]} %"
+    assert all(row[exact][0] == 1 for row in dense["rows"] if row["dimensions"] == 256)
+    # A genome some 50,000 times as large says nothing of crowded buckets.
+    assert not any("Gb, 4 probes" in row["encoder"] for row in codes["rows"])
+    assert len(stores["rows"]) > 5
+    assert {row["encoder"] for row in frontier["rows"]} == {"projection", "codes"}
+    assert transfer["rows"] == []
+    printed = capsys.readouterr()
+    assert "| codes, level `more probes` |" in printed.out
+    assert "left out" in printed.err
