@@ -171,10 +171,17 @@ def code_store(
 
 
 def recall_at_cost(
-    fragmenter: Fragmenter, encoder: Encoder, store: Store, reads: ReadSet, scanned: float
+    fragmenter: Fragmenter,
+    encoder: Encoder,
+    store: Store,
+    reads: ReadSet,
+    scanned: float,
+    factor: float = 1.0,
 ) -> float:
-    """`anchored_recall` at so many codes scanned a read (see `share_at_cost`)."""
-    return share_at_cost(probe_curve(fragmenter, encoder, store, reads, scanned), scanned)
+    """`anchored_recall` at so many codes scanned a read, in a reference ``factor`` times as large."""
+    return share_at_cost(
+        probe_curve(fragmenter, encoder, store, reads, scanned, factor=factor), scanned, factor
+    )
 
 
 def probe_curve(
@@ -184,29 +191,35 @@ def probe_curve(
     reads: ReadSet,
     scanned: float,
     max_bucket: int = CROWDED,
+    factor: float = 1.0,
 ) -> list[Found]:
-    """`anchored_recall` with more and more probes, up to the first that scans so many codes a read."""
+    """`anchored_recall` with more and more probes, up to the first that scans so many codes a read.
+
+    Of a reference ``factor`` times as large, that is (`Found.at_size`), whose buckets are as much fuller.
+    """
+    most = bucket_at_size(max_bucket, factor)
     curve: list[Found] = []
     for probes in PROBES:
-        curve.append(anchored_recall(fragmenter, encoder, store, reads, probes, max_bucket))
-        if curve[-1].scanned >= scanned:
+        curve.append(anchored_recall(fragmenter, encoder, store, reads, probes, most))
+        if curve[-1].at_size(factor) >= scanned:
             break
     return curve
 
 
-def share_at_cost(curve: list[Found], scanned: float) -> float:
+def share_at_cost(curve: list[Found], scanned: float, factor: float = 1.0) -> float:
     """The share found at so many codes scanned a read, between the numbers of probes on either side of it.
 
-    Linear in the logarithm of the cost. Codes are compared at equal cost, not at equal probes: a code that fills
-    few buckets finds much with each probe, and pays for it.
+    Linear in the logarithm of the cost, which is that of a reference ``factor`` times as large. Codes are compared
+    at equal cost, not at equal probes: a code that fills few buckets finds much with each probe, and pays for it.
     """
     below: Found | None = None
     for found in curve:
-        if found.scanned >= scanned:
+        cost = found.at_size(factor)
+        if cost >= scanned:
             if below is None:
-                return found.share * scanned / found.scanned
-            before = max(below.scanned, 1e-9)
-            weight = np.log(scanned / before) / np.log(found.scanned / before)
+                return found.share * scanned / cost
+            before = max(below.at_size(factor), 1e-9)
+            weight = np.log(scanned / before) / np.log(cost / before)
             return float(below.share + weight * (found.share - below.share))
         below = found
     assert below is not None

@@ -131,6 +131,9 @@ def test_a_share_at_a_cost_follows_the_logarithm_of_the_cost():
     assert share_at_cost(curve, 40.0) == pytest.approx(0.6)
     assert share_at_cost(curve, 10.0) == pytest.approx(0.2)
     assert share_at_cost(curve, 99.0) == 0.8
+    # Ten times as large: 10 + 10 * 10 and 20 + 10 * 60 codes.
+    assert share_at_cost(curve, 110.0, factor=10) == pytest.approx(0.4)
+    assert share_at_cost(curve, (110.0 * 620.0) ** 0.5, factor=10) == pytest.approx(0.6)
 
 
 def test_a_bucket_stands_for_one_of_a_larger_reference():
