@@ -186,10 +186,10 @@ def code_rows(table: MarkdownTable, m: Measured) -> None:
             add(f"level `{level.name}`", store, level.effort.probes, level.effort.max_bucket)
     factor = HUMAN_BASES / searched.bases
     longer = code_store(searched, one.fragmenter, one.encoder, default_key_bits(round(len(store) * factor)))
-    add("at 3.1 Gb, 1 probe, any bucket", longer, 1, ANY_SIZE, factor)
+    add("at 3.1 Gb, probes: 1, any bucket", longer, 1, ANY_SIZE, factor)
     if factor * LEAST_BUCKET <= CROWDED:
         for probes in PROBES:
-            add(f"at 3.1 Gb, {probes} probes", longer, probes, bucket_at_size(CROWDED, factor), factor)
+            add(f"at 3.1 Gb, probes: {probes}", longer, probes, bucket_at_size(CROWDED, factor), factor)
 
 
 def shares_at_costs(one: Loaded, store: Store, sets: Sequence[ReadSet]) -> list[tuple[float, ...]]:
