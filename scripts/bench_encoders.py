@@ -75,6 +75,8 @@ SCANNED = (100, 200, 300)
 LEAST_BUCKET = 2
 """Codes of a bucket here that can stand for a crowded one in a larger genome: the own one and another."""
 
+TRANSFER_SCANNED = 200
+
 MATRYOSHKA = "rde"
 PREFIXES = (64, 128, 256)
 """Dimensions at which an encoder of that name is measured."""
@@ -259,8 +261,8 @@ def unless_it_fails(what: str, measure: Callable[[], object]) -> None:
 def transfer_cell(one: Loaded, source: Source, reads: ReadSet, store: Store | None) -> tuple[float, ...]:
     if store is None:
         return dense_recall(one.fragmenter, one.encoder, source.searched, reads, TRANSFER_DEPTHS)
-    curve = probe_curve(one.fragmenter, one.encoder, store, reads, SCANNED[0])
-    return (share_at_cost(curve, SCANNED[0]),)
+    curve = probe_curve(one.fragmenter, one.encoder, store, reads, TRANSFER_SCANNED)
+    return (share_at_cost(curve, TRANSFER_SCANNED),)
 
 
 def transfer_figures(one: Loaded, source: Source, sets: Sequence[ReadSet]) -> list[tuple[float, ...]]:
@@ -278,7 +280,7 @@ def transfer_table(loaded: Sequence[Loaded], args: argparse.Namespace) -> Markdo
     table = MarkdownTable(
         "Transfer to other references",
         f"Dense encoders: R@{' / R@'.join(map(str, TRANSFER_DEPTHS))}, exact search; code encoders: share of reads "
-        f"found at {SCANNED[0]} codes scanned a read (where one probe alone scans more: what it finds, times the "
+        f"found at {TRANSFER_SCANNED} codes scanned a read (where one probe alone scans more: what it finds, times the "
         f"share of its cost). {args.reads:,} reads a set, seed {args.seed}. Of {ORTHOLOGS}* "
         "all contigs are indexed, but the reads come from those of the last tenth of the bases: encoders were "
         "trained on the human orthologs of the rest."

@@ -42,7 +42,7 @@ SCALE = 20.0
 """The inverse temperature at the beginning, and the most it may become."""
 MOST_SCALE = 100.0
 
-VALIDATION_READS = ((250, 0.01), (100, 0.01), (250, 0.05), (250, 0.10))
+VALIDATION_READS = ((100, 0.01), (250, 0.05), (250, 0.10), (150, 0.10))
 """Length and substitutions a base of the reads that validate."""
 
 VALIDATION_COUNT = 500
