@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
-from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter
+from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter, shipped
 from esa.errors import FastaError, UsageError
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
@@ -91,7 +91,7 @@ def build_index(
     """
     start = time.monotonic()
     chosen = preset_named(preset)
-    name = encoder or chosen.default_encoder
+    name = encoder or shipped(chosen.default_encoder)
     fragmenter = fragmenter_for(chosen, name)
     embedder = create_encoder(name, chosen.kind, fragmenter.length)
     with DirectoryWriter(path, force) as directory:

@@ -46,6 +46,11 @@ DIGEST_KEY = "sha256"
 """In the description: the digest of the rest of it and of the weights."""
 
 
+def shipped(name: str) -> str:
+    """What says the encoder of that name which comes with esa, wherever the working directory is."""
+    return str(WEIGHTS / name) if name in SHIPPED else name
+
+
 def create_encoder(said: str, kind: Kind, length: int) -> Encoder:
     """An encoder for fragments of ``length`` bases.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from esa.encoders import registry
 from esa.encoders.base import Encoder
 from esa.encoders.codes import BITS, GROUP, CodeEncoder
 from esa.encoders.projection import ProjectionEncoder
@@ -145,6 +146,8 @@ def test_a_name_that_is_a_directory_too_is_refused(saved: Path, monkeypatch: pyt
     saved.rename(saved.parent / "codes")
     with pytest.raises(UsageError, match=r"say \./codes"):
         create_encoder("codes", "codes", LENGTH_SHIPPED)
+    default = create_encoder(registry.shipped("codes"), "codes", LENGTH_SHIPPED)
+    np.testing.assert_array_equal(default.arrays()["table"], shipped.arrays()["table"])
     mine = create_encoder("./codes", "codes", LENGTH)
     assert (mine.arrays()["table"][:1] != shipped.arrays()["table"][:1]).any()
 
