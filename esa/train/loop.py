@@ -118,7 +118,7 @@ def train(
         stopped = _sitting(task, run, checkpoint, state, device, report)
     except RuntimeError as error:
         # torch raises it from a signal handler, wherever this process is then.
-        if DEAD_WORKER not in str(error):
+        if not str(error).startswith(DEAD_WORKER):
             raise
         raise EsaError(
             "a process that makes batches died, perhaps of too little memory; --resume goes on from the last "
@@ -144,15 +144,20 @@ def _sitting(
         sitting = time.monotonic() - begun
         progress.seconds = before + sitting
         late = run.minutes > 0 and sitting >= 60 * run.minutes
-        if progress.step % run.validate_every == 0 or progress.step == run.steps or late:
+        due = progress.step % run.validate_every == 0 or progress.step == run.steps
+        if due:
             _validate(task, state, values)
             values.clear()
             progress.seconds = before + time.monotonic() - begun
+        if due or late:
             save_checkpoint(checkpoint, state)
+        if late and not progress.curves:
+            # For the encoder of this sitting alone: the checkpoint is that of a run that was not cut here.
+            _validate(task, state, values)
         report(progress)
         if late:
             return f"after {run.minutes:g} minutes"
-        if _exhausted(run, progress):
+        if due and _exhausted(run, progress):
             return f"no better validation in {run.patience}"
     return "all steps done"
 

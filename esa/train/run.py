@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from esa.encoders import registry
 from esa.encoders.registry import save_encoder
 from esa.errors import OutputError, UsageError
 from esa.genome import Genome
@@ -28,6 +29,11 @@ CONFIG_NAME = "config.toml"
 CURVES_NAME = "curves.csv"
 PICTURE_NAME = "curves.png"
 CARD_NAME = "README.md"
+WRITTEN = (
+    *(CHECKPOINT_NAME, CONFIG_NAME, CURVES_NAME, PICTURE_NAME, CARD_NAME),
+    *(registry.CONFIG_NAME, registry.WEIGHTS_NAME),
+)
+"""All that a training writes into its directory."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,9 @@ def train_encoder(
     except OSError as error:
         raise OutputError(f"{output}: {error.strerror}") from error
     if not resume:
+        # What is left of another run does not belong to this one.
+        for name in WRITTEN:
+            (output / name).unlink(missing_ok=True)
         _write(output / CONFIG_NAME, settings.text())
 
     def follow(progress: Progress) -> None:
@@ -143,6 +152,7 @@ def train_encoder(
         resume=resume,
         report=follow,
     )
+    _write_curves(output, kind, trained.progress.curves)
     parameters = parameters_of(task.model())
     save_encoder(trained.encoder, output, task.fragmenter.parameters())
     _write(
@@ -155,6 +165,8 @@ def train_encoder(
 def _require_vacant(output: Path, resume: bool, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: is there and no directory; give another one")
+    if resume and not (output / CHECKPOINT_NAME).is_file():
+        raise OutputError(f"{output / CHECKPOINT_NAME}: no such file: there is nothing to resume")
     if output.is_dir() and any(output.iterdir()) and not (resume or force):
         raise OutputError(
             f"{output}: is not empty; --resume goes on from its checkpoint, --force trains anew"
@@ -166,7 +178,8 @@ def _digest(settings: Settings, genomes: tuple[Genome, Genome]) -> str:
     indifferent = {field: getattr(RunConfig, field) for field in ("workers", "minutes", "patience")}
     digest = hashlib.sha256(replace(settings, run=replace(settings.run, **indifferent)).text())
     for genome in genomes:
-        digest.update(genome.offsets.tobytes() + genome.packed.tobytes())
+        for array in (genome.offsets, genome.packed, genome.n_starts, genome.n_ends):
+            digest.update(array.tobytes())
     return digest.hexdigest()
 
 

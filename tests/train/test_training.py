@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,35 @@ def test_the_clock_stops_a_sitting(task: CodesTask, tmp_path: Path):
         trained = train(task, run, tmp_path / "c", "x", device=torch.device("cpu"), resume=step > 1)
         assert trained.progress.step == step
         assert trained.stopped.startswith("after")
+
+
+def test_a_run_that_the_clock_cut_goes_on_as_if_it_had_not(task: CodesTask, tmp_path: Path):
+    """What is validated where the clock cuts does not compete for the best."""
+    cpu = torch.device("cpu")
+    run = RunConfig(**{**QUICK, "validate_every": 3})
+    whole = train(task, run, tmp_path / "a", "x", device=cpu)
+    cut = train(task, replace(run, minutes=1e-9), tmp_path / "b", "x", device=cpu)
+    assert (cut.progress.step, len(cut.progress.curves)) == (1, 1)
+    resumed = train(task, run, tmp_path / "b", "x", device=cpu, resume=True)
+    np.testing.assert_array_equal(resumed.encoder.arrays()["table"], whole.encoder.arrays()["table"])
+    assert [row["step"] for row in resumed.progress.curves] == [3, 6]
+    assert resumed.progress.best_step == whole.progress.best_step
+
+
+def test_force_leaves_nothing_of_the_run_before(small_genome: str, tmp_path: Path, config: str):
+    out = tmp_path / "out"
+    settings = read_settings("codes", config, QUICK)
+    with pytest.raises(OutputError, match="nothing to resume"):
+        train_encoder(settings, [small_genome], out, resume=True)
+    assert not out.exists()
+    train_encoder(settings, [small_genome], out)
+
+    def stop(progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_encoder(settings, [small_genome], out, force=True, report=stop)
+    assert [path.name for path in out.iterdir()] == [CONFIG_NAME]
 
 
 def test_training_and_validation_share_no_base(small_genome: str):
