@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from samples import fasta_text, random_bases
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
 
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
@@ -23,7 +21,6 @@ def reference(tmp_path: Path) -> Path:
 def test_every_table_has_its_rows(
     reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
     from bench_encoders import READ_SETS, main
 
     out = tmp_path / "tables.json"
