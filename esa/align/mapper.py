@@ -25,12 +25,14 @@ from esa.align.report import make_records
 from esa.align.rescue import rescue
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
-from esa.fragments import Fragmenter
+from esa.encoders.codes import CodeEncoder
+from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.hashing import salt_reads
 from esa.reads import ReadBatch
 from esa.records import Records
-from esa.stores.base import Store
+from esa.stores.base import Hits, Keys, SearchEffort, Store
+from esa.stores.codes import CodeStore
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB."""
@@ -40,11 +42,15 @@ ANCHOR_SPACING = 8
 
 @dataclass
 class SeededBatch:
-    """A batch after the first level: its loci so far."""
+    """A batch after the first level: its loci so far.
+
+    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
+    """
 
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
+    searched: NDArray[np.int32]
     reads_at_level: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -77,7 +83,7 @@ class Mapper:
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
         room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
-        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room))
+        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room), np.zeros(len(batch), np.int32))
         self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
         return seeded
 
@@ -107,7 +113,9 @@ class Mapper:
     def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
         """Reads whose best score is under the level's share of their length."""
         best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
-        return best * 100 < seeded.lengths * level.resolved
+        fragments, shares = np.array(level.resolved, np.float64).T
+        share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
+        return best * 100 < seeded.lengths * share
 
     def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
@@ -121,13 +129,15 @@ class Mapper:
         """Run one level for the active reads and put what it finds beside the loci they have."""
         reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
+        seeded.searched[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
             self._search_part(seeded, level, part)
 
     def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
         batch = seeded.batch
         fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
-        hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
+        hits = self._look_up(batch, fragments, level.effort)
+        np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
                 hits, fragments, batch.offsets, seeded.salts, self._reference.offsets, self.config.chain
@@ -141,6 +151,17 @@ class Mapper:
             batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
             self._reference, self.config, seeded.loci,
         )  # fmt: skip
+
+    def _look_up(self, batch: ReadBatch, fragments: Fragments, effort: SearchEffort) -> Hits:
+        embeddings = self._encoder.embed(batch.codes, fragments)
+        if not effort.edits:
+            return self._store.search(embeddings, effort)
+        assert isinstance(self._encoder, CodeEncoder)
+        assert isinstance(self._store, CodeStore)
+        keys = self._encoder.edited_keys(
+            batch.codes, fragments, embeddings, self._store.key_bits, effort.probes
+        )
+        return self._store.search(embeddings, effort, Keys(*keys))
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -148,7 +148,9 @@ def anchored_recall(
     """
     chosen = np.arange(len(reads), dtype=np.int32)
     queries = fragmenter.queries(reads.codes, reads.offsets, chosen, 0)
-    effort = SearchEffort(max_hits=1 << 30, probes=probes, radius=BITS + 1, max_bucket=max_bucket)
+    effort = SearchEffort(
+        max_hits=1 << 30, probes=probes, radius=BITS + 1, max_bucket=max_bucket, max_edited=max_bucket
+    )
     hits = store.search(encoder.embed(reads.codes, queries), effort)
     expected, strand = _origin(reads, queries)
     query = np.repeat(np.arange(len(queries)), np.diff(hits.offsets))
