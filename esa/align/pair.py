@@ -192,7 +192,9 @@ def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untype
         score = np.int64(loci.score[r, 0])
         choice.locus[r] = 0
         choice.second[r] = second
-        choice.mapq[r] = mapping_quality(score - max(second, FLOOR), near, score, lengths[r], loci.capped[r])
+        choice.mapq[r] = mapping_quality(
+            score - second, score - FLOOR, near, score, lengths[r], loci.capped[r]
+        )
 
 
 def choose_pairs(
@@ -237,7 +239,7 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
             score = np.int64(loci.score[mine, chosen])
             # The floor: some unrelated locus for this end, unpaired with the same mate.
             mate_score = best - score
-            gap = best - max(second, FLOOR + mate_score - unpaired)
+            above = best - (FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
             length = lengths[mine]
@@ -246,4 +248,4 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
                     score + loci.score[mine ^ 1, at_j if end else at_k],
                     length + lengths[mine ^ 1],
                 )
-            choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
+            choice.mapq[mine] = mapping_quality(best - second, above, near, score, length, loci.capped[mine])
