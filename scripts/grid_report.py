@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench_common import table
@@ -12,13 +12,18 @@ from grid_cells import CellResult, Outcome
 from grid_stats import CalibrationBin, Comparison, calibration, fragments_right, histogram, percent
 from grid_verdicts import (
     BEST_NOISES,
+    CALIBRATED,
     CONFIDENT_MAPQ,
+    CORRECT,
     OURS,
     PEER,
+    VS_BEST,
+    VS_PEER,
     Verdict,
     best_peer,
     cell_verdicts,
     comparison,
+    peers_of,
     pooled,
     pooled_easy,
     required_percent,
@@ -26,7 +31,7 @@ from grid_verdicts import (
 )
 
 SHOWN_MAPQ = (10, 30)
-MANY_BINS_OF = (OURS, PEER)
+CALIBRATED_ALIGNERS = (OURS, PEER)
 
 
 @dataclass(frozen=True)
@@ -107,20 +112,18 @@ def comparison_table(results: Sequence[CellResult]) -> Table:
             continue
         best = best_peer(result)
         against_best = comparison(result, result.outcomes[best])
-        verdicts = {v.what.split()[1]: str(v) for v in _paired(result)}
+        verdicts = {v.rule: str(v) for v in cell_verdicts(result)}
         required = required_percent(result)
-        target = ""
-        if required is not None:
-            target = f">= {required:.2f} {_target(result)}"
+        target = "" if required is None else f">= {required:.2f} {verdicts[CORRECT]}"
         rows.append(
             [
                 str(result.cell),
                 f"{result.fragments:,}",
                 *_compared(comparison(result, result.outcomes[PEER]), 1.0),
-                verdicts.get(f"{PEER}", "-"),
+                verdicts.get(VS_PEER, "-"),
                 best,
                 *_compared(against_best, BEST_NOISES),
-                verdicts.get("best", "-"),
+                verdicts.get(VS_BEST, "-"),
                 target,
             ]
         )
@@ -131,16 +134,6 @@ def comparison_table(results: Sequence[CellResult]) -> Table:
         "Verdicts where the project has set the rule (<= 5 %, >= 100 bp); the last column is a correct % to reach."
     )
     return Table("esa beside its peers, paired", caption, (*columns, "target"), rows)
-
-
-def _paired(result: CellResult) -> Iterator[Verdict]:
-    for verdict in cell_verdicts(result):
-        if " vs " in verdict.what:
-            yield Verdict(verdict.what.replace(" vs ", " "), verdict.figures, verdict.met)
-
-
-def _target(result: CellResult) -> str:
-    return next(str(v) for v in cell_verdicts(result) if v.what.endswith("correct %"))
 
 
 def robust_table(results: Sequence[CellResult]) -> Table | None:
@@ -193,7 +186,7 @@ def all_verdicts(results: Sequence[CellResult]) -> list[Verdict]:
         judged = [b for b in calibration(counts) if b.judged]
         bad = [b.label for b in judged if b.overconfident]
         figures = f"{len(judged)} bins judged" + (f", overconfident: MAPQ {', '.join(bad)}" if bad else "")
-        verdicts.append(Verdict(f"MAPQ calibrated, {genome or 'all genomes'}", figures, not bad))
+        verdicts.append(Verdict(CALIBRATED, f"MAPQ calibrated, {genome or 'all genomes'}", figures, not bad))
     return verdicts
 
 
@@ -208,7 +201,7 @@ def verdict_table(results: Sequence[CellResult]) -> Table:
 def tables(results: Sequence[CellResult]) -> list[Table]:
     genomes = list(dict.fromkeys(result.cell.genome for result in results))
     scopes = (None, *genomes) if len(genomes) > 1 else (None,)
-    calibrations = [calibration_table(results, n, g) for n in MANY_BINS_OF for g in scopes]
+    calibrations = [calibration_table(results, n, g) for n in CALIBRATED_ALIGNERS for g in scopes]
     made = [
         accuracy_table(results),
         comparison_table(results),
@@ -220,11 +213,20 @@ def tables(results: Sequence[CellResult]) -> list[Table]:
 
 
 def as_json(results: Sequence[CellResult]) -> dict[str, Any]:
-    """Everything that the tables say."""
+    """The figures of every cell as numbers, the verdicts, and the tables as printed."""
+    cells = []
+    for result in results:
+        entry: dict[str, Any] = asdict(result.cell) | {"fragments": result.fragments}
+        entry["aligners"] = {
+            name: asdict(figures_of(outcome, result.cell.ends)) for name, outcome in result.outcomes.items()
+        }
+        if OURS in result.outcomes:
+            peers = peers_of(result)
+            entry["paired"] = {p: asdict(comparison(result, result.outcomes[p])) for p in peers}
+        cells.append(entry)
     return {
-        "tables": [
-            {"title": t.title, "rows": [dict(enumerate(row)) for row in t.rows], "columns": t.columns}
-            for t in tables(results)
-        ],
-        "verdicts": [{"what": v.what, "figures": v.figures, "met": v.met} for v in all_verdicts(results)],
+        "shown_mapq": SHOWN_MAPQ,
+        "cells": cells,
+        "verdicts": [asdict(verdict) for verdict in all_verdicts(results)],
+        "tables": [asdict(made) for made in tables(results)],
     }

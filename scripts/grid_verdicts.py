@@ -43,14 +43,22 @@ TWICE_TARGET = (15.0, 250, "paired")
 TWICE_ENOUGH = 95.0
 
 CONFIDENT_MAPQ = 30
+VS_PEER, VS_BEST, CORRECT, POOLED, CALIBRATED = "bwa", "best", "correct", "pooled", "calibrated"
 POOLED_READS = 5_000_000
 """Pooled reads at which the pooled comparison is what the project asks for."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One requirement; ``figures`` says what was compared."""
+    """One requirement.
 
+    Attributes:
+        rule: `VS_PEER`, `VS_BEST`, `CORRECT`, `POOLED` or `CALIBRATED`.
+        what: cell or scope, and the rule in words.
+        figures: what was compared.
+    """
+
+    rule: str
     what: str
     figures: str
     met: bool
@@ -88,15 +96,16 @@ def cell_verdicts(result: CellResult) -> list[Verdict]:
     verdicts = []
     if cell.divergence <= RULED_DIVERGENCE and cell.length >= RULED_LENGTH:
         best = best_peer(result)
-        for label, peer, noises in ((PEER, PEER, 1.0), (f"best ({best})", best, BEST_NOISES)):
+        for rule, peer, noises in ((VS_PEER, PEER, 1.0), (VS_BEST, best, BEST_NOISES)):
             seen = comparison(result, result.outcomes[peer])
             figures = f"b - c = {seen.excess:,}, limit {seen.limit(noises):,.0f}"
-            verdicts.append(Verdict(f"{cell} vs {label}", figures, not seen.falls_short(noises)))
+            label = f"best ({best})" if rule == VS_BEST else peer
+            verdicts.append(Verdict(rule, f"{cell} vs {label}", figures, not seen.falls_short(noises)))
     required = required_percent(result)
     if required is not None:
         ours = correct_percent(result, OURS)
         verdicts.append(
-            Verdict(f"{cell} correct %", f"{ours:.3f}, required {required:.3f}", ours >= required)
+            Verdict(CORRECT, f"{cell} correct %", f"{ours:.3f}, required {required:.3f}", ours >= required)
         )
     return verdicts
 
@@ -178,7 +187,7 @@ class Pooled:
         if self.ours.total < POOLED_READS:
             figures += f" (not yet {POOLED_READS:,})"
         met = self.p >= SIGNIFICANT and self.ours.kept_percent >= self.peer.kept_percent
-        return Verdict(f"wrong per million at MAPQ >= {self.mapq}, cells up to 2 %", figures, met)
+        return Verdict(POOLED, f"wrong per million at MAPQ >= {self.mapq}, cells up to 2 %", figures, met)
 
 
 def pooled_easy(results: Sequence[CellResult], mapq: int) -> Pooled | None:
