@@ -29,6 +29,7 @@ from bench_common import (
     DWGSIM_OPTIONS,
     MASON,
     MG1655,
+    Command,
     Workplace,
     add_common_options,
     bwa,
@@ -134,7 +135,7 @@ def by_mason(task: Task, folder: Path) -> Made:
         "illumina-prob-deletion": indels / 2,
     }
     words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
-    files = ["-o", made.reads[0], "-or", made.reads[1], "-oa", folder / "truth.sam"]
+    files: Command = ["-o", made.reads[0], "-or", made.reads[1], "-oa", folder / "truth.sam"]
     run([MASON, "-q", "-ir", task.reference, "-n", str(task.pairs), *files, *words])
     return made
 

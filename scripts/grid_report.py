@@ -105,7 +105,7 @@ def _compared(seen: Comparison, noises: float) -> list[str]:
     return [f"{seen.b:,}", f"{seen.c:,}", f"{seen.excess:,}", f"{seen.limit(noises):,.0f}"]
 
 
-def comparison_table(results: Sequence[CellResult]) -> Table:
+def comparison_table(results: Sequence[CellResult]) -> Table | None:
     rows = []
     for result in results:
         if OURS not in result.outcomes or PEER not in result.outcomes:
@@ -127,6 +127,8 @@ def comparison_table(results: Sequence[CellResult]) -> Table:
                 target,
             ]
         )
+    if not rows:
+        return None
     columns = ("cell", "n", "b", "c", "b-c", "limit", "bwa", "best peer", "b", "c", "b-c", "limit", "best")
     caption = (
         "n fragments (reads, or pairs right at both ends); b: only the peer is right, c: only esa is. "
