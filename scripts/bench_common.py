@@ -29,7 +29,9 @@ ESA = (sys.executable, "-m", "esa")
 STDERR_LINES_SHOWN = 20
 MICROS = 1e6
 """Microseconds in a second."""
-DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools"}
+MASON = "/usr/lib/seqan/bin/mason_simulator"
+"""Where Debian puts it, outside PATH."""
+DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools", MASON: "seqan-apps"}
 
 # Divergence d: d edits a base, a tenth of them indels, lengths geometric with mean 1.5 (each goes on with
 # probability 1/3). As mutations of a haploid genome (-H, -r); no sequencing errors, no random reads (-y).
@@ -169,14 +171,21 @@ class Workplace:
         def make(partial: Path) -> None:
             partial.mkdir()
             run(["dwgsim", *options, reference, partial / "reads"])
-            for i in (1, 2):
-                source = partial / f"reads.bwa.read{i}.fastq.gz"
-                with gzip.open(source) as packed, (partial / f"R{i}.fq").open("wb") as plain:
-                    shutil.copyfileobj(packed, plain)
-                source.unlink()
+            unpacked_dwgsim(partial)
 
         folder = cached(self.out / "reads" / f"{reference.stem}-{length}-{pairs}-{key}", make)
         return [folder / "R1.fq", folder / "R2.fq"]
+
+
+def unpacked_dwgsim(folder: Path) -> list[Path]:
+    """The pairs that dwgsim wrote with the prefix ``reads`` as plain FASTQ, in place of its own files."""
+    plain = [folder / f"R{end}.fq" for end in (1, 2)]
+    for end, path in enumerate(plain, 1):
+        source = folder / f"reads.bwa.read{end}.fastq.gz"
+        with gzip.open(source) as packed, path.open("wb") as handle:
+            shutil.copyfileobj(packed, handle)
+        source.unlink()
+    return plain
 
 
 @dataclass(frozen=True)
