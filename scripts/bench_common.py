@@ -94,8 +94,10 @@ def source_digest() -> str:
 def version_of(program: str) -> str:
     """The line that names the version, of bwa, bowtie2, minimap2 and dwgsim alike."""
     need(program)
-    option = ["--version"] if program in ("bowtie2", "minimap2", "samtools") else []
-    done = subprocess.run([program, *option], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    option = ["--version"] if program in ("bowtie2", "minimap2", "samtools", "bcftools") else []
+    done = subprocess.run(
+        [program, *option], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("Version:")), lines[0].split()[-1])
 
@@ -237,7 +239,9 @@ def _beside(path: Path, make: Callable[[Path], object]) -> Path:
     return cached(path, build) / "index"
 
 
-def bwa() -> Aligner:
+def bwa(extra: Sequence[str] = ()) -> Aligner:
+    """bwa mem; ``extra`` options go to it."""
+
     def index(place: Workplace, reference: Path) -> Path:
         return _beside(
             place.out / "index" / f"{reference.stem}.bwa", lambda p: run(["bwa", "index", "-p", p, reference])
@@ -246,9 +250,9 @@ def bwa() -> Aligner:
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return ["bwa", "mem", "-t", str(place.threads), index, *reads], sam
+        return ["bwa", "mem", "-t", str(place.threads), *extra, index, *reads], sam
 
-    return Aligner("bwa", lambda: version_of("bwa"), index, command)
+    return Aligner("bwa", lambda: " ".join((version_of("bwa"), *extra)), index, command)
 
 
 def bowtie2() -> Aligner:
@@ -268,7 +272,9 @@ def bowtie2() -> Aligner:
     return Aligner("bowtie2", lambda: version_of("bowtie2"), index, command)
 
 
-def minimap2() -> Aligner:
+def minimap2(extra: Sequence[str] = ()) -> Aligner:
+    """minimap2 for short reads; ``extra`` options go to it."""
+
     def index(place: Workplace, reference: Path) -> Path:
         path = place.out / "index" / f"{reference.stem}.sr.mmi"
         return cached(path, lambda partial: run(["minimap2", "-x", "sr", "-d", partial, reference]))
@@ -276,9 +282,10 @@ def minimap2() -> Aligner:
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return ["minimap2", "-a", "-x", "sr", "-t", str(place.threads), "-o", sam, index, *reads], None
+        options = ["-a", "-x", "sr", "-t", str(place.threads), *extra]
+        return ["minimap2", *options, "-o", sam, index, *reads], None
 
-    return Aligner("minimap2", lambda: version_of("minimap2"), index, command)
+    return Aligner("minimap2", lambda: " ".join((version_of("minimap2"), *extra)), index, command)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
