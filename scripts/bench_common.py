@@ -228,7 +228,9 @@ def _beside(path: Path, make: Callable[[Path], object]) -> Path:
     return cached(path, build) / "index"
 
 
-def bwa() -> Aligner:
+def bwa(extra: Sequence[str] = ()) -> Aligner:
+    """bwa mem; ``extra`` options go to it."""
+
     def index(place: Workplace, reference: Path) -> Path:
         return _beside(
             place.out / "index" / f"{reference.stem}.bwa", lambda p: run(["bwa", "index", "-p", p, reference])
@@ -237,9 +239,9 @@ def bwa() -> Aligner:
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return ["bwa", "mem", "-t", str(place.threads), index, *reads], sam
+        return ["bwa", "mem", "-t", str(place.threads), *extra, index, *reads], sam
 
-    return Aligner("bwa", lambda: version_of("bwa"), index, command)
+    return Aligner("bwa", lambda: " ".join((version_of("bwa"), *extra)), index, command)
 
 
 def bowtie2() -> Aligner:

@@ -19,6 +19,10 @@ GAP_EXTEND = 1
 END_BONUS = 5
 """An end is clipped only if that gains more than this; never part of a reported score."""
 
+MASKED_SHARE = 50
+"""Two alignments of a read are rivals for the same bases if they share this part (per cent) of the shorter one
+(bwa mem's mask level); else they are parts of a chimeric read, or may be."""
+
 MAX_READ_LENGTH = 100_000
 """Longer reads are written unmapped: their traceback would take over 100 MB a thread."""
 
@@ -88,6 +92,32 @@ class PairConfig(NamedTuple):
     max_rescues: int = 4
 
 
+class SplitConfig(NamedTuple):
+    """The parts of chimeric reads.
+
+    least_bases: so many bases left over by the parts found are searched for one more.
+    max_parts: most parts of a read, the primary alignment among them; 1: none is looked for.
+    overhang: bases by which a fragment may reach beyond the bases left over.
+    """
+
+    least_bases: int = 20
+    max_parts: int = 4
+    overhang: int = 8
+
+
+class SecondaryConfig(NamedTuple):
+    """Other places for the bases that a primary or supplementary alignment aligns.
+
+    most: of a read; 0: none is reported.
+    least_share: of the score (per cent) of the alignment reported.
+    all_or_none: none of a part's, if they are more than ``most`` (for XA, as in bwa mem).
+    """
+
+    most: int = 0
+    least_share: int = 80
+    all_or_none: bool = False
+
+
 class Level(NamedTuple):
     """One step of the escalation; a read stops at the first level that resolves it.
 
@@ -117,6 +147,8 @@ class AlignConfig(NamedTuple):
     locate: LocateConfig = LocateConfig()
     verify: VerifyConfig = VerifyConfig()
     pair: PairConfig = PairConfig()
+    split: SplitConfig = SplitConfig()
+    secondary: SecondaryConfig = SecondaryConfig()
     max_loci: int = 8
     least_score: int = 30
     seed: int = 0

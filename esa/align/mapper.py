@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from esa.align import pair
 from esa.align.chain import chain_hits
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Candidates, Loci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
+from esa.align.split import Alignments, Gaps, Parts, further_alignments, select_rows
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
 from esa.fragments import Fragmenter
@@ -38,13 +40,21 @@ ANCHOR_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
 
+SPLIT = "split"
+"""Under this name the stretches of reads that are searched for their parts count among the levels."""
+
+
 @dataclass
 class SeededBatch:
-    """A batch after the first level: its loci so far."""
+    """A batch after the first level: its loci so far.
+
+    ``gaps``: the reads of the batch are the stretches of these.
+    """
 
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
+    gaps: Gaps | None = None
     reads_at_level: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -64,9 +74,11 @@ class Mapper:
         store: Store,
         config: AlignConfig,
         eqx: bool = False,
+        soft_clips: bool = False,
     ) -> None:
         self.config = config
         self.eqx = eqx
+        self.soft_clips = soft_clips
         self._fragmenter = fragmenter
         self._encoder = encoder
         self._store = store
@@ -97,12 +109,57 @@ class Mapper:
             self._search(seeded, level, unresolved)
             if inserts is not None:
                 self._rescue(seeded, inserts, unresolved)
-        choice = Choice.empty(len(seeded.batch))
+        choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
+        parts = self._split(seeded, choice, inserts)
+        further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config.secondary)
+        records = make_records(
+            seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
+        )
+        if further is None:
+            return records
+        return with_further(
+            records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
+        )
+
+    def _choose(
+        self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
+    ) -> Choice:
+        """The locus to report of each read; ``expected``: see `esa.align.pair.choose_pairs`."""
+        choice = Choice.empty(len(lengths))
         if inserts is None:
-            pair.choose_single(seeded.loci, seeded.lengths, choice)
+            pair.choose_single(loci, expected, choice)
         else:
-            pair.choose_pairs(seeded.loci, seeded.lengths, inserts, self.config.pair, choice)
-        return make_records(seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx)
+            pair.choose_pairs(loci, lengths, inserts, self.config.pair, choice, expected)
+        return choice
+
+    def _split(self, seeded: SeededBatch, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
+        """Parts of chimeric reads beside the primary alignments; judges those of their reads once more."""
+        config = self.config
+        parts = Parts(seeded.loci, choice, seeded.lengths, config.split, config.least_score)
+        for _ in range(config.split.max_parts - 1):
+            gaps = parts.gaps()
+            if not len(gaps.read):
+                break
+            stretches = SeededBatch(
+                seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
+                seeded.salts[gaps.read],
+                Loci.empty(len(gaps.read), config.max_loci),
+                gaps,
+            )
+            self._search(stretches, config.levels[-1], np.ones(len(gaps.read), np.bool_))
+            seeded.reads_at_level[SPLIT] += len(gaps.read)
+            parts.add(gaps, stretches.loci)
+        judged = parts.judged()
+        if judged is not None:
+            rows = np.unique(judged.read)
+            if inserts is not None:
+                rows = np.unique(rows // 2 * 2)
+                rows = np.column_stack([rows, rows + 1]).ravel()
+            again = self._choose(
+                select_rows(seeded.loci, rows), seeded.lengths[rows], parts.expected()[rows], inserts
+            )
+            choice.mapq[rows] = again.mapq
+        return judged
 
     def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
         """Reads whose best score is under the level's share of their length."""
@@ -127,6 +184,9 @@ class Mapper:
     def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
         batch = seeded.batch
         fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
+        if seeded.gaps is not None and self._fragmenter.exact_diagonal:
+            # What the part next to the gap aligns would only find that part once more, copies and all.
+            fragments = seeded.gaps.fragments_within(fragments, batch.offsets, self.config.split.overhang)
         hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import PairConfig
-from esa.align.loci import Loci
+from esa.align.loci import Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
@@ -188,32 +188,46 @@ def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untype
     for r in range(begin, end):
         if loci.held[r] == 0:
             continue
-        second, near = rivals(loci, r, 0)
-        score = np.int64(loci.score[r, 0])
         choice.locus[r] = 0
-        choice.second[r] = second
-        choice.mapq[r] = mapping_quality(score - max(second, FLOOR), near, score, lengths[r], loci.capped[r])
+        choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r])
+
+
+@njit(cache=True, nogil=True)
+def judge_alone(loci, r, chosen, length):  # type: ignore[no-untyped-def]
+    """(XS, MAPQ) of a locus of read r by itself; ``length``: bases that it should align."""
+    second, near = rivals(loci, r, chosen)
+    score = np.int64(loci.score[r, chosen])
+    return second, mapping_quality(score - max(second, FLOOR), near, score, length, loci.capped[r])
 
 
 def choose_pairs(
-    loci: Loci, lengths: NDArray[np.int64], inserts: InsertSizes, config: PairConfig, choice: Choice
+    loci: Loci,
+    lengths: NDArray[np.int64],
+    inserts: InsertSizes,
+    config: PairConfig,
+    choice: Choice,
+    expected: NDArray[np.int64] | None = None,
 ) -> None:
     """The best pair of loci of both ends, jointly; an end whose mate has none stands alone.
 
     An end's MAPQ is taken from how far the best pair of loci leads the best pair with another locus of that end.
+    ``expected`` (``int64[reads]``): bases that its locus should align; the whole read, if not given.
     """
-    _choose_pairs(loci, lengths, inserts.range, inserts.penalties(), config.unpaired_penalty, choice)
+    expected = lengths if expected is None else expected
+    _choose_pairs(
+        loci, lengths, expected, inserts.range, inserts.penalties(), config.unpaired_penalty, choice
+    )
 
 
 @njit(cache=True, nogil=True)
-def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
+def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
     reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
         n, m = loci.held[r], loci.held[r + 1]
         if n == 0 or m == 0:
-            _choose_single(loci, lengths, r, r + 2, choice)
+            _choose_single(loci, expected, r, r + 2, choice)
             continue
         best, at_j, at_k = HOPELESS, 0, 0
         for j in range(n):
@@ -229,21 +243,21 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
             count = m if end else n
             second, near = HOPELESS, 0
             for locus in range(count):
-                if locus != chosen:
+                if rival(loci, mine, chosen, locus):
                     reached[locus] = joint[:n, locus].max() if end else joint[locus, :m].max()
                     second = max(second, reached[locus])
             for locus in range(count):
-                near += locus != chosen and reached[locus] >= second - TIE
+                near += rival(loci, mine, chosen, locus) and reached[locus] >= second - TIE
             score = np.int64(loci.score[mine, chosen])
             # The floor: some unrelated locus for this end, unpaired with the same mate.
             mate_score = best - score
             gap = best - max(second, FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
-            length = lengths[mine]
+            length = expected[mine]
             if choice.proper[mine]:
                 score, length = (
                     score + loci.score[mine ^ 1, at_j if end else at_k],
-                    length + lengths[mine ^ 1],
+                    length + expected[mine ^ 1],
                 )
             choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
