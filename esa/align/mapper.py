@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.config import END_BONUS, MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Candidates, Loci, Reference
@@ -41,20 +41,22 @@ ANCHOR_SPACING = 8
 
 
 SPLIT = "split"
-"""Under this name the stretches of reads that are searched for their parts count among the levels."""
+"""Name of the level at which what a read's alignment leaves over is searched."""
 
 
 @dataclass
 class SeededBatch:
     """A batch after the first level: its loci so far.
 
-    ``gaps``: the reads of the batch are the stretches of these.
+    ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
+    (`Gaps.padded`).
     """
 
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
     gaps: Gaps | None = None
+    padded: ReadBatch | None = None
     reads_at_level: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -83,6 +85,14 @@ class Mapper:
         self._encoder = encoder
         self._store = store
         self._reference = Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
+        self._split_config = config._replace(
+            chain=config.chain._replace(max_candidates=config.split.max_candidates),
+            least_score=max(1, config.least_score - END_BONUS),
+        )
+        self._split_levels = config.levels[-1:]
+        if fragmenter.exact_diagonal:
+            first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
+            self._split_levels = (first, *self._split_levels)
 
     def seed(self, batch: ReadBatch) -> SeededBatch:
         """Loci of each read by the first level."""
@@ -103,7 +113,7 @@ class Mapper:
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
         for before, level in itertools.pairwise(self.config.levels):
-            unresolved = self._unresolved(seeded, before)
+            unresolved = _unresolved(seeded.loci, seeded.lengths, before)
             if not unresolved.any():
                 break
             self._search(seeded, level, unresolved)
@@ -140,15 +150,7 @@ class Mapper:
             gaps = parts.gaps()
             if not len(gaps.read):
                 break
-            stretches = SeededBatch(
-                seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
-                seeded.salts[gaps.read],
-                Loci.empty(len(gaps.read), config.max_loci),
-                gaps,
-            )
-            self._search(stretches, config.levels[-1], np.ones(len(gaps.read), np.bool_))
-            seeded.reads_at_level[SPLIT] += len(gaps.read)
-            parts.add(gaps, stretches.loci)
+            parts.add(gaps, self._search_gaps(seeded, gaps))
         judged = parts.judged()
         if judged is not None:
             rows = np.unique(judged.read)
@@ -161,10 +163,21 @@ class Mapper:
             choice.mapq[rows] = again.mapq
         return judged
 
-    def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
-        """Reads whose best score is under the level's share of their length."""
-        best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
-        return best * 100 < seeded.lengths * level.resolved
+    def _search_gaps(self, seeded: SeededBatch, gaps: Gaps) -> Loci:
+        """Loci of the stretches of gaps."""
+        stretches = SeededBatch(
+            seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
+            seeded.salts[gaps.read],
+            Loci.empty(len(gaps.read), self.config.max_loci),
+            gaps=gaps,
+            padded=gaps.padded(seeded.batch, self._padding),
+        )
+        wanted = np.ones(len(gaps.read), np.bool_)
+        for level in self._split_levels:
+            self._search(stretches, level, wanted)
+            wanted = _unresolved(stretches.loci, gaps.sizes, level)
+        seeded.reads_at_level[SPLIT] += len(gaps.read)
+        return stretches.loci
 
     def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
@@ -183,24 +196,37 @@ class Mapper:
 
     def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
         batch = seeded.batch
-        fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
-        if seeded.gaps is not None and self._fragmenter.exact_diagonal:
-            # What the part next to the gap aligns would only find that part once more, copies and all.
-            fragments = seeded.gaps.fragments_within(fragments, batch.offsets, self.config.split.overhang)
-        hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
+        text, config = batch, self.config
+        if seeded.padded is not None:
+            text, config = seeded.padded, self._split_config
+        fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
+        hits = self._store.search(self._encoder.embed(text.codes, fragments), level.effort)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
-                hits, fragments, batch.offsets, seeded.salts, self._reference.offsets, self.config.chain
+                hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
             )
         else:
             candidates = locate_hits(
-                batch.codes, batch.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
-                self._reference, self.config.chain, self.config.locate,
+                text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
+                self._reference, config.chain, config.locate,
             )  # fmt: skip
+        if seeded.gaps is not None:
+            candidates = seeded.gaps.on_stretches(candidates, self._padding)
         verify(
             batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
-            self._reference, self.config, seeded.loci,
+            self._reference, config, seeded.loci,
         )  # fmt: skip
+
+    @property
+    def _padding(self) -> int:
+        """N on either side of bases that are searched alone: half a fragment, if fragments fix a diagonal."""
+        return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
+
+
+def _unresolved(loci: Loci, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
+    """Reads whose best score is under the level's share of their length."""
+    best = np.where(loci.held > 0, loci.score[:, 0], 0)
+    return best * 100 < lengths * level.resolved
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -8,17 +8,19 @@ rivals. `further_alignments` lists what is reported beside the primary alignment
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.align.config import SecondaryConfig, SplitConfig
-from esa.align.loci import Loci, rival, same_bases
+from esa.align.config import END_BONUS, SecondaryConfig, SplitConfig
+from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
-from esa.fragments import Fragments
+from esa.dna import N
+from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
 
 
@@ -37,14 +39,31 @@ class Gaps(NamedTuple):
     low: NDArray[np.int64]
     high: NDArray[np.int64]
 
-    def fragments_within(self, fragments: Fragments, offsets: NDArray[np.int64], overhang: int) -> Fragments:
-        """Those of the fragments of the stretches (at ``offsets``) that lie in the bases left over, or nearly."""
-        origin = offsets[fragments.owner] - self.low[fragments.owner]
-        first = fragments.start - origin
-        inside = (first >= self.begin[fragments.owner] - overhang) & (
-            first + fragments.length <= self.end[fragments.owner] + overhang
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """``int64``, bases left over."""
+        return self.end - self.begin
+
+    def padded(self, batch: ReadBatch, padding: int) -> ReadBatch:
+        """The bases left over, with so many N on either side of each.
+
+        So the fragmenter finds every fragment that the reference may have at a place where these bases belong,
+        those that reach beyond them, too; and none that would find what the neighbouring part aligns.
+        """
+        bare = batch.stretches(self.read, self.begin, self.end)
+        offsets = np.zeros(len(self.read) + 1, np.int64)
+        np.cumsum(self.sizes + 2 * padding, out=offsets[1:])
+        codes = np.full(offsets[-1], N, np.uint8)
+        codes[np.arange(len(bare.codes)) + np.repeat(offsets[:-1] - bare.offsets[:-1] + padding, self.sizes)] = (
+            bare.codes
         )
-        return fragments[np.flatnonzero(inside)]
+        return replace(bare, codes=codes, offsets=offsets)
+
+    def on_stretches(self, candidates: Candidates, padding: int) -> Candidates:
+        """Candidates of the padded bases as those of the stretches."""
+        of = np.repeat(np.arange(len(self.read)), np.diff(candidates.offsets))
+        before = np.where(candidates.reverse[:] == 1, (self.high - self.end)[of], (self.begin - self.low)[of])
+        return candidates._replace(diagonal=candidates.diagonal + padding - before)
 
 
 class Cover(NamedTuple):
@@ -229,18 +248,23 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _choose_parts(gaps, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
-    """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``."""
+    """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``.
+
+    A part has at least as many bases as its score must be. One that reaches an end of the read may have paid for
+    that with up to `END_BONUS` of its score: clipped, it would reach the least score.
+    """
     chosen = np.full(len(gaps.read), -1, np.int32)
     for g in range(len(gaps.read)):
         r = gaps.read[g]
         count = cover.count[r]
         least = least_score_of(lengths[r], least_score)
         for k in range(loci.held[g]):
-            if count == cover.begin.shape[1] or loci.score[g, k] < least:
+            if count == cover.begin.shape[1]:
                 break
             begin = gaps.low[g] + loci.query_begin[g, k]
             end = gaps.low[g] + loci.query_end[g, k]
-            masked = False
+            paid = END_BONUS if begin == 0 or end == lengths[r] else 0
+            masked = loci.score[g, k] + paid < least or end - begin < least
             for part in range(count):
                 masked |= same_bases(begin, end, cover.begin[r, part], cover.end[r, part])
             if not masked:

@@ -101,16 +101,39 @@ def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-
         row = out[f]
         row[:] = 0
         for g in range(groups):
-            index = 0
+            index, unknown = 0, 0
             if reverse[f]:
                 last = start[f] + length - 1 - g * step
                 for k in range(GROUP):
                     base = codes[last - k]
                     index |= (3 - base if base < 4 else 0) << (2 * k)
+                    unknown |= (base >> 2) << (2 * k)
             else:
                 first = start[f] + g * step
                 for k in range(GROUP):
-                    index |= (codes[first + k] & 3) << (2 * k)
+                    base = codes[first + k]
+                    index |= (base & 3) << (2 * k)
+                    unknown |= (base >> 2) << (2 * k)
+            if unknown:
+                _add_mean(table[g], index, unknown * 3, row)
+                continue
             sums = table[g, index]
             for b in range(bits):
                 row[b] += sums[b]
+
+
+@njit(cache=True, nogil=True)
+def _add_mean(sums, index, unknown, row):  # type: ignore[no-untyped-def]
+    """Add to a row the mean of ``sums`` over all bases that the digits of ``index`` under ``unknown`` may be."""
+    total = np.zeros(len(row), np.int64)
+    count, digits = 0, 0
+    while True:
+        for b in range(len(row)):
+            total[b] += sums[index | digits, b]
+        count += 1
+        # The next number whose bits all lie under the mask.
+        digits = (digits - unknown) & unknown
+        if digits == 0:
+            break
+    for b in range(len(row)):
+        row[b] += total[b] // count
