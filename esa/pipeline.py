@@ -51,6 +51,7 @@ class AlignOptions:
         eqx: CIGAR with = and X.
         soft_clips: soft clips in supplementary and secondary records, too.
         xa: secondary alignments as XA tags, not as records.
+        inserts: insert sizes of pairs; None: they are learnt.
         command_line: for @PG.
         version: for @PG.
     """
@@ -62,6 +63,7 @@ class AlignOptions:
     eqx: bool = False
     soft_clips: bool = False
     xa: bool = False
+    inserts: InsertSizes | None = None
 
 
 @dataclass
@@ -113,9 +115,7 @@ def align(
     mapper = Mapper(
         index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
     )
-    formatter = SamFormatter(
-        index.genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa
-    )
+    formatter = SamFormatter(index.genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
     output.write(
         header(
             index.genome,
@@ -131,10 +131,11 @@ def align(
 
     reader = _ReadAhead(source)
     with ThreadPoolExecutor(options.threads) as pool, reader as batches:
-        if source.paired:
+        seeded: Iterator[SeededBatch] = iter(())
+        if source.paired and options.inserts is not None:
+            summary.inserts = options.inserts
+        elif source.paired:
             seeded = _learn(mapper, pool, batches, config, summary, options.threads)
-        else:
-            seeded = iter(())
         finished = _chain(
             _ordered(pool, finish, seeded, options.threads),
             _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),

@@ -94,7 +94,7 @@ class Record:
 
     @classmethod
     def of(cls, record: pysam.AlignedSegment) -> Record:
-        length = record.infer_read_length()
+        length = record.infer_read_length() or 0
         cigar = record.cigartuples or []
         left, right = (c[1] if c[0] in (4, 5) else 0 for c in (cigar[0], cigar[-1]))
         begin, end = (right, length - left) if record.is_reverse else (left, length - right)

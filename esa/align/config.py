@@ -112,6 +112,10 @@ class SplitConfig(NamedTuple):
     max_candidates: int = 96
 
 
+XA_MOST = 5
+"""A part of a read with more other places has no XA tag (bwa mem's -h)."""
+
+
 class SecondaryConfig(NamedTuple):
     """Other places for the bases that a primary or supplementary alignment aligns.
 
@@ -159,6 +163,24 @@ class AlignConfig(NamedTuple):
     max_loci: int = 8
     least_score: int = 30
     seed: int = 0
+
+    def reporting(self, alignments: int | None, everything: bool) -> AlignConfig:
+        """With secondary alignments: up to ``alignments`` of a read in all (None: those held).
+
+        ``everything``: whatever their score, from ``least_score`` up.
+        """
+        if alignments is None:
+            return self._replace(secondary=SecondaryConfig(self.max_loci, least_share=0))
+        share = 0 if everything else SecondaryConfig().least_share
+        return self._replace(
+            secondary=SecondaryConfig(alignments - 1, share),
+            max_loci=max(self.max_loci, alignments),
+            chain=self.chain._replace(max_candidates=max(self.chain.max_candidates, alignments)),
+        )
+
+    def with_xa(self) -> AlignConfig:
+        """With the secondary alignments of bwa mem's XA tags."""
+        return self._replace(secondary=SecondaryConfig(XA_MOST, all_or_none=True))
 
 
 ANCHORED_LEVELS = (

@@ -115,7 +115,9 @@ def _template_lengths(
     spans = _spans(records.cigar, records.cigar_offsets, mate)
     mates = records.position[mate] + np.where(records.flag[mate] & FLAG_REVERSE, spans - 1, 0)
     mine = placed.position + np.where(reverse, placed.span - 1, 0)
-    both = (mate != NONE) & (records.flag[mate] & FLAG_UNMAPPED == 0) & (records.contig[mate] == placed.contig)
+    both = (
+        (mate != NONE) & (records.flag[mate] & FLAG_UNMAPPED == 0) & (records.contig[mate] == placed.contig)
+    )
     return np.where(both, signed_length(mates - mine), 0)
 
 

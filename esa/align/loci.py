@@ -141,11 +141,21 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
-    """Whether entry k comes before a new locus: by score, then by `tie_break`, then by strand."""
+    """Whether entry k comes before a new locus: by score, then by `tie_break`.
+
+    What is left are places on both strands about one point; which of them is the reverse one depends on the
+    strand that was read, the place itself does not.
+    """
     if loci.score[r, k] != locus.score:
         return loci.score[r, k] > locus.score
     known, new = tie_break(salt, loci.diagonal[r, k]), tie_break(salt, locus.diagonal)
-    return known > new or (known == new and loci.reverse[r, k] <= locus.reverse)
+    if known != new:
+        return known > new
+    return (loci.contig[r, k], loci.start[r, k], loci.reverse[r, k]) <= (
+        locus.contig,
+        locus.start,
+        locus.reverse,
+    )
 
 
 @njit(cache=True, nogil=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from esa.align.config import PairConfig
 from esa.align.loci import Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
+from esa.errors import UsageError
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
 """Of the first read's strand as forward: where the second lies and points. FR: the usual, inwards."""
@@ -29,6 +30,11 @@ ASSUMED_MAX = 1000
 LEARNT_MAX = 10_000
 """Ends farther apart teach nothing, as in bwa mem: the bounds, and with them the windows that are searched for
 mates, would otherwise grow to megabases on libraries that join distant places (Hi-C)."""
+GIVEN_MAX = 100_000
+"""Largest insert size that may be given: so wide a window is searched for a lost mate."""
+GIVEN_DEVIATION = 0.1
+"""Standard deviation as a share of the mean, where only this is given (bwa mem's)."""
+GIVEN_NUMBERS = 4
 HOPELESS = np.int64(-(1 << 32))
 """Less than any score of a pair."""
 
@@ -49,7 +55,7 @@ class InsertSizes:
         orientation: index into `ORIENTATIONS`.
         low, high: 5' end to 5' end, bases; what lies between is proper.
         mean, deviation: of the inliers.
-        pairs: pairs it was learnt from; 0: assumed, for want of pairs.
+        pairs: pairs it was learnt from; 0: given, or assumed for want of pairs (then mean and deviation are 0).
     """
 
     orientation: int
@@ -71,7 +77,7 @@ class InsertSizes:
         arXiv:1303.3997).
         """
         sizes = np.arange(self.low, self.high + 1)
-        if not self.pairs:
+        if not self.deviation:
             return np.zeros(len(sizes), np.int32)
         deviates = np.abs(sizes - self.mean) / self.deviation
         tail = np.array([math.erfc(z / math.sqrt(2)) for z in deviates])
@@ -79,6 +85,32 @@ class InsertSizes:
 
 
 ASSUMED = InsertSizes(FR, 0, ASSUMED_MAX, 0.0, 0.0, 0)
+
+
+def parse_insert_sizes(text: str) -> InsertSizes:
+    """Insert sizes of FR pairs from bwa mem's ``mean[,deviation[,max[,min]]]``.
+
+    The deviation is a tenth of the mean and the bounds lie `BOUND_SD` deviations from it, where not given.
+
+    Raises:
+        UsageError: not such a text, or sizes that no pair can have.
+    """
+    fault = f"insert size {text!r} is not MEAN[,SD[,MAX[,MIN]]]"
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{fault}: write it like 400,50 or 400,50,600,200") from None
+    if len(numbers) > GIVEN_NUMBERS or not all(0 <= number <= GIVEN_MAX for number in numbers):
+        raise UsageError(f"{fault} with numbers from 0 to {GIVEN_MAX:,}")
+    mean = numbers[0]
+    deviation = numbers[1] if len(numbers) > 1 else mean * GIVEN_DEVIATION
+    if mean <= 0 or deviation <= 0:
+        raise UsageError(f"{fault} with a mean and a deviation above 0")
+    bounds = [mean + BOUND_SD * deviation, max(1.0, mean - BOUND_SD * deviation)]
+    high, low = (int(bound + 0.499) for bound in (*numbers[2:], *bounds[len(numbers[2:]) :]))
+    if not low <= mean <= high:
+        raise UsageError(f"{fault} with MIN <= MEAN <= MAX")
+    return InsertSizes(FR, low, high, mean, deviation, 0)
 
 
 def sample_sizes(loci: Loci, lengths: NDArray[np.int64], pairs: int) -> NDArray[np.int64]:

@@ -54,9 +54,9 @@ class Gaps(NamedTuple):
         offsets = np.zeros(len(self.read) + 1, np.int64)
         np.cumsum(self.sizes + 2 * padding, out=offsets[1:])
         codes = np.full(offsets[-1], N, np.uint8)
-        codes[np.arange(len(bare.codes)) + np.repeat(offsets[:-1] - bare.offsets[:-1] + padding, self.sizes)] = (
-            bare.codes
-        )
+        codes[
+            np.arange(len(bare.codes)) + np.repeat(offsets[:-1] - bare.offsets[:-1] + padding, self.sizes)
+        ] = bare.codes
         return replace(bare, codes=codes, offsets=offsets)
 
     def on_stretches(self, candidates: Candidates, padding: int) -> Candidates:
@@ -69,11 +69,12 @@ class Gaps(NamedTuple):
 class Cover(NamedTuple):
     """The parts of each read: intervals of the read.
 
-    count: ``int32[reads]``; begin, end: ``int64[reads, max_parts]``, in the order of finding, the primary first.
+    parts: ``int32[reads]``, how many.
+    begin, end: ``int64[reads, max_parts]``, in the order of finding, the primary first.
     fresh: ``int32[reads]``: parts from this one on were found in the last round.
     """
 
-    count: NDArray[np.int32]
+    parts: NDArray[np.int32]
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
     fresh: NDArray[np.int32]
@@ -131,7 +132,7 @@ class Parts:
             np.zeros(reads, np.int32),
         )  # fmt: skip
         rows = np.flatnonzero(choice.locus >= 0)
-        self._cover.count[rows] = 1
+        self._cover.parts[rows] = 1
         self._cover.begin[rows, 0] = loci.query_begin[rows, choice.locus[rows]]
         self._cover.end[rows, 0] = loci.query_end[rows, choice.locus[rows]]
 
@@ -139,9 +140,9 @@ class Parts:
         """What the parts found leave over and was not yet searched."""
         cover, least = self._cover, self._config.least_bases
         open_ended = (cover.begin[:, 0] >= least) | (self._lengths - cover.end[:, 0] >= least)
-        reads = np.flatnonzero(open_ended & (cover.count > cover.fresh)).astype(np.int32)
+        reads = np.flatnonzero(open_ended & (cover.parts > cover.fresh)).astype(np.int32)
         gaps = Gaps(*_gaps(cover, self._lengths, reads, least))
-        cover.fresh[:] = cover.count
+        cover.fresh[:] = cover.parts
         return gaps
 
     def add(self, gaps: Gaps, loci: Loci) -> None:
@@ -229,7 +230,7 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
     low, high = np.empty(most, np.int64), np.empty(most, np.int64)
     made = 0
     for r in reads:
-        n, count, fresh = lengths[r], cover.count[r], cover.fresh[r]
+        n, count, fresh = lengths[r], cover.parts[r], cover.fresh[r]
         order = np.argsort(cover.begin[r, :count])
         reached, last = np.int64(0), -1
         for step in range(count + 1):
@@ -256,7 +257,7 @@ def _choose_parts(gaps, loci, cover, lengths, least_score):  # type: ignore[no-u
     chosen = np.full(len(gaps.read), -1, np.int32)
     for g in range(len(gaps.read)):
         r = gaps.read[g]
-        count = cover.count[r]
+        count = cover.parts[r]
         least = least_score_of(lengths[r], least_score)
         for k in range(loci.held[g]):
             if count == cover.begin.shape[1]:
@@ -269,7 +270,7 @@ def _choose_parts(gaps, loci, cover, lengths, least_score):  # type: ignore[no-u
                 masked |= same_bases(begin, end, cover.begin[r, part], cover.end[r, part])
             if not masked:
                 cover.begin[r, count], cover.end[r, count] = begin, end
-                cover.count[r] = count + 1
+                cover.parts[r] = count + 1
                 chosen[g] = k
                 break
     return chosen
@@ -278,7 +279,7 @@ def _choose_parts(gaps, loci, cover, lengths, least_score):  # type: ignore[no-u
 @njit(cache=True, nogil=True)
 def _expected(cover, r, part, n):  # type: ignore[no-untyped-def]
     """Bases of read r that no other part than this one aligns."""
-    count = cover.count[r]
+    count = cover.parts[r]
     expected = n
     reached = np.int64(0)
     for other in np.argsort(cover.begin[r, :count]):
@@ -296,7 +297,7 @@ def _expected(cover, r, part, n):  # type: ignore[no-untyped-def]
 def _expected_of_primaries(cover, lengths):  # type: ignore[no-untyped-def]
     expected = lengths.copy()
     for r in range(len(lengths)):
-        if cover.count[r] > 1:
+        if cover.parts[r] > 1:
             expected[r] = _expected(cover, r, 0, lengths[r])
     return expected
 
