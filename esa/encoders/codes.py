@@ -42,7 +42,8 @@ class CodeEncoder:
             first in the low bits). Group g begins at base ``g * step`` of the oriented fragment.
         step: bases between the starts of groups: `GROUP` where they lie side by side, less where they overlap.
 
-    An N counts as an A of the oriented fragment: it costs what a mismatch would.
+    A group with an N adds the mean of what its bases may be, rounded down: bits that depend on the N are unsure, and
+    it costs half of what a mismatch would.
     """
 
     table: NDArray[np.int16]
