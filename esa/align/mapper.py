@@ -168,7 +168,7 @@ class Mapper:
         stretches = SeededBatch(
             seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
             seeded.salts[gaps.read],
-            Loci.empty(len(gaps.read), self.config.max_loci),
+            Loci.empty(len(gaps.read), seeded.loci.score.shape[1]),
             gaps=gaps,
             padded=gaps.padded(seeded.batch, self._padding),
         )
