@@ -289,7 +289,7 @@ def row_of(place: Workplace, task: Task, genome: Genome, made: Made, folder: Pat
 
 
 def correct(place: Workplace, task: Task, made: Made, folder: Path, name: str) -> Mean:
-    aligner = {"bwa": bwa, "esa": esa}[name]()
+    aligner = bwa() if name == "bwa" else esa()
     sam = folder / f"{name}.sam"
     command, stdout = aligner.command(place, aligner.index(place, task.reference), made.reads, sam)
     run(command, stdout)

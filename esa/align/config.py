@@ -19,6 +19,10 @@ GAP_EXTEND = 1
 END_BONUS = 5
 """An end is clipped only if that gains more than this; never part of a reported score."""
 
+MASKED_SHARE = 50
+"""Two alignments of a read are rivals for the same bases if they share this part (per cent) of the shorter one
+(bwa mem's mask level); else they are parts of a chimeric read, or may be."""
+
 MAX_READ_LENGTH = 100_000
 """Longer reads are written unmapped: their traceback would take over 100 MB a thread."""
 
@@ -88,6 +92,43 @@ class PairConfig(NamedTuple):
     max_rescues: int = 4
 
 
+class SplitConfig(NamedTuple):
+    """The parts of chimeric reads.
+
+    least_bases: so many bases left over by the parts found are searched for one more.
+    max_parts: most parts of a read, the primary alignment among them; 1: none is looked for.
+    effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
+        over, so their codes are unsure: many probes. A short part in a repeat has few fragments to tell its copy
+        by: many hits. (Fragmenters whose hits fix no diagonal: the last level of the escalation alone.)
+    resolved: share (per cent) of the bases left over that a part must score, or they are searched for at the last
+        level of the escalation, too.
+    max_candidates: clusters of what is left over that are verified.
+    """
+
+    least_bases: int = 20
+    max_parts: int = 4
+    effort: SearchEffort = SearchEffort(256, probes=128, radius=18)
+    resolved: int = 75
+    max_candidates: int = 96
+
+
+XA_MOST = 5
+"""A part of a read with more other places has no XA tag (bwa mem's -h)."""
+
+
+class SecondaryConfig(NamedTuple):
+    """Other places for the bases that a primary or supplementary alignment aligns.
+
+    most: of a read; 0: none is reported.
+    least_share: of the score (per cent) of the alignment reported.
+    all_or_none: none of a part's, if they are more than ``most`` (for XA, as in bwa mem).
+    """
+
+    most: int = 0
+    least_share: int = 80
+    all_or_none: bool = False
+
+
 class Level(NamedTuple):
     """One step of the escalation; a read stops at the first level that resolves it.
 
@@ -118,9 +159,29 @@ class AlignConfig(NamedTuple):
     locate: LocateConfig = LocateConfig()
     verify: VerifyConfig = VerifyConfig()
     pair: PairConfig = PairConfig()
+    split: SplitConfig = SplitConfig()
+    secondary: SecondaryConfig = SecondaryConfig()
     max_loci: int = 8
     least_score: int = 30
     seed: int = 0
+
+    def reporting(self, alignments: int | None, everything: bool) -> AlignConfig:
+        """With secondary alignments: up to ``alignments`` of a read in all (None: those held).
+
+        ``everything``: whatever their score, from ``least_score`` up.
+        """
+        if alignments is None:
+            return self._replace(secondary=SecondaryConfig(self.max_loci, least_share=0))
+        share = 0 if everything else SecondaryConfig().least_share
+        return self._replace(
+            secondary=SecondaryConfig(alignments - 1, share),
+            max_loci=max(self.max_loci, alignments),
+            chain=self.chain._replace(max_candidates=max(self.chain.max_candidates, alignments)),
+        )
+
+    def with_xa(self) -> AlignConfig:
+        """With the secondary alignments of bwa mem's XA tags."""
+        return self._replace(secondary=SecondaryConfig(XA_MOST, all_or_none=True))
 
 
 ALL_EDITS = 97

@@ -28,6 +28,7 @@ import numpy as np
 from numba import njit
 
 from esa.align.config import MATCH, MISMATCH
+from esa.align.loci import rival
 
 MAX_MAPQ = 60
 FLOOR = 20
@@ -71,13 +72,16 @@ def mapping_quality(lead, above, near, score, length, capped):  # type: ignore[n
 
 @njit(cache=True, nogil=True)
 def rivals(loci, r, chosen):  # type: ignore[no-untyped-def]
-    """(Best score of the loci of read r but the chosen one, how many lie within `TIE` of it); -1, 0 if none."""
+    """(Best score of the rivals of the chosen locus of read r, how many lie within `TIE` of it); -1, 0 if none.
+
+    Loci that align another part of the read are no rivals (`esa.align.loci.rival`).
+    """
     second = np.int64(-1)
     for k in range(loci.held[r]):
-        if k != chosen:
+        if rival(loci, r, chosen, k):
             second = max(second, np.int64(loci.score[r, k]))
     near = 0
     for k in range(loci.held[r]):
-        if k != chosen and loci.score[r, k] >= second - TIE:
+        if rival(loci, r, chosen, k) and loci.score[r, k] >= second - TIE:
             near += 1
     return second, near

@@ -40,7 +40,8 @@ class CodeEncoder:
             first in the low bits). Group g begins at base ``g * step`` of the oriented fragment.
         step: bases between the starts of groups: `GROUP` where they lie side by side, less where they overlap.
 
-    An N counts as an A of the oriented fragment: it costs what a mismatch would.
+    A group with an N adds the mean of what its bases may be, rounded down: bits that depend on the N are unsure, and
+    it costs half of what a mismatch would.
     """
 
     table: NDArray[np.int16]
@@ -113,7 +114,27 @@ def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-
         row = out[f]
         row[:] = 0
         for g in range(groups):
-            index = group_row(codes, start[f], reverse[f], length, g * step)
+            index, unknown = group_row(codes, start[f], reverse[f], length, g * step)
+            if unknown:
+                _add_mean(table[g], index, unknown * 3, row)
+                continue
             sums = table[g, index]
             for b in range(bits):
                 row[b] += sums[b]
+
+
+@njit(cache=True, nogil=True)
+def _add_mean(sums, index, unknown, row):  # type: ignore[no-untyped-def]
+    """Add to a row the mean of ``sums`` over all bases that the digits of ``index`` under ``unknown`` may be."""
+    total = np.zeros(len(row), np.int64)
+    count, digits = 0, 0
+    while True:
+        for b in range(len(row)):
+            total[b] += sums[index | digits, b]
+        count += 1
+        # The next number whose bits all lie under the mask.
+        digits = (digits - unknown) & unknown
+        if digits == 0:
+            break
+    for b in range(len(row)):
+        row[b] += total[b] // count
