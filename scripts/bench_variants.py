@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from bench_common import (
     CHR20,
     Aligner,
     BenchError,
+    Command,
     Workplace,
     add_common_options,
     bwa,
@@ -88,7 +90,7 @@ def parse_region(text: str, lengths: dict[str, int]) -> Region:
     raise BenchError(f"no such region of the reference: {text}")
 
 
-def pipe(commands: Sequence[Sequence[str | Path]], stdout: Path) -> str:
+def pipe(commands: Sequence[Command], stdout: Path) -> str:
     """Run commands with pipes between; the last one's output goes to ``stdout``. Returns all stderr."""
     script = " | ".join(" ".join(f"'{word}'" for word in command) for command in commands)
     return run(["bash", "-c", f"set -o pipefail; {script}"], stdout)
@@ -99,13 +101,15 @@ def pipe(commands: Sequence[Sequence[str | Path]], stdout: Path) -> str:
 
 def without_overlaps(source: Path, region: Region, target: Path) -> None:
     """The records within the region, bgzipped and indexed, but for those that overlap the one before."""
-    with pysam.VariantFile(str(source)) as records:
-        with pysam.VariantFile(str(target), "w", header=records.header) as kept:
-            free = region.first
-            for record in records:
-                if record.contig == region.contig and free <= record.pos and record.stop <= region.last:
-                    kept.write(record)
-                    free = record.stop + 1
+    with (
+        pysam.VariantFile(str(source)) as records,
+        pysam.VariantFile(str(target), "w", header=records.header) as kept,
+    ):
+        free = region.first
+        for record in records:
+            if record.contig == region.contig and free <= record.pos and record.stop <= region.last:
+                kept.write(record)
+                free = record.stop + 1
     pysam.tabix_index(str(target), preset="vcf", force=True)
 
 
@@ -178,7 +182,7 @@ def sorted_bam(place: Workplace, aligner: Aligner, reference: Path, reads: Seque
 def parts_of(region: Region, n: int) -> list[Region]:
     """The region cut into ``n`` parts of about one length, for as many processes."""
     cuts = [region.first + i * region.length // n for i in range(n)] + [region.last + 1]
-    return [Region(region.contig, a, b - 1) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [Region(region.contig, a, b - 1) for a, b in itertools.pairwise(cuts)]
 
 
 def called(place: Workplace, reference: Path, bam: Path, region: Region) -> Path:
@@ -212,7 +216,7 @@ def truth_calls(place: Workplace, reference: Path, folder: Path) -> Calls:
     truth = folder / "truth.vcf.gz"
 
     def make(partial: Path) -> None:
-        norm = ["bcftools", "norm", "-f", reference, "-m", "-any", truth]
+        norm: Command = ["bcftools", "norm", "-f", reference, "-m", "-any", truth]
         pipe([norm, ["bcftools", "query", "-f", QUERY]], partial)
 
     key = digest(folder.name, QUERY, version_of("bcftools"))
@@ -285,7 +289,9 @@ def differences(truth: Calls, calls: dict[str, Calls], bams: dict[str, Path], re
                     worse = (mine, theirs) if "esa" in what else (theirs, mine)
                     allele = f"{v.position} {v.ref}>{v.alt}"
                     rows.append([f"{kind} {what}", allele, cause(*worse), str(mine), str(theirs)])
-    caption = "Alleles, without regard to genotypes. The cause is a guess from what differs most in the two piles."
+    caption = (
+        "Alleles, without regard to genotypes. The cause is a guess from what differs most in the two piles."
+    )
     return Table("Where esa and bwa differ", caption, ("", "allele", "cause", "esa", "bwa"), rows)
 
 
@@ -295,7 +301,9 @@ def parse() -> argparse.Namespace:
     )
     add_common_options(parser)
     parser.add_argument("--region", default=REGION, help="what is simulated and called; 20 is all (hours)")
-    parser.add_argument("--aligners", default="bwa,esa,minimap2", help="with commas between; bwa and esa stay")
+    parser.add_argument(
+        "--aligners", default="bwa,esa,minimap2", help="with commas between; bwa and esa stay"
+    )
     parser.add_argument("--differences", action="store_true", help="list where esa and bwa differ")
     return parser.parse_args()
 
@@ -305,7 +313,9 @@ def main() -> None:
     need(*PROGRAMS)
     place = workplace(args)
     reference = place.reference(CHR20)
-    cached(Path(f"{reference}.fai"), lambda partial: run(["samtools", "faidx", reference, "--fai-idx", partial]))
+    cached(
+        Path(f"{reference}.fai"), lambda partial: run(["samtools", "faidx", reference, "--fai-idx", partial])
+    )
     with pysam.FastaFile(str(reference)) as fasta:
         lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
     region = parse_region(args.region, lengths)

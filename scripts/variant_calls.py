@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pysam
@@ -198,7 +197,9 @@ def cause(ours: Pile, peer: Pile) -> str:
     gains = {
         "MAPQ": (ours.unsure - peer.unsure) / ours.depth,
         "clip": (ours.clipped - peer.clipped) / ours.depth,
-        "gap placement": (peer.supporting - ours.supporting) / ours.depth if ours.gapped or peer.gapped else 0,
+        "gap placement": (peer.supporting - ours.supporting) / ours.depth
+        if ours.gapped or peer.gapped
+        else 0,
         "depth": abs(ours.depth - peer.depth) / max(ours.depth, peer.depth),
     }
     best = max(gains, key=lambda name: gains[name])
