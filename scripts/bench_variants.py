@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def parse_region(text: str, lengths: dict[str, int]) -> Region:
     raise BenchError(f"no such region of the reference: {text}")
 
 
-def pipe(commands: Sequence[Sequence[str | Path]], stdout: Path) -> str:
+def pipe(commands: Sequence[Command], stdout: Path) -> str:
     """Run commands with pipes between; the last one's output goes to ``stdout``. Returns all stderr."""
     script = " | ".join(" ".join(f"'{word}'" for word in command) for command in commands)
     return run(["bash", "-c", f"set -o pipefail; {script}"], stdout)
@@ -182,7 +182,7 @@ def sorted_bam(place: Workplace, aligner: Aligner, reference: Path, reads: Seque
 def parts_of(region: Region, n: int) -> list[Region]:
     """The region cut into ``n`` parts of about one length, for as many processes."""
     cuts = [region.first + i * region.length // n for i in range(n)] + [region.last + 1]
-    return [Region(region.contig, a, b - 1) for a, b in pairwise(cuts)]
+    return [Region(region.contig, a, b - 1) for a, b in itertools.pairwise(cuts)]
 
 
 def called(place: Workplace, reference: Path, bam: Path, region: Region) -> Path:
