@@ -27,12 +27,14 @@ from esa.align.rescue import rescue
 from esa.align.split import Alignments, Gaps, Parts, further_alignments, select_rows
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
-from esa.fragments import Fragmenter
+from esa.encoders.codes import CodeEncoder
+from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.hashing import salt_reads
 from esa.reads import ReadBatch
 from esa.records import Records
-from esa.stores.base import Store
+from esa.stores.base import Hits, Keys, SearchEffort, Store
+from esa.stores.codes import CodeStore
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB."""
@@ -48,6 +50,7 @@ SPLIT = "split"
 class SeededBatch:
     """A batch after the first level: its loci so far.
 
+    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
     ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
     (`Gaps.padded`).
     """
@@ -55,6 +58,7 @@ class SeededBatch:
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
+    searched: NDArray[np.int32]
     gaps: Gaps | None = None
     padded: ReadBatch | None = None
     reads_at_level: Counter[str] = field(default_factory=Counter)
@@ -99,7 +103,7 @@ class Mapper:
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
         room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
-        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room))
+        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room), np.zeros(len(batch), np.int32))
         self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
         return seeded
 
@@ -113,7 +117,7 @@ class Mapper:
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
         for before, level in itertools.pairwise(self.config.levels):
-            unresolved = _unresolved(seeded.loci, seeded.lengths, before)
+            unresolved = _unresolved(seeded, seeded.lengths, before)
             if not unresolved.any():
                 break
             self._search(seeded, level, unresolved)
@@ -169,13 +173,14 @@ class Mapper:
             seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
             seeded.salts[gaps.read],
             Loci.empty(len(gaps.read), seeded.loci.score.shape[1]),
+            np.zeros(len(gaps.read), np.int32),
             gaps=gaps,
             padded=gaps.padded(seeded.batch, self._padding),
         )
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
             self._search(stretches, level, wanted)
-            wanted = _unresolved(stretches.loci, gaps.sizes, level)
+            wanted = _unresolved(stretches, gaps.sizes, level)
         seeded.reads_at_level[SPLIT] += len(gaps.read)
         return stretches.loci
 
@@ -191,6 +196,7 @@ class Mapper:
         """Run one level for the active reads and put what it finds beside the loci they have."""
         reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
+        seeded.searched[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
             self._search_part(seeded, level, part)
 
@@ -200,7 +206,8 @@ class Mapper:
         if seeded.padded is not None:
             text, config = seeded.padded, self._split_config
         fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
-        hits = self._store.search(self._encoder.embed(text.codes, fragments), level.effort)
+        hits = self._look_up(text, fragments, level.effort)
+        np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
                 hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
@@ -217,16 +224,29 @@ class Mapper:
             self._reference, config, seeded.loci,
         )  # fmt: skip
 
+    def _look_up(self, batch: ReadBatch, fragments: Fragments, effort: SearchEffort) -> Hits:
+        embeddings = self._encoder.embed(batch.codes, fragments)
+        if not effort.edits:
+            return self._store.search(embeddings, effort)
+        assert isinstance(self._encoder, CodeEncoder)
+        assert isinstance(self._store, CodeStore)
+        keys = self._encoder.edited_keys(
+            batch.codes, fragments, embeddings, self._store.key_bits, effort.probes
+        )
+        return self._store.search(embeddings, effort, Keys(*keys))
+
     @property
     def _padding(self) -> int:
         """N on either side of bases that are searched alone: half a fragment, if fragments fix a diagonal."""
         return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
 
 
-def _unresolved(loci: Loci, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
-    """Reads whose best score is under the level's share of their length."""
-    best = np.where(loci.held > 0, loci.score[:, 0], 0)
-    return best * 100 < lengths * level.resolved
+def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
+    """Reads whose best score is under the level's share of so many bases."""
+    best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
+    fragments, shares = np.array(level.resolved, np.float64).T
+    share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
+    return best * 100 < lengths * share
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -229,7 +229,7 @@ def judge_alone(loci, r, chosen, length):  # type: ignore[no-untyped-def]
     """(XS, MAPQ) of a locus of read r by itself; ``length``: bases that it should align."""
     second, near = rivals(loci, r, chosen)
     score = np.int64(loci.score[r, chosen])
-    return second, mapping_quality(score - max(second, FLOOR), near, score, length, loci.capped[r])
+    return second, mapping_quality(score - second, score - FLOOR, near, score, length, loci.capped[r])
 
 
 def choose_pairs(
@@ -283,7 +283,7 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice)
             score = np.int64(loci.score[mine, chosen])
             # The floor: some unrelated locus for this end, unpaired with the same mate.
             mate_score = best - score
-            gap = best - max(second, FLOOR + mate_score - unpaired)
+            above = best - (FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
             length = expected[mine]
@@ -292,4 +292,4 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice)
                     score + loci.score[mine ^ 1, at_j if end else at_k],
                     length + expected[mine ^ 1],
                 )
-            choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
+            choice.mapq[mine] = mapping_quality(best - second, above, near, score, length, loci.capped[mine])

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from esa.align.config import END_BONUS, SecondaryConfig, SplitConfig
 from esa.align.loci import Candidates, Loci, rival, same_bases
-from esa.align.mapq import SURE_SHARE
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
 from esa.dna import N
@@ -305,16 +304,12 @@ def _expected_of_primaries(cover, lengths):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
-    """XS and MAPQ of parts, each against its rivals; the parts of a read lie in the order of ``cover``.
-
-    Short stretches of old repeats resemble many a read: a part is as sure as a whole read of `SURE_SHARE` only if
-    all bases that it should align score.
-    """
+    """XS and MAPQ of parts, each against its rivals; the parts of a read lie in the order of ``cover``."""
     part = 0
     for i in range(len(parts.read)):
         r = parts.read[i]
         part = part + 1 if i > 0 and parts.read[i - 1] == r else 1
-        expected = _expected(cover, r, part, lengths[r]) / SURE_SHARE
+        expected = _expected(cover, r, part, lengths[r])
         parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected)
 
 
