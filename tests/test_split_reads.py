@@ -348,7 +348,7 @@ def test_poor_alignments_are_reported_on_demand_only(aligner: Aligner) -> None:
     assert len(aligner.align(read, config=aligner.config.reporting(9, everything=False))) == 1
     run = aligner.align(read, config=aligner.config.reporting(None, everything=True))
     assert [x.is_secondary for x in run] == [False, True, True]
-    assert run[0].mapping_quality == 60
+    assert run[0].mapping_quality >= 40
 
 
 def test_unmapped_reads_have_one_record(aligner: Aligner) -> None:

@@ -100,16 +100,16 @@ class SplitConfig(NamedTuple):
     effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
         over, so their codes are unsure: many probes. A short part in a repeat has few fragments to tell its copy
         by: many hits. (Fragmenters whose hits fix no diagonal: the last level of the escalation alone.)
-    resolved: share (per cent) of the bases left over that a part must score, or they are searched for at the last
-        level of the escalation, too.
+    resolved: as of a `Level`, of the bases left over: what is not resolved is searched for at the last level of the
+        escalation, too.
     max_candidates: clusters of what is left over that are verified.
     """
 
     least_bases: int = 20
     max_parts: int = 4
     effort: SearchEffort = SearchEffort(256, probes=128, radius=18)
-    resolved: int = 75
-    max_candidates: int = 96
+    resolved: tuple[tuple[int, int], ...] = ((0, 75),)
+    max_candidates: int = 100
 
 
 XA_MOST = 5

@@ -95,7 +95,7 @@ class Mapper:
         )
         self._split_levels = config.levels[-1:]
         if fragmenter.exact_diagonal:
-            first = Level(SPLIT, config.split.effort, stride=0, resolved=((0, config.split.resolved),))
+            first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
             self._split_levels = (first, *self._split_levels)
 
     def seed(self, batch: ReadBatch) -> SeededBatch:
@@ -242,7 +242,7 @@ class Mapper:
 
 
 def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
-    """Reads whose best score is under the level's share of their length."""
+    """Reads whose best score is under the level's share of so many bases."""
     best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
     fragments, shares = np.array(level.resolved, np.float64).T
     share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)

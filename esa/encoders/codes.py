@@ -113,14 +113,27 @@ def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-
     for f in range(len(start)):
         row = out[f]
         row[:] = 0
+        unknown = False
+        for base in codes[start[f] : start[f] + length]:
+            unknown |= base > 3
         for g in range(groups):
-            index, unknown = group_row(codes, start[f], reverse[f], length, g * step)
+            index = group_row(codes, start[f], reverse[f], length, g * step)
             if unknown:
-                _add_mean(table[g], index, unknown * 3, row)
+                _add_mean(table[g], index, _unknown(codes, start[f], reverse[f], length, g * step), row)
                 continue
             sums = table[g, index]
             for b in range(bits):
                 row[b] += sums[b]
+
+
+@njit(cache=True, nogil=True)
+def _unknown(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
+    """The digits of `group_row` that stand for an N, all their bits set."""
+    digits = 0
+    for k in range(GROUP):
+        base = codes[start + length - 1 - at - k] if reverse else codes[start + at + k]
+        digits |= (3 if base > 3 else 0) << (2 * k)
+    return digits
 
 
 @njit(cache=True, nogil=True)

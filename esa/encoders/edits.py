@@ -33,24 +33,18 @@ HASH_SHIFT = 20
 
 @njit(cache=True, nogil=True)
 def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
-    """(Row in its table, mask of N) of the group that begins at base ``at`` of an oriented fragment.
-
-    Two bits of either are a base's; an N counts as an A in the row, and has its low bit set in the mask.
-    """
-    row, unknown = 0, 0
+    """Row in its table of the group that begins at base ``at`` of an oriented fragment. An N counts as an A."""
+    row = 0
     if reverse:
         last = start + length - 1 - at
         for k in range(GROUP):
             base = codes[last - k]
             row |= (3 - base if base < 4 else 0) << (2 * k)
-            unknown |= (base >> 2) << (2 * k)
     else:
         first = start + at
         for k in range(GROUP):
-            base = codes[first + k]
-            row |= (base & 3) << (2 * k)
-            unknown |= (base >> 2) << (2 * k)
-    return row, unknown
+            row |= (codes[first + k] & 3) << (2 * k)
+    return row
 
 
 class _Tally(NamedTuple):
@@ -177,7 +171,7 @@ def edited_keys(table, step, codes, start, reverse, embeddings, bits, most):  # 
         for b in range(KEY_LANES):
             own[b] = embeddings[f, b]
         for g in range(groups):
-            rows[g] = group_row(codes, start[f], reverse[f], length, g * step)[0]
+            rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
         tally.used[0] = 0
         _count_key(_key(nothing, own, nothing) & mask, f, tally)
         _count_edits(table, step, rows, own, f, mask, limit, rest, nothing, tally)

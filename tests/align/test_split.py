@@ -143,14 +143,14 @@ def test_a_part_is_judged_by_its_rivals_and_the_bases_of_the_others_are_not_expe
     assert judged is not None
     assert judged.locus.tolist() == [1]
     assert judged.second.tolist() == [50]
-    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 2, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - FLOOR, 2, 58, 62, 0)]
     # The primary shares two bases with it.
     assert parts.expected().tolist() == [90]
     alone = parts_of([(60, 150)], [150])
     alone.add(alone.gaps(), loci_of_intervals([[(58, 0, 62)]]))
     judged = alone.judged()
     assert judged is not None
-    assert judged.mapq.tolist() == [mapping_quality(58 - FLOOR, 0, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(59, 58 - FLOOR, 0, 58, 62, 0)]
     assert judged.second.tolist() == [-1]
 
 
