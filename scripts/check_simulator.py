@@ -307,17 +307,19 @@ def correct(place: Workplace, task: Task, made: Made, folder: Path, name: str) -
 
 def references(place: Workplace) -> dict[str, Path]:
     """Each with one contig and lines of one length, as mason wants them."""
-    slices = {MG1655: (MG1655, (0, None)), f"{CHR20}-{SLICE[0]}": (CHR20, SLICE)}
+    slices = ((MG1655, (0, None)), (CHR20, SLICE))
     made = {}
-    for label, (name, (begin, end)) in slices.items():
+    for name, (begin, end) in slices:
+        source = place.reference(name)
 
-        def make(partial: Path, name: str = name, begin: int = begin, end: int | None = end) -> None:
-            genome = read_genome(str(place.reference(name)))
+        def make(partial: Path, source: Path = source, begin: int = begin, end: int | None = end) -> None:
+            genome = read_genome(str(source))
             bases = decode(genome.contig(0)[begin:end]).decode()
             lines = (bases[i : i + LINE] for i in range(0, len(bases), LINE))
             partial.write_text(f">{genome.names[0]}\n" + "\n".join(lines) + "\n")
 
-        made[label] = cached(place.out / "ref" / f"simulator-{label}.fa", make)
+        label = name if end is None else f"{name}:{begin / 1e6:g}-{end / 1e6:g}Mb"
+        made[label] = cached(place.out / "ref" / f"slice-{begin}-{end or 'end'}-{source.stem}.fa", make)
     return made
 
 
