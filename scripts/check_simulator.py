@@ -8,7 +8,8 @@ others. Measured alike for all, on a sample: each read is aligned exactly, by af
 its simulator says it comes from; then edits and indel events a read, indel lengths, strands of first ends,
 insert sizes. On all: correct % of bwa mem and of esa, by `esa eval`. With each mean stands twice its standard
 error. esa's reads are KINDER where edits are fewer, or bwa mem's correct % is higher, by more than three
-standard errors of the difference (there are sixteen comparisons). (dwgsim mutates a genome, so its reads share edits: its error is understated.)
+standard errors of the difference (there are sixteen comparisons). dwgsim mutates a genome, so its reads share
+edits: its error is understated.
 """
 
 from __future__ import annotations
