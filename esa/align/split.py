@@ -23,7 +23,6 @@ from esa.dna import N
 from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
 
-
 PART_FLOOR = 16
 """In place of `esa.align.mapq.FLOOR`: what is left over is searched with so many probes that a better place is
 overlooked less often than a whole read's is by its first levels."""
