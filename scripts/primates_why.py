@@ -15,8 +15,20 @@ import numpy as np
 import pysam
 from bench_common import Workplace
 from grid_report import Table
+from grid_stats import Flags
 from numba import njit
-from primates import HUMAN, MAF, SPECIES, UNPAIRED, CellResult, origin, read_pairings
+from numpy.typing import NDArray
+from primates import (
+    HUMAN,
+    MAF,
+    SPECIES,
+    UNPAIRED,
+    CellResult,
+    fragment_number,
+    origin,
+    read_pairings,
+)
+from real_reads import primaries
 
 from esa import dna
 from esa.io.fasta import read_genome
@@ -25,6 +37,8 @@ MATCH, MISMATCH, GAP_OPEN, GAP_EXTEND, END_BONUS = 1, -4, 6, 1, 5
 MARGIN = 30
 LEAST_SCORE = 30
 """What bwa mem and esa report from (75 bases and more)."""
+
+Scores = NDArray[np.int64]
 
 FATES = (
     "unmapped, true locus under the least score",
@@ -133,15 +147,12 @@ class Loci:
 def lost_reads(loci: Loci, result: CellResult, name: str) -> Iterator[Lost]:
     """The ends that an aligner has not right, of the fragments that count."""
     judged = result.judged[name]
-    with pysam.AlignmentFile(str(result.sams[name])) as records:
-        for record in records:
-            if record.is_secondary or record.is_supplementary:
-                continue
-            number, end = int((record.query_name or "").rsplit("_", 1)[1], 16), int(record.is_read2)
-            if judged.right[number, end] or not judged.counts[number]:
-                continue
-            total, plain = loci.score(record, result.cell.species.name)
-            yield Lost(number, end, fate(record, total, plain), total, summary(record))
+    for record in primaries(result.sams[name]):
+        number, end = fragment_number(record.query_name or ""), int(record.is_read2)
+        if judged.right[number, end] or not judged.counts[number]:
+            continue
+        total, plain = loci.score(record, result.cell.species.name)
+        yield Lost(number, end, fate(record, total, plain), total, summary(record))
 
 
 def fate(record: pysam.AlignedSegment, total: int, plain: int) -> str:
@@ -162,11 +173,10 @@ def summary(record: pysam.AlignedSegment) -> str:
 def records_of(sam: Path, wanted: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str]]:
     """Name and `summary` of chosen primary records, by number and end."""
     found = {}
-    with pysam.AlignmentFile(str(sam)) as records:
-        for record in records:
-            key = int((record.query_name or "").rsplit("_", 1)[1], 16), int(record.is_read2)
-            if key in wanted and not (record.is_secondary or record.is_supplementary):
-                found[key] = record.query_name or "", summary(record)
+    for record in primaries(sam):
+        key = fragment_number(record.query_name or ""), int(record.is_read2)
+        if key in wanted:
+            found[key] = record.query_name or "", summary(record)
     return found
 
 
@@ -197,7 +207,61 @@ def why_tables(place: Workplace, results: Sequence[CellResult], examples: int) -
         ("reads", "name", "end", "fate", "true score", "esa", "bwa"),
         shown,
     )
-    return [fates, table] if shown else [fates]
+    bound = bound_table(place, results)
+    return [fates, bound, table] if shown else [fates, bound]
+
+
+def bound_table(place: Workplace, results: Sequence[CellResult]) -> Table:
+    """What no search could mend while this score decides: fragments whose true locus is not the best one known.
+
+    The best known score of a fragment is the better of what esa and bwa reported (the sum of a pair's ends,
+    less `UNPAIRED_LOSS` if the pair is not proper). Of fragments that either has wrong.
+    """
+    loci = Loci(place)
+    rows = []
+    for result in results:
+        right = {name: result.judged[name].right.all(axis=1) for name in PAIR_OF}
+        counts = result.judged["bwa"].counts
+        wrong = counts & ~(right["bwa"] & right["esa-anchored"])
+        known = np.zeros(len(wrong), np.int64)
+        true = known
+        for name in PAIR_OF:
+            reported, true = _sums(loci, result, name, wrong)
+            known = np.maximum(known, reported)
+        cells = []
+        for chosen in (wrong, *(counts & ~right[name] for name in PAIR_OF)):
+            beaten, tied = chosen & (known > true), chosen & (known == true)
+            cells += [f"{np.count_nonzero(x):,}" for x in (chosen, beaten, tied)]
+        rows.append([str(result.cell), *cells])
+    heads = [f"{who} {what}" for who in ("either", *PAIR_OF) for what in ("wrong", "beaten", "tied")]
+    return Table(
+        "Fragments whose true locus is not the best one known",
+        "Beaten: esa or bwa reported a locus that scores more than the true one; no search can mend those. "
+        "Tied: as much.",
+        ("reads", *heads),
+        rows,
+    )
+
+
+PAIR_OF = ("bwa", "esa-anchored")
+UNPAIRED_LOSS = 17
+"""What bwa mem takes off the score of a pair that is not proper (its -U)."""
+
+
+def _sums(loci: Loci, result: CellResult, name: str, chosen: Flags) -> tuple[Scores, Scores]:
+    """``int64[n]`` of fragments: the score reported and the true locus's; 0 for those not chosen."""
+    reported, true = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
+    for record in primaries(result.sams[name]):
+        number = fragment_number(record.query_name or "")
+        if not chosen[number]:
+            continue
+        true[number] += loci.score(record, result.cell.species.name)[0]
+        if not record.is_unmapped:
+            reported[number] += reported_score(record)
+        # Taken off once, with the first end.
+        if result.cell.ends > 1 and not record.is_read2 and not record.is_proper_pair:
+            reported[number] -= UNPAIRED_LOSS
+    return reported, true
 
 
 def _examples(result: CellResult, alone: Sequence[Lost], examples: int) -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,12 @@ MITOCHONDRION = RealSet("human MT 2x20-150", "human_MT_ERR2438055_PE150", "human
 HUMAN_ON_ECOLI = RealSet("NA12878 on E. coli", NA12878.reads, MG1655)
 
 RANDOM_LENGTHS = (50, 75, 100, 150, 250)
+
+
+def primaries(sam: Path) -> Iterator[pysam.AlignedSegment]:
+    """The records that are neither secondary nor supplementary."""
+    with pysam.AlignmentFile(str(sam)) as records:
+        yield from (r for r in records if not (r.is_secondary or r.is_supplementary))
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,13 @@ class Primaries:
 def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Primaries:
     """Of a SAM file; ``window`` is a contig, a start and an end."""
     names, mapped, mapq, score, identity, inside = [], [], [], [], [], []
-    with pysam.AlignmentFile(str(sam)) as records:
-        for record in records:
-            if record.is_secondary or record.is_supplementary:
-                continue
-            names.append(record.query_name or "")
-            mapped.append(not record.is_unmapped)
-            mapq.append(record.mapping_quality)
-            score.append(0 if record.is_unmapped else int(str(record.get_tag("AS"))))
-            identity.append(0.0 if record.is_unmapped else identity_of(record))
-            inside.append(window is not None and overlaps(record, window))
+    for record in primaries(sam):
+        names.append(record.query_name or "")
+        mapped.append(not record.is_unmapped)
+        mapq.append(record.mapping_quality)
+        score.append(0 if record.is_unmapped else int(str(record.get_tag("AS"))))
+        identity.append(0.0 if record.is_unmapped else identity_of(record))
+        inside.append(window is not None and overlaps(record, window))
     return Primaries(
         tuple(names),
         np.array(mapped, np.bool_),
