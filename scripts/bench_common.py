@@ -14,6 +14,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ESA = (sys.executable, "-m", "esa")
 STDERR_LINES_SHOWN = 20
+TERMINATED = 128 + signal.SIGTERM
 MICROS = 1e6
 """Microseconds in a second."""
 MASON = "/usr/lib/seqan/bin/mason_simulator"
@@ -397,7 +399,8 @@ def workplace(args: argparse.Namespace) -> Workplace:
 
 
 def guarded(main: Callable[[], None]) -> None:
-    """Run a script's main; an expected failure is a message and exit code 1."""
+    """Run a script's main; an expected failure is a message and exit code 1. SIGTERM, too, leaves nothing half."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         main()
     except BenchError as error:
