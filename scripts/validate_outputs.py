@@ -139,10 +139,11 @@ def quickcheck(bam: Path) -> str:
 
 def verdict_of_picard(bam: Path, reference: Path, secondary: bool) -> str:
     """Picard's verdict with the reference. It gives up on records that have a NM but no bases, as secondary ones
-    have: a file that has some is checked whole without the reference, then without them with it."""
+    have (bwa mem's, too), and warns of their lack of qualities: a file that has some is checked whole without
+    the reference and that warning, then without them and with both."""
     if not secondary:
         return picard(bam, f"R={with_dictionary(reference)}")
-    whole = picard(bam)
+    whole = picard(bam, "IGNORE=QUALITY_NOT_STORED")
     if whole != CLEAN:
         return whole
     with tempfile.TemporaryDirectory() as folder:

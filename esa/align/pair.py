@@ -221,15 +221,18 @@ def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untype
         if loci.held[r] == 0:
             continue
         choice.locus[r] = 0
-        choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r])
+        choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r], FLOOR)
 
 
 @njit(cache=True, nogil=True)
-def judge_alone(loci, r, chosen, length):  # type: ignore[no-untyped-def]
-    """(XS, MAPQ) of a locus of read r by itself; ``length``: bases that it should align."""
+def judge_alone(loci, r, chosen, length, floor):  # type: ignore[no-untyped-def]
+    """(XS, MAPQ) of a locus of read r by itself.
+
+    ``length``: bases that it should align; ``floor``: score that unrelated sequence reaches.
+    """
     second, near = rivals(loci, r, chosen)
     score = np.int64(loci.score[r, chosen])
-    return second, mapping_quality(score - second, score - FLOOR, near, score, length, loci.capped[r])
+    return second, mapping_quality(score - second, score - floor, near, score, length, loci.capped[r])
 
 
 def choose_pairs(

@@ -23,6 +23,10 @@ from esa.dna import N
 from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
 
+PART_FLOOR = 16
+"""In place of `esa.align.mapq.FLOOR`: what is left over is searched with so many probes that a better place is
+overlooked less often than a whole read's is by its first levels."""
+
 
 class Gaps(NamedTuple):
     """Stretches of reads that no part aligns yet.
@@ -310,7 +314,7 @@ def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
         r = parts.read[i]
         part = part + 1 if i > 0 and parts.read[i - 1] == r else 1
         expected = _expected(cover, r, part, lengths[r])
-        parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected)
+        parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected, PART_FLOOR)
 
 
 @njit(cache=True, nogil=True)

@@ -11,9 +11,9 @@ from align_oracles import make_batch, make_candidates
 from esa import dna
 from esa.align.config import END_BONUS, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
-from esa.align.mapq import FLOOR, mapping_quality
+from esa.align.mapq import mapping_quality
 from esa.align.pair import Choice
-from esa.align.split import Gaps, Parts, further_alignments
+from esa.align.split import PART_FLOOR, Gaps, Parts, further_alignments
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY
 
 LEAST = 30
@@ -143,14 +143,14 @@ def test_a_part_is_judged_by_its_rivals_and_the_bases_of_the_others_are_not_expe
     assert judged is not None
     assert judged.locus.tolist() == [1]
     assert judged.second.tolist() == [50]
-    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - FLOOR, 2, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - PART_FLOOR, 2, 58, 62, 0)]
     # The primary shares two bases with it.
     assert parts.expected().tolist() == [90]
     alone = parts_of([(60, 150)], [150])
     alone.add(alone.gaps(), loci_of_intervals([[(58, 0, 62)]]))
     judged = alone.judged()
     assert judged is not None
-    assert judged.mapq.tolist() == [mapping_quality(59, 58 - FLOOR, 0, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(59, 58 - PART_FLOOR, 0, 58, 62, 0)]
     assert judged.second.tolist() == [-1]
 
 
