@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-speed bench-encoders validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-speed bench-encoders validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,15 @@ bench-accuracy-full: $(STAMP) ## the whole accuracy grid; goes on where it was c
 
 check-simulator: $(STAMP) ## are esa's simulated reads kinder than dwgsim's and mason's? (needs both, bwa and ESA_DATA)
 	$(BIN)/python scripts/check_simulator.py $(ARGS)
+
+bench-real: $(STAMP) ## real reads, reads that belong nowhere, chimp and orangutan (needs bwa, minimap2 and ESA_DATA)
+	$(BIN)/python scripts/bench_real.py $(ARGS)
+
+bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs bwa, minimap2, dwgsim, samtools, bcftools)
+	$(BIN)/python scripts/bench_variants.py $(ARGS)
+
+bench-gaps: $(STAMP) ## insertions and deletions to 50 bases, clipped bases (needs bwa, minimap2 and ESA_DATA)
+	$(BIN)/python scripts/bench_gaps.py $(ARGS)
 
 bench-speed: $(STAMP) ## reads/s beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_speed.py $(ARGS)

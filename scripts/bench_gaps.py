@@ -15,7 +15,7 @@ Clipped bases are counted on the same reads, on simulated ordinary ones, and on 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ from grid_cells import simulator_digest
 from grid_report import Table, number
 from grid_stats import Flags, compare, percent
 from numpy.typing import NDArray
+from real_reads import primaries
 
 from esa import dna
 from esa.io.fasta import read_genome
@@ -109,11 +110,6 @@ def ordinary_reads(place: Workplace, divergence: float, seed: int) -> list[Path]
 
 
 # Gaps
-
-
-def primaries(sam: Path) -> Iterator[pysam.AlignedSegment]:
-    with pysam.AlignmentFile(str(sam)) as records:
-        yield from (r for r in records if not (r.is_secondary or r.is_supplementary))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from grid_cells import simulator_digest
 from grid_report import Table, number
 from grid_stats import Flags, compare, percent
 from numpy.typing import NDArray
+from real_reads import primaries
 
 HUMAN = "primate22A_human"
 HUMAN_SPECIES = "Hsap"
@@ -173,23 +174,20 @@ def judge(sam: Path, pairings: dict[str, NDArray[np.int32]], fragments: int, end
     counts = np.ones(fragments, np.bool_)
     mapped, right, seen = (np.zeros((fragments, ends), np.bool_) for _ in range(3))
     mapq = np.zeros((fragments, ends), np.uint8)
-    with pysam.AlignmentFile(str(sam)) as records:
-        for record in records:
-            if record.is_secondary or record.is_supplementary:
-                continue
-            end = int(record.is_read2)
-            at = fragment_number(record.query_name or ""), end
-            truth = origin(record.query_name or "", end)
-            pairs = pairings[truth.block][truth.position : truth.position + record.query_length]
-            seen[at] = True
-            counts[at[0]] &= bool((pairs != UNPAIRED).any())
-            mapped[at], mapq[at] = not record.is_unmapped, record.mapping_quality
-            right[at] = (
-                not record.is_unmapped
-                and record.reference_name == truth.block
-                and record.is_reverse == truth.reverse
-                and aligned_to_its_pair(record.cigartuples or (), record.reference_start, pairs)
-            )
+    for record in primaries(sam):
+        end = int(record.is_read2)
+        at = fragment_number(record.query_name or ""), end
+        truth = origin(record.query_name or "", end)
+        pairs = pairings[truth.block][truth.position : truth.position + record.query_length]
+        seen[at] = True
+        counts[at[0]] &= bool((pairs != UNPAIRED).any())
+        mapped[at], mapq[at] = not record.is_unmapped, record.mapping_quality
+        right[at] = (
+            not record.is_unmapped
+            and record.reference_name == truth.block
+            and record.is_reverse == truth.reverse
+            and aligned_to_its_pair(record.cigartuples or (), record.reference_start, pairs)
+        )
     if not seen.all():
         raise BenchError(f"{sam}: {np.count_nonzero(~seen):,} primary records are missing")
     return Judged(counts, mapped, right, mapq)
