@@ -125,7 +125,7 @@ def train_encoder(
     """
     kind, run = settings.kind, settings.run
     chosen = choose_device(device)
-    _require_vacant(output, resume, force)
+    _require_startable(output, resume, force)
     genomes = read_references(references)
     task = KINDS[kind].task(settings.task, *genomes, run.seed)
     try:
@@ -162,7 +162,7 @@ def train_encoder(
     return TrainSummary(output, trained, parameters)
 
 
-def _require_vacant(output: Path, resume: bool, force: bool) -> None:
+def _require_startable(output: Path, resume: bool, force: bool) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: is there and no directory; give another one")
     if resume and not (output / CHECKPOINT_NAME).is_file():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from bench_common import AtCost, MarkdownTable, median_seconds
 
 
 def test_a_table_prints_its_rows_and_keeps_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    from bench_common import AtCost, MarkdownTable
-
     table = MarkdownTable("Title", "Caption.", {"encoder": "", "recall": ".2f", "us": ".0f"})
     table.begin()
     table.add("sketch", (0.5, 1.0), 12.3)
@@ -23,8 +22,6 @@ def test_a_table_prints_its_rows_and_keeps_their_numbers(capsys: pytest.CaptureF
 
 
 def test_tasks_take_turns_and_their_first_run_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bench_common import median_seconds
-
     clock = [0.0]
     turns: list[str] = []
     cost = {"a": [100.0, 1.0, 9.0, 2.0], "b": [50.0, 5.0, 4.0, 6.0]}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_encoders import READ_SETS, main
 from samples import fasta_text, random_bases
 
 
@@ -21,8 +22,6 @@ def reference(tmp_path: Path) -> Path:
 def test_every_table_has_its_rows(
     reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    from bench_encoders import READ_SETS, main
-
     out = tmp_path / "tables.json"
     options = ["--encoders", "--stores", "--frontier", "--transfer", "--store-encoder", "sketch"]
     arguments = [*options, "--reference", str(reference), "--data", str(tmp_path), "--reads", "20"]
