@@ -8,8 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+
+# The first example of a test may wait for a kernel to be compiled, for seconds on a busy machine. All else is as
+# hypothesis has it, which sees by itself whether it runs in CI.
+settings.register_profile("esa", settings(), deadline=None)
+settings.load_profile("esa")
 
 DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools"}
 """Program: Debian package, where the two differ."""

@@ -33,7 +33,7 @@ def genome_of(codes: Codes, lengths: list[int]) -> Genome:
 
 
 @given(sequences, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_interval_is_unpacked_as_it_was_packed(codes: Codes, data: st.DataObject):
     genome = genome_of(codes, [len(codes)])
     start = data.draw(st.integers(0, len(codes)))

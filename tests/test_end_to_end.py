@@ -36,7 +36,6 @@ MATCH, MISMATCH, AMBIGUOUS, GAP_OPEN, GAP_EXTEND = 1, -4, -1, -6, -1
 
 FOLDER_IS_SHARED = settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """An example takes some milliseconds, and writes over the reads of the one before."""

@@ -62,7 +62,7 @@ def anchors_slowly(codes: Codes, k: int, window: int) -> list[tuple[int, int]]:
 
 
 @given(st.one_of(sequences, repetitive), st.integers(1, 12))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_fragments_are_centred_on_naive_minimizers(codes: Codes, window: int):
     fragmenter = AnchoredFragmenter(k=4, window=window, half=6)
     expected = []
@@ -86,7 +86,7 @@ def test_default_parameters_against_naive_minimizers():
 
 
 @given(st.one_of(sequences, repetitive))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_sequence_and_its_reverse_complement_have_the_same_fragments(codes: Codes):
     turned = dna.reverse_complement(codes)
     mirrored = [
@@ -96,7 +96,7 @@ def test_a_sequence_and_its_reverse_complement_have_the_same_fragments(codes: Co
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(60, 140))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_anchors_are_defined_by_content(seed: int, begin: int, end: int):
     """Those of a piece are those of the whole, a window away from the piece's ends."""
     whole = np.random.default_rng(seed).integers(0, 4, 200).astype(np.uint8)
@@ -171,7 +171,7 @@ def test_palindromes_and_n_never_anchor():
 
 
 @given(st.lists(st.one_of(sequences, repetitive), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_contigs_and_reads_are_cut_one_by_one(parts: list[Codes]):
     codes, offsets = join(parts)
     alone = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -43,7 +43,6 @@ def slow_windows(
     return out
 
 
-@settings(deadline=None)
 @given(lengths_of_contigs)
 def test_reference_fragments_are_those_of_the_slow_version(lengths: list[int]) -> None:
     offsets = offsets_of(lengths)
@@ -51,7 +50,6 @@ def test_reference_fragments_are_those_of_the_slow_version(lengths: list[int]) -
     assert rows(fragments) == slow_windows(lengths, list(range(len(lengths))), SMALL.stride, SMALL.shortest)
 
 
-@settings(deadline=None)
 @given(lengths_of_contigs)
 def test_every_base_of_a_long_enough_contig_is_covered_and_no_fragment_leaves_its_contig(
     lengths: list[int],
@@ -71,7 +69,6 @@ def test_every_base_of_a_long_enough_contig_is_covered_and_no_fragment_leaves_it
         assert reached.get(owner) == (offsets[owner + 1] if held else None)
 
 
-@settings(deadline=None)
 @given(lengths_of_contigs, st.integers(0, 20), st.data())
 def test_queries_are_windows_of_the_chosen_reads(
     lengths: list[int], stride: int, data: st.DataObject

@@ -83,7 +83,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read.bytes == sum(f.stat().st_size for f in (tmp_path / "x.esa").iterdir() if f.suffix != ".json")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     npst.arrays(
         npst.integer_dtypes(endianness="?")
@@ -233,7 +233,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_any_damage_is_refused(pristine: Path, data: st.DataObject) -> None:
     files = sorted(file.name for file in pristine.iterdir())
@@ -270,7 +270,7 @@ def test_a_truncation_is_seen_without_reading(index: Path) -> None:
         open_directory(index, verify="sizes")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.binary(max_size=50) | st.text(max_size=50).map(str.encode), wrap=st.booleans())
 def test_any_manifest_of_a_stranger_is_refused(text: bytes, wrap: bool) -> None:
     text = b'{"format": "esa-index", "format_version": 1, "digest": "' + text + b'"}' if wrap else text

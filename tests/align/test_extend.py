@@ -27,7 +27,7 @@ bases = st.integers(0, 4)
 
 
 @given(st.lists(st.tuples(bases, bases), max_size=30), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_extend_equals_all_intervals(pairs: list[tuple[int, int]], data: st.DataObject):
     query, window = np.array(pairs, np.uint8).reshape(-1, 2).T.copy()
     n = len(query)

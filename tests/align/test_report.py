@@ -178,7 +178,7 @@ def genome() -> Genome:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_records_follow_from_cigar_read_and_reference(genome: Genome, seed: int, eqx: bool):
     rng = np.random.default_rng(seed)
     reads: list[Codes] = []

@@ -52,7 +52,7 @@ def embed_slowly(encoder: CodeEncoder, codes: NDArray[np.uint8], start: int, rev
 
 
 @given(st.lists(st.integers(0, 4), min_size=LENGTH, max_size=40), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_embedding_is_the_sum_of_the_table_s_rows(
     encoder: CodeEncoder, bases: list[int], data: st.DataObject
 ):
@@ -67,7 +67,7 @@ def test_embedding_is_the_sum_of_the_table_s_rows(
 
 
 @given(st.lists(st.integers(0, 4), min_size=LENGTH, max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_window_embeds_the_same_seen_from_the_other_strand(encoder: CodeEncoder, bases: list[int]):
     codes = np.array(bases, np.uint8)
     turned = dna.reverse_complement(codes)

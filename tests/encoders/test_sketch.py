@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -61,14 +61,12 @@ def slow_sketch(encoder: SketchEncoder, sequence: str) -> NDArray[np.float32]:
     return (total / norm).astype(np.float32)
 
 
-@settings(deadline=None)
 @given(st.lists(sequences, min_size=1, max_size=5))
 def test_equals_the_slow_version(sequences: list[str]) -> None:
     expected = np.stack([slow_sketch(SMALL, s) for s in sequences])
     np.testing.assert_array_equal(embed(SMALL, *sequences), expected)
 
 
-@settings(deadline=None)
 @given(sequences)
 def test_both_strands_have_the_same_embedding(sequence: str) -> None:
     forward, backward = embed(SMALL, sequence, reverse_complement(sequence))

@@ -99,7 +99,7 @@ def feed_all(*pieces: bytes) -> FastaContents:
 
 
 # Pieces this small put every kind of seam in the middle of every kind of line.
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     sequences=st.lists(st.text("ACGTNacgtnRYu", min_size=1, max_size=40), min_size=1, max_size=5),
     width=st.integers(1, 50),
@@ -247,7 +247,7 @@ def test_refuses_bgzip_cut_between_blocks(tmp_path: Path, bgzipped: bytes) -> No
         read_fasta(write(tmp_path / "x.gz", bgzipped[: -len(fasta.BGZF_EOF)]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255), truncate=st.booleans())
 def test_damaged_gzip_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, share: float, flip: int, truncate: bool

@@ -248,7 +248,7 @@ record_texts = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(record_texts, max_size=12),
     st.integers(1, 200),

@@ -333,7 +333,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(edits, st.sampled_from([b"\n", b"\r\n"]))
 def test_damaged_files(tmp_path_factory, changes, newline):
     """Bytes replaced, added, dropped: refused only when malformed, in the same words for all chunk sizes."""
