@@ -22,10 +22,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-speed bench-encoders validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-speed bench-encoders validate clean distclean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  TORCH_INDEX=$(TORCH_INDEX)  ESA_DATA=$(ESA_DATA)  ARGS=  TEST_WORKERS=$(TEST_WORKERS)"
 
@@ -43,8 +43,23 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/mypy
 	$(BIN)/mypy scripts
 
-bench-accuracy: $(STAMP) ## accuracy beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
+bench-accuracy: $(STAMP) ## the core of the accuracy grid (needs bwa, bowtie2, minimap2 and ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_accuracy.py $(ARGS)
+
+bench-accuracy-full: $(STAMP) ## the whole accuracy grid; goes on where it was cut
+	$(BIN)/python scripts/bench_accuracy.py --full $(ARGS)
+
+check-simulator: $(STAMP) ## are esa's simulated reads kinder than dwgsim's and mason's? (needs both, bwa and ESA_DATA)
+	$(BIN)/python scripts/check_simulator.py $(ARGS)
+
+bench-real: $(STAMP) ## real reads, reads that belong nowhere, chimp and orangutan (needs bwa, minimap2 and ESA_DATA)
+	$(BIN)/python scripts/bench_real.py $(ARGS)
+
+bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs bwa, minimap2, dwgsim, samtools, bcftools)
+	$(BIN)/python scripts/bench_variants.py $(ARGS)
+
+bench-gaps: $(STAMP) ## insertions and deletions to 50 bases, clipped bases (needs bwa, minimap2 and ESA_DATA)
+	$(BIN)/python scripts/bench_gaps.py $(ARGS)
 
 bench-speed: $(STAMP) ## reads/s beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_speed.py $(ARGS)

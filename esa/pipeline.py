@@ -29,7 +29,7 @@ from esa.io.fastq import ReadSource
 from esa.io.output import AlignmentOutput
 from esa.io.sam import ReadGroup, SamFormatter, header
 from esa.reads import ReadBatch
-from esa.records import FLAG_PROPER, FLAG_UNMAPPED, Records
+from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
 
 READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
@@ -49,6 +49,9 @@ class AlignOptions:
         threads: workers.
         read_group: put on every record.
         eqx: CIGAR with = and X.
+        soft_clips: soft clips in supplementary and secondary records, too.
+        xa: secondary alignments as XA tags, not as records.
+        inserts: insert sizes of pairs; None: they are learnt.
         command_line: for @PG.
         version: for @PG.
     """
@@ -58,6 +61,9 @@ class AlignOptions:
     version: str
     read_group: ReadGroup | None = None
     eqx: bool = False
+    soft_clips: bool = False
+    xa: bool = False
+    inserts: InsertSizes | None = None
 
 
 @dataclass
@@ -67,6 +73,7 @@ class AlignSummary:
     Attributes:
         reads, pairs, mapped: of the input; ``mapped`` reads.
         proper: pairs properly paired.
+        supplementary: further parts of chimeric reads.
         ambiguous: IUPAC letters in reads that became N.
         inserts: insert sizes, None for single reads.
         seconds: wall time of the run.
@@ -78,6 +85,7 @@ class AlignSummary:
     pairs: int = 0
     mapped: int = 0
     proper: int = 0
+    supplementary: int = 0
     ambiguous: int = 0
     inserts: InsertSizes | None = None
     seconds: float = 0.0
@@ -86,9 +94,11 @@ class AlignSummary:
 
     def count(self, records: Records) -> None:
         """Add the records of a batch."""
-        self.reads += len(records)
-        self.mapped += int(np.count_nonzero((records.flag & FLAG_UNMAPPED) == 0))
-        self.proper += int(np.count_nonzero(records.flag & FLAG_PROPER)) // 2
+        primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
+        self.reads += len(primary)
+        self.mapped += int(np.count_nonzero((primary & FLAG_UNMAPPED) == 0))
+        self.proper += int(np.count_nonzero(primary & FLAG_PROPER)) // 2
+        self.supplementary += int(np.count_nonzero(records.flag & FLAG_SUPPLEMENTARY))
 
 
 def align(
@@ -102,8 +112,10 @@ def align(
     """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch."""
     start = time.monotonic()
     summary = AlignSummary()
-    mapper = Mapper(index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx)
-    formatter = SamFormatter(index.genome, read_group=options.read_group, eqx=options.eqx)
+    mapper = Mapper(
+        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
+    )
+    formatter = SamFormatter(index.genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
     output.write(
         header(
             index.genome,
@@ -119,10 +131,11 @@ def align(
 
     reader = _ReadAhead(source)
     with ThreadPoolExecutor(options.threads) as pool, reader as batches:
-        if source.paired:
+        seeded: Iterator[SeededBatch] = iter(())
+        if source.paired and options.inserts is not None:
+            summary.inserts = options.inserts
+        elif source.paired:
             seeded = _learn(mapper, pool, batches, config, summary, options.threads)
-        else:
-            seeded = iter(())
         finished = _chain(
             _ordered(pool, finish, seeded, options.threads),
             _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),

@@ -40,3 +40,17 @@ class ReadBatch:
     def sequence(self, i: int) -> NDArray[np.uint8]:
         """Base codes of read i (a view)."""
         return self.codes[self.offsets[i] : self.offsets[i + 1]]
+
+    def stretches(
+        self, reads: NDArray[np.int32], low: NDArray[np.int64], high: NDArray[np.int64]
+    ) -> ReadBatch:
+        """Bases ``low:high`` of some reads as a batch of their own, single and without names and qualities."""
+        sizes = high - low
+        offsets = np.zeros(len(reads) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[reads] + low - offsets[:-1], sizes)
+        nothing = np.empty(0, np.uint8)
+        return ReadBatch(
+            nothing, np.zeros(len(reads) + 1, np.int64), self.codes[places], nothing, offsets,
+            np.zeros(len(reads), np.uint8), paired=False,
+        )  # fmt: skip

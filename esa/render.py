@@ -43,16 +43,19 @@ def align_summary(summary: AlignSummary) -> str:
         inserts = summary.inserts
         lines[1:1] = [("pairs", f"{summary.pairs:,}")]
         lines.append(("properly paired", _share(summary.proper, summary.pairs)))
-        if inserts.pairs:
+        if inserts.deviation:
+            source = f"from {inserts.pairs:,} pairs" if inserts.pairs else "as given"
             lines.append(
                 (
                     "insert size",
                     f"{inserts.mean:.0f} +- {inserts.deviation:.0f} ({ORIENTATIONS[inserts.orientation]}, "
-                    f"{inserts.low} to {inserts.high} proper; from {inserts.pairs:,} pairs)",
+                    f"{inserts.low} to {inserts.high} proper; {source})",
                 )
             )
         else:
             lines.append(("insert size", f"assumed FR, up to {inserts.high}: too few pairs to learn from"))
+    if summary.supplementary:
+        lines.append(("supplementary", f"{summary.supplementary:,} records of split reads"))
     if summary.ambiguous:
         lines.append(("IUPAC", f"{summary.ambiguous:,} ambiguous letters became N"))
     lines.append(

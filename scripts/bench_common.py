@@ -14,6 +14,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -27,9 +28,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ESA = (sys.executable, "-m", "esa")
 STDERR_LINES_SHOWN = 20
+TERMINATED = 128 + signal.SIGTERM
 MICROS = 1e6
 """Microseconds in a second."""
-DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools"}
+MASON = "/usr/lib/seqan/bin/mason_simulator"
+"""Where Debian puts it, outside PATH."""
+DEBIAN_PACKAGES = {"PicardCommandLine": "picard-tools", MASON: "seqan-apps"}
 
 # Divergence d: d edits a base, a tenth of them indels, lengths geometric with mean 1.5 (each goes on with
 # probability 1/3). As mutations of a haploid genome (-H, -r); no sequencing errors, no random reads (-y).
@@ -92,8 +96,10 @@ def source_digest() -> str:
 def version_of(program: str) -> str:
     """The line that names the version, of bwa, bowtie2, minimap2 and dwgsim alike."""
     need(program)
-    option = ["--version"] if program in ("bowtie2", "minimap2", "samtools") else []
-    done = subprocess.run([program, *option], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    option = ["--version"] if program in ("bowtie2", "minimap2", "samtools", "bcftools") else []
+    done = subprocess.run(
+        [program, *option], capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return next((x.split(":", 1)[1].strip() for x in lines if x.startswith("Version:")), lines[0].split()[-1])
 
@@ -169,14 +175,21 @@ class Workplace:
         def make(partial: Path) -> None:
             partial.mkdir()
             run(["dwgsim", *options, reference, partial / "reads"])
-            for i in (1, 2):
-                source = partial / f"reads.bwa.read{i}.fastq.gz"
-                with gzip.open(source) as packed, (partial / f"R{i}.fq").open("wb") as plain:
-                    shutil.copyfileobj(packed, plain)
-                source.unlink()
+            unpacked_dwgsim(partial)
 
         folder = cached(self.out / "reads" / f"{reference.stem}-{length}-{pairs}-{key}", make)
         return [folder / "R1.fq", folder / "R2.fq"]
+
+
+def unpacked_dwgsim(folder: Path) -> list[Path]:
+    """The pairs that dwgsim wrote with the prefix ``reads`` as plain FASTQ, in place of its own files."""
+    plain = [folder / f"R{end}.fq" for end in (1, 2)]
+    for end, path in enumerate(plain, 1):
+        source = folder / f"reads.bwa.read{end}.fastq.gz"
+        with gzip.open(source) as packed, path.open("wb") as handle:
+            shutil.copyfileobj(packed, handle)
+        source.unlink()
+    return plain
 
 
 @dataclass(frozen=True)
@@ -228,7 +241,9 @@ def _beside(path: Path, make: Callable[[Path], object]) -> Path:
     return cached(path, build) / "index"
 
 
-def bwa() -> Aligner:
+def bwa(extra: Sequence[str] = ()) -> Aligner:
+    """bwa mem; ``extra`` options go to it."""
+
     def index(place: Workplace, reference: Path) -> Path:
         return _beside(
             place.out / "index" / f"{reference.stem}.bwa", lambda p: run(["bwa", "index", "-p", p, reference])
@@ -237,9 +252,9 @@ def bwa() -> Aligner:
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return ["bwa", "mem", "-t", str(place.threads), index, *reads], sam
+        return ["bwa", "mem", "-t", str(place.threads), *extra, index, *reads], sam
 
-    return Aligner("bwa", lambda: version_of("bwa"), index, command)
+    return Aligner("bwa", lambda: " ".join((version_of("bwa"), *extra)), index, command)
 
 
 def bowtie2() -> Aligner:
@@ -259,7 +274,9 @@ def bowtie2() -> Aligner:
     return Aligner("bowtie2", lambda: version_of("bowtie2"), index, command)
 
 
-def minimap2() -> Aligner:
+def minimap2(extra: Sequence[str] = ()) -> Aligner:
+    """minimap2 for short reads; ``extra`` options go to it."""
+
     def index(place: Workplace, reference: Path) -> Path:
         path = place.out / "index" / f"{reference.stem}.sr.mmi"
         return cached(path, lambda partial: run(["minimap2", "-x", "sr", "-d", partial, reference]))
@@ -267,9 +284,10 @@ def minimap2() -> Aligner:
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return ["minimap2", "-a", "-x", "sr", "-t", str(place.threads), "-o", sam, index, *reads], None
+        options = ["-a", "-x", "sr", "-t", str(place.threads), *extra]
+        return ["minimap2", *options, "-o", sam, index, *reads], None
 
-    return Aligner("minimap2", lambda: version_of("minimap2"), index, command)
+    return Aligner("minimap2", lambda: " ".join((version_of("minimap2"), *extra)), index, command)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -381,7 +399,8 @@ def workplace(args: argparse.Namespace) -> Workplace:
 
 
 def guarded(main: Callable[[], None]) -> None:
-    """Run a script's main; an expected failure is a message and exit code 1."""
+    """Run a script's main; an expected failure is a message and exit code 1. SIGTERM, too, leaves nothing half."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     try:
         main()
     except BenchError as error:

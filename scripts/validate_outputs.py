@@ -3,10 +3,13 @@
     python scripts/validate_outputs.py [--pairs 5000] [--only TEXT]
 
 Aligns every real set and simulated reads with a read group, sorts with samtools, and runs samtools quickcheck
-and picard ValidateSamFile with the reference (so that NM is checked), nothing ignored.
-HCC1187C are reads of the whole genome on chromosome 20: most stay unmapped.
+and picard ValidateSamFile with the reference (so that NM is checked; but see `verdict_of_picard`), nothing ignored.
+HCC1187C are reads of the whole genome on chromosome 20: most stay unmapped. Chimeric reads (`bench_split.py`) and
+two of the other sets are aligned once more with each set of options that makes more records: hard and soft
+clips, secondary records, XA.
 
-Prints a row a set: records, mapped %, quickcheck's verdict and picard's (`No errors found`, or its summary).
+Prints a row a set: records, mapped %, secondary and supplementary ones, quickcheck's verdict and picard's (`No
+errors found`, or its summary).
 Exit code 1 if any set fails. The BAM files stay in bench_out/validate.
 """
 
@@ -15,10 +18,12 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pysam
 from bench_common import (
     CEU,
@@ -42,9 +47,13 @@ from bench_common import (
     table,
     workplace,
 )
+from bench_split import chimeric_reads
 
 REAL_SETS: tuple[RealSet, ...] = (NA12878, CEU, HIV, DSM30083, HCC1187C, DONORS)
 LENGTHS = (150, 250)
+OPTIONS = ((), ("-a",), ("-k", "20", "-Y", "--eqx"), ("-Y", "--xa"))
+"""Of the sets that are to have supplementary and secondary records."""
+CHIMERIC_LENGTH = 250
 CLEAN = "No errors found"
 READ_GROUP = r"@RG\tID:validate\tSM:sample\tPL:ILLUMINA\tLB:library"
 
@@ -57,6 +66,7 @@ class Case:
     reference: Path
     reads: Sequence[Path]
     preset: str = "anchored"
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ class Verdict:
     name: str
     records: int
     mapped: int
+    secondary: int
+    supplementary: int
     quickcheck: str
     picard: str
 
@@ -85,6 +97,17 @@ def cases(place: Workplace, pairs: int, seed: int) -> Iterator[Case]:
             yield Case(f"{label} 1x{length}", reference, reads[:1])
         for preset in ("sketch", "rde"):
             yield Case(f"{label} 2x{LENGTHS[-1]} {preset}", reference, reads, preset)
+    reference = place.reference(CHR20)
+    chimeric = [chimeric_reads(place, reference, CHIMERIC_LENGTH, pairs, seed)]
+    simulated = place.simulated(reference, LENGTHS[0], pairs, seed)
+    for options in OPTIONS:
+        label = " ".join(options) or "by default"
+        yield Case(f"chimeric 1x{CHIMERIC_LENGTH} {label}", reference, chimeric, options=options)
+        if options:
+            yield Case(f"chr20 2x{LENGTHS[0]} {label}", reference, simulated, options=options)
+            yield Case(
+                f"{HIV.name} {label}", place.reference(HIV.reference), place.real_reads(HIV), options=options
+            )
 
 
 def with_dictionary(reference: Path) -> Path:
@@ -101,7 +124,7 @@ def with_dictionary(reference: Path) -> Path:
 
 
 def sorted_bam(place: Workplace, case: Case) -> Path:
-    aligner = esa(case.preset, ("-R", READ_GROUP))
+    aligner = esa(case.preset, ("-R", READ_GROUP, *case.options))
     sam = aligner.align(place, case.reference, case.reads)
     bam = place.out / "validate" / f"{sam.stem}.bam"
     return cached(
@@ -114,9 +137,24 @@ def quickcheck(bam: Path) -> str:
     return "ok" if done.returncode == 0 else f"FAILED {done.stderr.strip()}"
 
 
-def picard(bam: Path, reference: Path) -> str:
+def verdict_of_picard(bam: Path, reference: Path, secondary: bool) -> str:
+    """Picard's verdict with the reference. It gives up on records that have a NM but no bases, as secondary ones
+    have (bwa mem's, too), and warns of their lack of qualities: a file that has some is checked whole without
+    the reference and that warning, then without them and with both."""
+    if not secondary:
+        return picard(bam, f"R={with_dictionary(reference)}")
+    whole = picard(bam, "IGNORE=QUALITY_NOT_STORED")
+    if whole != CLEAN:
+        return whole
+    with tempfile.TemporaryDirectory() as folder:
+        rest = Path(folder) / "rest.bam"
+        run(["samtools", "view", "-b", "-F", "0x100", "-o", rest, bam])
+        return picard(rest, f"R={with_dictionary(reference)}")
+
+
+def picard(bam: Path, *options: str) -> str:
     """`CLEAN`, or picard's summary on one line. Its exit code only says whether there are errors."""
-    command = ["PicardCommandLine", "ValidateSamFile", f"I={bam}", f"R={with_dictionary(reference)}"]
+    command = ["PicardCommandLine", "ValidateSamFile", f"I={bam}", *options]
     done = subprocess.run(
         [*command, "MODE=SUMMARY"], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
@@ -133,10 +171,12 @@ def validate(place: Workplace, case: Case) -> Verdict:
     note(case.name)
     bam = sorted_bam(place, case)
     with pysam.AlignmentFile(str(bam)) as records:
-        flags = [record.is_unmapped for record in records]
+        flags = np.array([record.flag for record in records])
+    unmapped, secondary, supplementary = (int(np.count_nonzero(flags & x)) for x in (0x4, 0x100, 0x800))
     return Verdict(
-        case.name, len(flags), len(flags) - sum(flags), quickcheck(bam), picard(bam, case.reference)
-    )
+        case.name, len(flags), len(flags) - unmapped, secondary, supplementary, quickcheck(bam),
+        verdict_of_picard(bam, case.reference, secondary > 0),
+    )  # fmt: skip
 
 
 def parse() -> argparse.Namespace:
@@ -159,10 +199,13 @@ def main() -> None:
         if args.only.lower() in case.name.lower()
     ]
     rows = [
-        [v.name, f"{v.records:,}", f"{100 * v.mapped / max(v.records, 1):.2f}", v.quickcheck, v.picard]
+        [
+            v.name, f"{v.records:,}", f"{100 * v.mapped / max(v.records, 1):.2f}", f"{v.secondary:,}",
+            f"{v.supplementary:,}", v.quickcheck, v.picard,
+        ]
         for v in verdicts
-    ]
-    print(table(("reads", "records", "mapped %", "quickcheck", "picard"), rows))
+    ]  # fmt: skip
+    print(table(("reads", "records", "mapped %", "secondary", "supplementary", "quickcheck", "picard"), rows))
     if not verdicts or not all(v.clean for v in verdicts):
         sys.exit(1)
 

@@ -133,20 +133,26 @@ class Aligner:
         threads: int = 1,
         batch_size: int = 8192,
         config: AlignConfig | None = None,
+        **options: object,
     ) -> str:
+        """``options``: those of `AlignOptions`."""
         first = write(self.folder / "R1.fq", fastq_text(reads))
         second = None if mates is None else write(self.folder / "R2.fq", fastq_text(mates))
         out = Collected()
         with ReadSource(first, second, batch_size=batch_size) as source:
-            options = AlignOptions(threads, "esa", "0")
-            align(self.index, source, out, config or self.config, options)  # type: ignore[arg-type]
+            run_options = AlignOptions(threads, "esa", "0", **options)  # type: ignore[arg-type]
+            align(self.index, source, out, config or self.config, run_options)  # type: ignore[arg-type]
         return out.getvalue().decode()
 
     def align(
-        self, reads: Sequence[Read], mates: Sequence[Read] | None = None, config: AlignConfig | None = None
+        self,
+        reads: Sequence[Read],
+        mates: Sequence[Read] | None = None,
+        config: AlignConfig | None = None,
+        **options: object,
     ) -> list[pysam.AlignedSegment]:
         """The records, each parsed by pysam."""
-        text = self.sam(reads, mates, config=config)
+        text = self.sam(reads, mates, config=config, **options)  # type: ignore[arg-type]
         lines = text.splitlines()
         header = pysam.AlignmentHeader.from_text("".join(f"{x}\n" for x in lines if x.startswith("@")))
         return [pysam.AlignedSegment.fromstring(x, header) for x in lines if not x.startswith("@")]

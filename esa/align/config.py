@@ -19,6 +19,10 @@ GAP_EXTEND = 1
 END_BONUS = 5
 """An end is clipped only if that gains more than this; never part of a reported score."""
 
+MASKED_SHARE = 50
+"""Two alignments of a read are rivals for the same bases if they share this part (per cent) of the shorter one
+(bwa mem's mask level); else they are parts of a chimeric read, or may be."""
+
 MAX_READ_LENGTH = 100_000
 """Longer reads are written unmapped: their traceback would take over 100 MB a thread."""
 
@@ -33,7 +37,7 @@ class ChainConfig(NamedTuple):
     """
 
     diagonal_slack: int = 50
-    max_candidates: int = 24
+    max_candidates: int = 100
     least_weight: int = 20
 
 
@@ -88,19 +92,57 @@ class PairConfig(NamedTuple):
     max_rescues: int = 4
 
 
+class SplitConfig(NamedTuple):
+    """The parts of chimeric reads.
+
+    least_bases: so many bases left over by the parts found are searched for one more.
+    max_parts: most parts of a read, the primary alignment among them; 1: none is looked for.
+    effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
+        over, so their codes are unsure: many probes. A short part in a repeat has few fragments to tell its copy
+        by: many hits. (Fragmenters whose hits fix no diagonal: the last level of the escalation alone.)
+    resolved: as of a `Level`, of the bases left over: what is not resolved is searched for at the last level of the
+        escalation, too.
+    max_candidates: clusters of what is left over that are verified.
+    """
+
+    least_bases: int = 20
+    max_parts: int = 4
+    effort: SearchEffort = SearchEffort(256, probes=128, radius=18)
+    resolved: tuple[tuple[int, int], ...] = ((0, 75),)
+    max_candidates: int = 100
+
+
+XA_MOST = 5
+"""A part of a read with more other places has no XA tag (bwa mem's -h)."""
+
+
+class SecondaryConfig(NamedTuple):
+    """Other places for the bases that a primary or supplementary alignment aligns.
+
+    most: of a read; 0: none is reported.
+    least_share: of the score (per cent) of the alignment reported.
+    all_or_none: none of a part's, if they are more than ``most`` (for XA, as in bwa mem).
+    """
+
+    most: int = 0
+    least_share: int = 80
+    all_or_none: bool = False
+
+
 class Level(NamedTuple):
     """One step of the escalation; a read stops at the first level that resolves it.
 
     name: for statistics.
     effort: how far the store is searched.
     stride: 0: fragments at the fragmenter's places; s: sliding query fragments at every s-th offset.
-    resolved: a read is resolved when its best score reaches this share (per cent) of its length.
+    resolved: (fragments, share) pairs: a read of which so many fragments were searched without a limit being hit
+        is resolved when its best score reaches this share (per cent) of its length; linear between, constant beyond.
     """
 
     name: str
     effort: SearchEffort
     stride: int
-    resolved: int
+    resolved: tuple[tuple[int, int], ...]
 
 
 class AlignConfig(NamedTuple):
@@ -117,20 +159,65 @@ class AlignConfig(NamedTuple):
     locate: LocateConfig = LocateConfig()
     verify: VerifyConfig = VerifyConfig()
     pair: PairConfig = PairConfig()
+    split: SplitConfig = SplitConfig()
+    secondary: SecondaryConfig = SecondaryConfig()
     max_loci: int = 8
     least_score: int = 30
     seed: int = 0
 
+    def reporting(self, alignments: int | None, everything: bool) -> AlignConfig:
+        """With secondary alignments: up to ``alignments`` of a read in all (None: those held).
+
+        ``everything``: whatever their score, from ``least_score`` up.
+        """
+        if alignments is None:
+            return self._replace(secondary=SecondaryConfig(self.max_loci, least_share=0))
+        share = 0 if everything else SecondaryConfig().least_share
+        return self._replace(
+            secondary=SecondaryConfig(alignments - 1, share),
+            max_loci=max(self.max_loci, alignments),
+            chain=self.chain._replace(max_candidates=max(self.chain.max_candidates, alignments)),
+        )
+
+    def with_xa(self) -> AlignConfig:
+        """With the secondary alignments of bwa mem's XA tags."""
+        return self._replace(secondary=SecondaryConfig(XA_MOST, all_or_none=True))
+
+
+ALL_EDITS = 97
+"""Keys of a fragment of 32 bases and its single substitutions, at most."""
+NEVER = ((0, 0),)
+"""`Level.resolved` of a last level: nothing follows."""
 
 ANCHORED_LEVELS = (
-    Level("anchors", SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED), stride=0, resolved=85),
-    Level("more probes", SearchEffort(256, probes=32, radius=18), stride=0, resolved=75),
-    Level("sliding", SearchEffort(64, probes=16, radius=18), stride=1, resolved=0),
+    Level(
+        "anchors",
+        SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED),
+        stride=0,
+        resolved=((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45)),
+    ),
+    Level(
+        "edited anchors",
+        SearchEffort(256, probes=ALL_EDITS, radius=18, max_edited=1024, edits=True),
+        stride=0,
+        resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
+    ),
+    Level(
+        "sliding",
+        SearchEffort(64, probes=ALL_EDITS, radius=18, max_edited=512, edits=True),
+        stride=1,
+        resolved=NEVER,
+    ),
 )
-"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level."""
+"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level.
+
+The more fragments of a read were searched, the less likely it is that all those of its true locus were missed: so
+much the lower may a score be and still tell that nothing better was overlooked. The shares are about where the next
+level finds a better locus for one read in 500.
+"""
 
 DENSE_LEVELS = (
-    Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=75),
-    Level("farther", SearchEffort(max_hits=64, probes=4), stride=0, resolved=0),
+    Level("nearest", SearchEffort(max_hits=16), stride=0, resolved=((0, 75),)),
+    Level("farther", SearchEffort(max_hits=64, probes=4), stride=0, resolved=NEVER),
 )
 """Escalation of the dense presets."""

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from esa.align.config import MASKED_SHARE
 from esa.hashing import tie_break
 
 
@@ -51,6 +52,7 @@ class Loci(NamedTuple):
     diagonal, reverse, contig: as in `Candidates`.
     start, end: ``int64``, global interval of the reference that the alignment covers.
     band: ``int32``, half-width of the band that holds the alignment; 0: it has no gaps.
+    query_begin, query_end: ``int32``, interval of the read that is aligned, in the direction it was sequenced.
     capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 
@@ -62,6 +64,8 @@ class Loci(NamedTuple):
     start: NDArray[np.int64]
     end: NDArray[np.int64]
     band: NDArray[np.int32]
+    query_begin: NDArray[np.int32]
+    query_end: NDArray[np.int32]
     capped: NDArray[np.uint8]
 
     @classmethod
@@ -77,6 +81,8 @@ class Loci(NamedTuple):
             start=np.zeros(shape, np.int64),
             end=np.zeros(shape, np.int64),
             band=np.zeros(shape, np.int32),
+            query_begin=np.zeros(shape, np.int32),
+            query_end=np.zeros(shape, np.int32),
             capped=np.zeros(reads, np.uint8),
         )
 
@@ -103,6 +109,8 @@ class Locus(NamedTuple):
     start: int
     end: int
     band: int
+    query_begin: int
+    query_end: int
 
 
 @njit(cache=True, nogil=True)
@@ -114,6 +122,8 @@ def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
     loci.start[r, k] = locus.start
     loci.end[r, k] = locus.end
     loci.band[r, k] = locus.band
+    loci.query_begin[r, k] = locus.query_begin
+    loci.query_end[r, k] = locus.query_end
 
 
 @njit(cache=True, nogil=True)
@@ -125,15 +135,27 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.start[r, k] = loci.start[r, origin]
     loci.end[r, k] = loci.end[r, origin]
     loci.band[r, k] = loci.band[r, origin]
+    loci.query_begin[r, k] = loci.query_begin[r, origin]
+    loci.query_end[r, k] = loci.query_end[r, origin]
 
 
 @njit(cache=True, nogil=True)
 def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
-    """Whether entry k comes before a new locus: by score, then by `tie_break`, then by strand."""
+    """Whether entry k comes before a new locus: by score, then by `tie_break`.
+
+    What is left are places on both strands about one point; which of them is the reverse one depends on the
+    strand that was read, the place itself does not.
+    """
     if loci.score[r, k] != locus.score:
         return loci.score[r, k] > locus.score
     known, new = tie_break(salt, loci.diagonal[r, k]), tie_break(salt, locus.diagonal)
-    return known > new or (known == new and loci.reverse[r, k] <= locus.reverse)
+    if known != new:
+        return known > new
+    return (loci.contig[r, k], loci.start[r, k], loci.reverse[r, k]) <= (
+        locus.contig,
+        locus.start,
+        locus.reverse,
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -155,8 +177,26 @@ def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
+    """Whether two query intervals are about the same part of the read: their overlap is `MASKED_SHARE` of the
+    shorter one. Alignments that are not do not rival each other: the read may be chimeric."""
+    overlap = min(end, other_end) - max(begin, other_begin)
+    return overlap * 100 >= MASKED_SHARE * min(end - begin, other_end - other_begin)
+
+
+@njit(cache=True, nogil=True)
+def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
+    """Whether locus k of read r is another place for the bases that its chosen locus aligns."""
+    return k != chosen and same_bases(
+        loci.query_begin[r, chosen], loci.query_end[r, chosen], loci.query_begin[r, k], loci.query_end[r, k]
+    )
+
+
+@njit(cache=True, nogil=True)
 def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
     if loci.contig[r, k] != locus.contig or loci.reverse[r, k] != locus.reverse:
+        return False
+    if not same_bases(loci.query_begin[r, k], loci.query_end[r, k], locus.query_begin, locus.query_end):
         return False
     return (
         abs(loci.diagonal[r, k] - locus.diagonal) <= near

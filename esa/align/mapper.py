@@ -17,20 +17,24 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.config import END_BONUS, MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Candidates, Loci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
+from esa.align.split import Alignments, Gaps, Parts, further_alignments, select_rows
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
-from esa.fragments import Fragmenter
+from esa.encoders.codes import CodeEncoder
+from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.hashing import salt_reads
 from esa.reads import ReadBatch
 from esa.records import Records
-from esa.stores.base import Store
+from esa.stores.base import Hits, Keys, SearchEffort, Store
+from esa.stores.codes import CodeStore
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB."""
@@ -38,13 +42,25 @@ ANCHOR_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
 
+SPLIT = "split"
+"""Name of the level at which what a read's alignment leaves over is searched."""
+
+
 @dataclass
 class SeededBatch:
-    """A batch after the first level: its loci so far."""
+    """A batch after the first level: its loci so far.
+
+    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
+    ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
+    (`Gaps.padded`).
+    """
 
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
+    searched: NDArray[np.int32]
+    gaps: Gaps | None = None
+    padded: ReadBatch | None = None
     reads_at_level: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -64,20 +80,30 @@ class Mapper:
         store: Store,
         config: AlignConfig,
         eqx: bool = False,
+        soft_clips: bool = False,
     ) -> None:
         self.config = config
         self.eqx = eqx
+        self.soft_clips = soft_clips
         self._fragmenter = fragmenter
         self._encoder = encoder
         self._store = store
         self._reference = Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
+        self._split_config = config._replace(
+            chain=config.chain._replace(max_candidates=config.split.max_candidates),
+            least_score=max(1, config.least_score - END_BONUS),
+        )
+        self._split_levels = config.levels[-1:]
+        if fragmenter.exact_diagonal:
+            first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
+            self._split_levels = (first, *self._split_levels)
 
     def seed(self, batch: ReadBatch) -> SeededBatch:
         """Loci of each read by the first level."""
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
         room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
-        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room))
+        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room), np.zeros(len(batch), np.int32))
         self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
         return seeded
 
@@ -91,23 +117,72 @@ class Mapper:
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
         for before, level in itertools.pairwise(self.config.levels):
-            unresolved = self._unresolved(seeded, before)
+            unresolved = _unresolved(seeded, seeded.lengths, before)
             if not unresolved.any():
                 break
             self._search(seeded, level, unresolved)
             if inserts is not None:
                 self._rescue(seeded, inserts, unresolved)
-        choice = Choice.empty(len(seeded.batch))
-        if inserts is None:
-            pair.choose_single(seeded.loci, seeded.lengths, choice)
-        else:
-            pair.choose_pairs(seeded.loci, seeded.lengths, inserts, self.config.pair, choice)
-        return make_records(seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx)
+        choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
+        parts = self._split(seeded, choice, inserts)
+        further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config.secondary)
+        records = make_records(
+            seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
+        )
+        if further is None:
+            return records
+        return with_further(
+            records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
+        )
 
-    def _unresolved(self, seeded: SeededBatch, level: Level) -> NDArray[np.bool_]:
-        """Reads whose best score is under the level's share of their length."""
-        best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
-        return best * 100 < seeded.lengths * level.resolved
+    def _choose(
+        self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
+    ) -> Choice:
+        """The locus to report of each read; ``expected``: see `esa.align.pair.choose_pairs`."""
+        choice = Choice.empty(len(lengths))
+        if inserts is None:
+            pair.choose_single(loci, expected, choice)
+        else:
+            pair.choose_pairs(loci, lengths, inserts, self.config.pair, choice, expected)
+        return choice
+
+    def _split(self, seeded: SeededBatch, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
+        """Parts of chimeric reads beside the primary alignments; judges those of their reads once more."""
+        config = self.config
+        parts = Parts(seeded.loci, choice, seeded.lengths, config.split, config.least_score)
+        for _ in range(config.split.max_parts - 1):
+            gaps = parts.gaps()
+            if not len(gaps.read):
+                break
+            parts.add(gaps, self._search_gaps(seeded, gaps))
+        judged = parts.judged()
+        if judged is not None:
+            rows = np.unique(judged.read)
+            if inserts is not None:
+                rows = np.unique(rows // 2 * 2)
+                rows = np.column_stack([rows, rows + 1]).ravel()
+            again = self._choose(
+                select_rows(seeded.loci, rows), seeded.lengths[rows], parts.expected()[rows], inserts
+            )
+            choice.mapq[rows] = again.mapq
+        return judged
+
+    def _search_gaps(self, seeded: SeededBatch, gaps: Gaps) -> Loci:
+        """Loci of the stretches of gaps."""
+        stretches = SeededBatch(
+            seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
+            seeded.salts[gaps.read],
+            Loci.empty(len(gaps.read), seeded.loci.score.shape[1]),
+            np.zeros(len(gaps.read), np.int32),
+            gaps=gaps,
+            padded=gaps.padded(seeded.batch, self._padding),
+        )
+        wanted = np.ones(len(gaps.read), np.bool_)
+        for level in self._split_levels:
+            self._search(stretches, level, wanted)
+            wanted = _unresolved(stretches, gaps.sizes, level)
+        seeded.reads_at_level[SPLIT] += len(gaps.read)
+        return stretches.loci
 
     def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
@@ -121,26 +196,57 @@ class Mapper:
         """Run one level for the active reads and put what it finds beside the loci they have."""
         reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
+        seeded.searched[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
             self._search_part(seeded, level, part)
 
     def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
         batch = seeded.batch
-        fragments = self._fragmenter.queries(batch.codes, batch.offsets, reads, level.stride)
-        hits = self._store.search(self._encoder.embed(batch.codes, fragments), level.effort)
+        text, config = batch, self.config
+        if seeded.padded is not None:
+            text, config = seeded.padded, self._split_config
+        fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
+        hits = self._look_up(text, fragments, level.effort)
+        np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
-                hits, fragments, batch.offsets, seeded.salts, self._reference.offsets, self.config.chain
+                hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
             )
         else:
             candidates = locate_hits(
-                batch.codes, batch.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
-                self._reference, self.config.chain, self.config.locate,
+                text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
+                self._reference, config.chain, config.locate,
             )  # fmt: skip
+        if seeded.gaps is not None:
+            candidates = seeded.gaps.on_stretches(candidates, self._padding)
         verify(
             batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
-            self._reference, self.config, seeded.loci,
+            self._reference, config, seeded.loci,
         )  # fmt: skip
+
+    def _look_up(self, batch: ReadBatch, fragments: Fragments, effort: SearchEffort) -> Hits:
+        embeddings = self._encoder.embed(batch.codes, fragments)
+        if not effort.edits:
+            return self._store.search(embeddings, effort)
+        assert isinstance(self._encoder, CodeEncoder)
+        assert isinstance(self._store, CodeStore)
+        keys = self._encoder.edited_keys(
+            batch.codes, fragments, embeddings, self._store.key_bits, effort.probes
+        )
+        return self._store.search(embeddings, effort, Keys(*keys))
+
+    @property
+    def _padding(self) -> int:
+        """N on either side of bases that are searched alone: half a fragment, if fragments fix a diagonal."""
+        return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
+
+
+def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
+    """Reads whose best score is under the level's share of so many bases."""
+    best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
+    fragments, shares = np.array(level.resolved, np.float64).T
+    share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
+    return best * 100 < lengths * share
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -11,8 +11,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import PairConfig
-from esa.align.loci import Loci
+from esa.align.loci import Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
+from esa.errors import UsageError
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
 """Of the first read's strand as forward: where the second lies and points. FR: the usual, inwards."""
@@ -29,6 +30,11 @@ ASSUMED_MAX = 1000
 LEARNT_MAX = 10_000
 """Ends farther apart teach nothing, as in bwa mem: the bounds, and with them the windows that are searched for
 mates, would otherwise grow to megabases on libraries that join distant places (Hi-C)."""
+GIVEN_MAX = 100_000
+"""Largest insert size that may be given: so wide a window is searched for a lost mate."""
+GIVEN_DEVIATION = 0.1
+"""Standard deviation as a share of the mean, where only this is given (bwa mem's)."""
+GIVEN_NUMBERS = 4
 HOPELESS = np.int64(-(1 << 32))
 """Less than any score of a pair."""
 
@@ -49,7 +55,7 @@ class InsertSizes:
         orientation: index into `ORIENTATIONS`.
         low, high: 5' end to 5' end, bases; what lies between is proper.
         mean, deviation: of the inliers.
-        pairs: pairs it was learnt from; 0: assumed, for want of pairs.
+        pairs: pairs it was learnt from; 0: given, or assumed for want of pairs (then mean and deviation are 0).
     """
 
     orientation: int
@@ -71,7 +77,7 @@ class InsertSizes:
         arXiv:1303.3997).
         """
         sizes = np.arange(self.low, self.high + 1)
-        if not self.pairs:
+        if not self.deviation:
             return np.zeros(len(sizes), np.int32)
         deviates = np.abs(sizes - self.mean) / self.deviation
         tail = np.array([math.erfc(z / math.sqrt(2)) for z in deviates])
@@ -79,6 +85,32 @@ class InsertSizes:
 
 
 ASSUMED = InsertSizes(FR, 0, ASSUMED_MAX, 0.0, 0.0, 0)
+
+
+def parse_insert_sizes(text: str) -> InsertSizes:
+    """Insert sizes of FR pairs from bwa mem's ``mean[,deviation[,max[,min]]]``.
+
+    The deviation is a tenth of the mean and the bounds lie `BOUND_SD` deviations from it, where not given.
+
+    Raises:
+        UsageError: not such a text, or sizes that no pair can have.
+    """
+    fault = f"insert size {text!r} is not MEAN[,SD[,MAX[,MIN]]]"
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{fault}: write it like 400,50 or 400,50,600,200") from None
+    if len(numbers) > GIVEN_NUMBERS or not all(0 <= number <= GIVEN_MAX for number in numbers):
+        raise UsageError(f"{fault} with numbers from 0 to {GIVEN_MAX:,}")
+    mean = numbers[0]
+    deviation = numbers[1] if len(numbers) > 1 else mean * GIVEN_DEVIATION
+    if mean <= 0 or deviation <= 0:
+        raise UsageError(f"{fault} with a mean and a deviation above 0")
+    bounds = [mean + BOUND_SD * deviation, max(1.0, mean - BOUND_SD * deviation)]
+    high, low = (int(bound + 0.499) for bound in (*numbers[2:], *bounds[len(numbers[2:]) :]))
+    if not low <= mean <= high:
+        raise UsageError(f"{fault} with MIN <= MEAN <= MAX")
+    return InsertSizes(FR, low, high, mean, deviation, 0)
 
 
 def sample_sizes(loci: Loci, lengths: NDArray[np.int64], pairs: int) -> NDArray[np.int64]:
@@ -188,32 +220,49 @@ def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untype
     for r in range(begin, end):
         if loci.held[r] == 0:
             continue
-        second, near = rivals(loci, r, 0)
-        score = np.int64(loci.score[r, 0])
         choice.locus[r] = 0
-        choice.second[r] = second
-        choice.mapq[r] = mapping_quality(score - max(second, FLOOR), near, score, lengths[r], loci.capped[r])
+        choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r], FLOOR)
+
+
+@njit(cache=True, nogil=True)
+def judge_alone(loci, r, chosen, length, floor):  # type: ignore[no-untyped-def]
+    """(XS, MAPQ) of a locus of read r by itself.
+
+    ``length``: bases that it should align; ``floor``: score that unrelated sequence reaches.
+    """
+    second, near = rivals(loci, r, chosen)
+    score = np.int64(loci.score[r, chosen])
+    return second, mapping_quality(score - second, score - floor, near, score, length, loci.capped[r])
 
 
 def choose_pairs(
-    loci: Loci, lengths: NDArray[np.int64], inserts: InsertSizes, config: PairConfig, choice: Choice
+    loci: Loci,
+    lengths: NDArray[np.int64],
+    inserts: InsertSizes,
+    config: PairConfig,
+    choice: Choice,
+    expected: NDArray[np.int64] | None = None,
 ) -> None:
     """The best pair of loci of both ends, jointly; an end whose mate has none stands alone.
 
     An end's MAPQ is taken from how far the best pair of loci leads the best pair with another locus of that end.
+    ``expected`` (``int64[reads]``): bases that its locus should align; the whole read, if not given.
     """
-    _choose_pairs(loci, lengths, inserts.range, inserts.penalties(), config.unpaired_penalty, choice)
+    expected = lengths if expected is None else expected
+    _choose_pairs(
+        loci, lengths, expected, inserts.range, inserts.penalties(), config.unpaired_penalty, choice
+    )
 
 
 @njit(cache=True, nogil=True)
-def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
+def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
     reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
         n, m = loci.held[r], loci.held[r + 1]
         if n == 0 or m == 0:
-            _choose_single(loci, lengths, r, r + 2, choice)
+            _choose_single(loci, expected, r, r + 2, choice)
             continue
         best, at_j, at_k = HOPELESS, 0, 0
         for j in range(n):
@@ -229,21 +278,21 @@ def _choose_pairs(loci, lengths, inserts, penalties, unpaired, choice):  # type:
             count = m if end else n
             second, near = HOPELESS, 0
             for locus in range(count):
-                if locus != chosen:
+                if rival(loci, mine, chosen, locus):
                     reached[locus] = joint[:n, locus].max() if end else joint[locus, :m].max()
                     second = max(second, reached[locus])
             for locus in range(count):
-                near += locus != chosen and reached[locus] >= second - TIE
+                near += rival(loci, mine, chosen, locus) and reached[locus] >= second - TIE
             score = np.int64(loci.score[mine, chosen])
             # The floor: some unrelated locus for this end, unpaired with the same mate.
             mate_score = best - score
-            gap = best - max(second, FLOOR + mate_score - unpaired)
+            above = best - (FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
-            length = lengths[mine]
+            length = expected[mine]
             if choice.proper[mine]:
                 score, length = (
                     score + loci.score[mine ^ 1, at_j if end else at_k],
-                    length + lengths[mine ^ 1],
+                    length + expected[mine ^ 1],
                 )
-            choice.mapq[mine] = mapping_quality(gap, near, score, length, loci.capped[mine])
+            choice.mapq[mine] = mapping_quality(best - second, above, near, score, length, loci.capped[mine])

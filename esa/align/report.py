@@ -69,7 +69,7 @@ def make_records(
     n = len(batch)
     read = np.arange(n, dtype=np.int32)
     placed = Placed.nowhere(n)
-    cigar, cigar_offsets, md, md_offsets = _align_chosen(
+    cigar, cigar_offsets, md, md_offsets = align_chosen(
         batch.codes, batch.offsets, loci, choice.locus, reference, config, eqx, placed
     )
     contig, position, span, nm, score = placed
@@ -129,9 +129,13 @@ def _template_lengths(
 ) -> NDArray[np.int64]:
     """TLEN as bwa mem: from 5' end to 5' end of the aligned bases, positive for the one further left."""
     five_prime = position + np.where(reverse, span - 1, 0)
-    ahead = five_prime[mate] - five_prime
-    length = ahead + np.sign(ahead)
+    length = signed_length(five_prime[mate] - five_prime)
     return np.where(mapped & mapped[mate] & (contig == contig[mate]), length, 0)
+
+
+def signed_length(ahead: NDArray[np.int64]) -> NDArray[np.int64]:
+    """TLEN from how far ahead the mate's 5' base lies: both bases count."""
+    return ahead + np.sign(ahead)
 
 
 @njit(cache=True, nogil=True)
@@ -211,7 +215,7 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
+def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
     """Align each read at its chosen locus for good; fills ``placed``; returns CIGARs and MDs with offsets."""
     contig, position, span, nm, score = placed
     reads = len(locus)

@@ -138,8 +138,11 @@ def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type:
         if gapped > total:
             total, band = gapped, tried
             score, start, end = score_of(gapped, first, last, n), gapped_start, gapped_end
+            begin, stop = first, last
         reach = min(reach, band_for(n, total, max_gap))
-    return Locus(score, diagonal, reverse, contig, start, end, band)
+    if reverse:
+        begin, stop = n - stop, n - begin
+    return Locus(score, diagonal, reverse, contig, start, end, band, begin, stop)
 
 
 class Scratch(NamedTuple):

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING
 import click
 
 from esa import __version__
+from esa.cli.align_options import (
+    AlignmentOptions,
+    ReadGroupOptions,
+    RecordOptions,
+    alignment_options,
+    read_group_options,
+    record_options,
+)
 from esa.cli.compiling import announce_compilation
 from esa.cli.options import shows_progress, threads_option
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from esa.align.config import AlignConfig, Level
+    from esa.align.pair import InsertSizes
     from esa.io.fastq import ReadSource
     from esa.io.sam import ReadGroup
     from esa.pipeline import AlignSummary
-
-
-LARGEST = 2**31 - 1
-"""Largest number that an option takes: the kernels compute with 64 bits."""
 
 
 @click.command("align")
@@ -33,27 +39,10 @@ LARGEST = 2**31 - 1
 )
 @threads_option
 @click.option("--interleaved", is_flag=True, help="R1 holds pairs: first, second, first, ...")
-@click.option("-R", "--read-group", metavar="STR", help=r"Read group as '@RG\tID:x\tSM:y'.")
-@click.option("--rg-id", metavar="ID", help="Read group by its ID ...")
-@click.option(
-    "--rg", "rg_fields", metavar="KEY:VALUE", multiple=True, help="... and its fields (repeatable)."
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, LARGEST),
-    default=0,
-    show_default=True,
-    help="Varies how ties are broken.",
-)
+@read_group_options
+@alignment_options
+@record_options
 @click.option("--batch-size", type=click.IntRange(1), default=None, help="Reads worked on together.")
-@click.option("--eqx", is_flag=True, help="CIGAR with = and X instead of M.")
-@click.option(
-    "-T",
-    "least_score",
-    type=click.IntRange(1, LARGEST),
-    default=None,
-    help="Least score reported.  [default: 30]",
-)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
     index: str,
@@ -62,13 +51,10 @@ def command(
     output: str | None,
     threads: int,
     interleaved: bool,
-    read_group: str | None,
-    rg_id: str | None,
-    rg_fields: tuple[str, ...],
-    seed: int,
+    read_group: ReadGroupOptions,
+    alignment: AlignmentOptions,
+    records: RecordOptions,
     batch_size: int | None,
-    eqx: bool,
-    least_score: int | None,
     quiet: bool,
 ) -> None:
     """Align reads to an index made by `esa index`.
@@ -76,23 +62,27 @@ def command(
     R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads
     are pairs.
     """
-    from esa.align.config import AlignConfig
     from esa.index import open_index
     from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
     from esa.io.output import open_output
     from esa.pipeline import AlignOptions, align
     from esa.render import align_summary
 
-    group = _read_group(read_group, rg_id, rg_fields)
+    options = AlignOptions(
+        threads,
+        shlex.join(["esa", *click.get_current_context().obj]),
+        __version__,
+        _read_group(read_group),
+        eqx=records.eqx,
+        soft_clips=records.soft_clips,
+        xa=records.xa,
+        inserts=_inserts(alignment),
+    )
     with ReadSource(
         reads1, reads2, interleaved=interleaved, batch_size=batch_size or DEFAULT_BATCH_SIZE
     ) as source:
         opened = open_index(index, threads)
-        config = AlignConfig(opened.preset.levels, seed=seed)
-        if least_score is not None:
-            config = config._replace(least_score=least_score)
-        command_line = shlex.join(["esa", *click.get_current_context().obj])
-        options = AlignOptions(threads, command_line, __version__, group, eqx)
+        config = _config(opened.preset.levels, alignment, records)
         with (
             open_output(output, threads=threads) as sink,
             announce_compilation(quiet),
@@ -103,15 +93,32 @@ def command(
         click.echo(align_summary(summary), err=True)
 
 
-def _read_group(text: str | None, rg_id: str | None, fields: tuple[str, ...]) -> ReadGroup | None:
+def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
+    from esa.align.config import AlignConfig
+
+    config = AlignConfig(levels, seed=alignment.seed)
+    if alignment.least_score is not None:
+        config = config._replace(least_score=alignment.least_score)
+    if records.alignments is not None or records.everything:
+        return config.reporting(records.alignments, records.everything)
+    return config.with_xa() if records.xa else config
+
+
+def _inserts(alignment: AlignmentOptions) -> InsertSizes | None:
+    from esa.align.pair import parse_insert_sizes
+
+    return None if alignment.inserts is None else parse_insert_sizes(alignment.inserts)
+
+
+def _read_group(given: ReadGroupOptions) -> ReadGroup | None:
     from esa.errors import UsageError
     from esa.io.sam import parse_read_group, read_group_from_options
 
-    if text is None:
-        return read_group_from_options(rg_id, fields)
-    if rg_id is not None or fields:
+    if given.text is None:
+        return read_group_from_options(given.id, given.fields)
+    if given.id is not None or given.fields:
         raise UsageError("a read group is given twice: use either -R or --rg-id with --rg")
-    return parse_read_group(text)
+    return parse_read_group(given.text)
 
 
 def _progress_bar(source: ReadSource, quiet: bool) -> tqdm[None]:

@@ -11,8 +11,10 @@ from esa.eval.simulate import (
     edit_rates,
     write_reads,
 )
+from esa.eval.simulate_indels import LAWS, indel_lengths
 
 DEFAULTS = SimulationParameters(fragments=0)
+INDELS = DEFAULTS.indel_lengths
 
 
 @click.command("simulate")
@@ -34,8 +36,22 @@ DEFAULTS = SimulationParameters(fragments=0)
 @click.option("--substitutions", type=float, help="Substitutions a base (0 to 1).")
 @click.option("--indels", type=float, help="Indels a base (0 to 1), half of them insertions.")
 @click.option(
-    "--indel-length", default=DEFAULTS.indel_mean, show_default=True, help="Mean length of an indel."
+    "--indel-law",
+    type=click.Choice(LAWS),
+    default=INDELS.law,
+    show_default=True,
+    help="Law of the indels' lengths; zipf is a power law, with the heavy tail of real genomes.",
 )
+@click.option(
+    "--indel-length", type=float, show_default=str(INDELS.mean), help="Mean length of the geometric law."
+)
+@click.option(
+    "--indel-exponent",
+    type=float,
+    show_default=str(INDELS.exponent),
+    help="Length k is as often as k^-EXPONENT under the law zipf.",
+)
+@click.option("--indel-max", default=INDELS.longest, show_default=True, help="Longest indel, in bases.")
 @click.option(
     "--random-fraction", default=DEFAULTS.random_fraction, show_default=True, help="Share of random reads."
 )
@@ -55,7 +71,10 @@ def command(
     divergence: float | None,
     substitutions: float | None,
     indels: float | None,
-    indel_length: float,
+    indel_law: str,
+    indel_length: float | None,
+    indel_exponent: float | None,
+    indel_max: int,
     random_fraction: float,
     quality: int,
     seed: int,
@@ -75,7 +94,7 @@ def command(
         insert_sd=insert_sd,
         substitutions=substitution_rate,
         indels=indel_rate,
-        indel_mean=indel_length,
+        indel_lengths=indel_lengths(indel_law, indel_length, indel_exponent, indel_max),
         random_fraction=random_fraction,
         quality=quality,
         seed=seed,

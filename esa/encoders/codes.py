@@ -13,13 +13,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from esa.encoders.edits import GROUP, KEY_LANES, edited_keys, group_row
 from esa.fragments import Fragments
 
 BITS = 64
 """Bits of a code."""
-
-GROUP = 4
-"""Bases looked up together: the table of a group has 4**GROUP rows of sums."""
 
 
 def groups_of(length: int, step: int) -> int:
@@ -42,7 +40,8 @@ class CodeEncoder:
             first in the low bits). Group g begins at base ``g * step`` of the oriented fragment.
         step: bases between the starts of groups: `GROUP` where they lie side by side, less where they overlap.
 
-    An N counts as an A of the oriented fragment: it costs what a mismatch would.
+    A group with an N adds the mean of what its bases may be, rounded down: bits that depend on the N are unsure, and
+    it costs half of what a mismatch would.
     """
 
     table: NDArray[np.int16]
@@ -70,6 +69,20 @@ class CodeEncoder:
         out = np.empty((len(fragments), BITS), np.int16)
         _embed(self.table, self.step, codes, fragments.start, fragments.reverse, out)
         return out
+
+    def edited_keys(
+        self, codes: NDArray[np.uint8], fragments: Fragments, embeddings: NDArray[Any], bits: int, most: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Keys of ``bits`` bits that each fragment and its single substitutions have: (offsets, keys).
+
+        ``int64[n + 1]`` and ``int32``; a fragment's own key first, distinct, the likeliest ``most`` of them. See
+        `esa.encoders.edits`.
+        """
+        table = self.table[:, :, :KEY_LANES].astype(np.int32)
+        offsets, keys = edited_keys(
+            table, self.step, codes, fragments.start, fragments.reverse, embeddings, bits, most
+        )
+        return offsets, keys
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:
         return self
@@ -100,17 +113,41 @@ def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-
     for f in range(len(start)):
         row = out[f]
         row[:] = 0
+        unknown = False
+        for base in codes[start[f] : start[f] + length]:
+            unknown |= base > 3
         for g in range(groups):
-            index = 0
-            if reverse[f]:
-                last = start[f] + length - 1 - g * step
-                for k in range(GROUP):
-                    base = codes[last - k]
-                    index |= (3 - base if base < 4 else 0) << (2 * k)
-            else:
-                first = start[f] + g * step
-                for k in range(GROUP):
-                    index |= (codes[first + k] & 3) << (2 * k)
+            index = group_row(codes, start[f], reverse[f], length, g * step)
+            if unknown:
+                _add_mean(table[g], index, _unknown(codes, start[f], reverse[f], length, g * step), row)
+                continue
             sums = table[g, index]
             for b in range(bits):
                 row[b] += sums[b]
+
+
+@njit(cache=True, nogil=True)
+def _unknown(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
+    """The digits of `group_row` that stand for an N, all their bits set."""
+    digits = 0
+    for k in range(GROUP):
+        base = codes[start + length - 1 - at - k] if reverse else codes[start + at + k]
+        digits |= (3 if base > 3 else 0) << (2 * k)
+    return digits
+
+
+@njit(cache=True, nogil=True)
+def _add_mean(sums, index, unknown, row):  # type: ignore[no-untyped-def]
+    """Add to a row the mean of ``sums`` over all bases that the digits of ``index`` under ``unknown`` may be."""
+    total = np.zeros(len(row), np.int64)
+    count, digits = 0, 0
+    while True:
+        for b in range(len(row)):
+            total[b] += sums[index | digits, b]
+        count += 1
+        # The next number whose bits all lie under the mask.
+        digits = (digits - unknown) & unknown
+        if digits == 0:
+            break
+    for b in range(len(row)):
+        row[b] += total[b] // count

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from esa.encoders.base import Encoder
 from esa.encoders.codes import BITS
 from esa.eval.simulate import SimulatedReads, SimulationParameters, simulate
+from esa.eval.simulate_indels import IndelLengths
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.stores.base import CROWDED, SearchEffort, Store
@@ -67,7 +68,7 @@ def simulate_reads(
         length2=length,
         substitutions=substitutions,
         indels=substitutions / 10,
-        indel_mean=1.0,
+        indel_lengths=IndelLengths(mean=1.0),
         seed=seed,
     )
     source = _from(genome, begin) if begin else genome
@@ -148,7 +149,9 @@ def anchored_recall(
     """
     chosen = np.arange(len(reads), dtype=np.int32)
     queries = fragmenter.queries(reads.codes, reads.offsets, chosen, 0)
-    effort = SearchEffort(max_hits=1 << 30, probes=probes, radius=BITS + 1, max_bucket=max_bucket)
+    effort = SearchEffort(
+        max_hits=1 << 30, probes=probes, radius=BITS + 1, max_bucket=max_bucket, max_edited=max_bucket
+    )
     hits = store.search(encoder.embed(reads.codes, queries), effort)
     expected, strand = _origin(reads, queries)
     query = np.repeat(np.arange(len(queries)), np.diff(hits.offsets))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from isal import igzip
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from esa import dna
 from esa.errors import EsaError, UsageError
 from esa.eval import simulate_kernels as kernels
+from esa.eval.simulate_indels import IndelLengths
 from esa.genome import Genome
 from esa.io.fasta import read_genome
 from esa.io.output import AlignmentOutput, open_file
@@ -29,7 +30,6 @@ INDEL_SHARE = 0.1
 """Share of indels among the edits of a divergence."""
 
 DEFAULT_DIVERGENCE = 0.6
-MAX_INDEL = 30
 MAX_QUALITY = 93
 PHRED_OFFSET = 33
 BATCH_BASES = 1 << 24
@@ -47,8 +47,8 @@ class SimulationParameters:
         length, length2: bases of the first and the second end.
         insert_mean, insert_sd: length of the fragments of pairs, in bases, outer ends included.
         substitutions: probability of a substitution, a base.
-        indels: probability that an indel begins, a base. Half are insertions, half deletions; lengths are
-            geometric with mean ``indel_mean``, at most `MAX_INDEL`.
+        indels: probability that an indel begins, a base. Half are insertions, half deletions.
+        indel_lengths: their law. An insertion ends with its read.
         random_fraction: probability that a fragment's reads are random bases.
         quality: Phred score of every base.
     """
@@ -61,7 +61,7 @@ class SimulationParameters:
     insert_sd: float = 50.0
     substitutions: float = 0.0
     indels: float = 0.0
-    indel_mean: float = 1.5
+    indel_lengths: IndelLengths = field(default_factory=IndelLengths)
     random_fraction: float = 0.0
     quality: int = 30
     seed: int = 1
@@ -75,7 +75,6 @@ class SimulationParameters:
             (min(self.length, self.length2) >= 1, "reads must have at least one base"),
             (all(0 <= rate <= 1 for rate in rates), "rates and fractions lie between 0 and 1"),
             (self.substitutions + self.indels <= 1, "substitutions and indels together exceed 1 a base"),
-            (self.indel_mean >= 1, "the mean length of indels is at least 1"),
             (0 <= self.quality <= MAX_QUALITY, f"qualities lie between 0 and {MAX_QUALITY}"),
             (
                 math.isfinite(self.insert_mean) and 0 <= self.insert_sd < math.inf,
@@ -157,7 +156,8 @@ def simulate(genome: Genome, parameters: SimulationParameters) -> Iterator[Simul
     if p.fragments and not weights.any():
         raise EsaError(f"no contig has {span} bases, as a fragment needs; simulate shorter inserts or reads")
     reference = (genome.packed, genome.n_starts, genome.n_ends, genome.offsets, np.cumsum(weights))
-    rates = (p.substitutions, p.indels, p.indel_mean, p.random_fraction)
+    rates = (p.substitutions, p.indels, p.random_fraction)
+    stops = p.indel_lengths.stops()
     step = max(1, BATCH_BASES // int(lengths.sum()))
     for first in range(0, p.fragments, step):
         n, ends = min(step, p.fragments - first), len(lengths)
@@ -172,7 +172,7 @@ def simulate(genome: Genome, parameters: SimulationParameters) -> Iterator[Simul
         )
         out = (codes, reads.contig, reads.position, reads.reverse, reads.edits)
         insert = (float(p.insert_mean), float(p.insert_sd))
-        if not kernels.simulate(reference, p.seed, first, lengths, insert, rates, MAX_INDEL, out):
+        if not kernels.simulate(reference, p.seed, first, lengths, insert, rates, stops, out):
             raise EsaError(
                 f"no place found for a fragment in {kernels.MAX_ATTEMPTS} draws: the reference is mostly N, "
                 "or hardly longer than the fragments; simulate shorter inserts or reads"

@@ -27,15 +27,16 @@ def _normal(state):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _geometric(state, mean, longest):  # type: ignore[no-untyped-def]
+def _indel_length(state, stops):  # type: ignore[no-untyped-def]
+    """A length by its law, as `esa.eval.simulate_indels.IndelLengths.stops` gives it."""
     length = 1
-    while length < longest and uniform(state) * mean >= 1.0:
+    while length < len(stops) and uniform(state) >= stops[length - 1]:
         length += 1
     return length
 
 
 @njit(cache=True, nogil=True)
-def _walk(state, substitutions, indels, indel_mean, longest_indel, source, change):  # type: ignore[no-untyped-def]
+def _walk(state, substitutions, indels, stops, source, change):  # type: ignore[no-untyped-def]
     """Plan a read: where each base comes from and how it is changed.
 
     ``source`` (``int64[length]``) gets the base's distance from the read's 5' end on the reference, or `NONE`
@@ -47,7 +48,7 @@ def _walk(state, substitutions, indels, indel_mean, longest_indel, source, chang
     i = spanned = substituted = gaps = 0
     while i < length:
         if i > 0 and uniform(state) < indels:
-            size = _geometric(state, indel_mean, longest_indel)
+            size = _indel_length(state, stops)
             if _below(state, 2) == 0:
                 spanned += size
                 gaps += 1
@@ -100,7 +101,7 @@ def _place(state, reference, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def simulate(reference, seed, first, lengths, insert, rates, longest_indel, out):  # type: ignore[no-untyped-def]
+def simulate(reference, seed, first, lengths, insert, rates, stops, out):  # type: ignore[no-untyped-def]
     """Simulate n fragments, of number ``first`` and on.
 
     Args:
@@ -108,7 +109,8 @@ def simulate(reference, seed, first, lengths, insert, rates, longest_indel, out)
             running sum of its contigs' weights (``float64[contigs]``, the last one positive).
         lengths: ``int64[ends]``, bases of each end; one end for single-end reads.
         insert: mean and standard deviation of the fragments' lengths (pairs only).
-        rates: substitutions, indels, mean length of indels, random fraction.
+        rates: substitutions, indels, random fraction.
+        stops: the law of the indels' lengths (`_indel_length`).
         out: arrays to fill, as in `esa.eval.simulate.SimulatedReads`: ``codes`` (``uint8[n, sum(lengths)]``,
             the ends side by side), ``contig``, ``position``, ``reverse``, ``edits``.
 
@@ -123,7 +125,7 @@ def simulate(reference, seed, first, lengths, insert, rates, longest_indel, out)
     for n in range(len(contig)):
         state[0] = splitmix64(splitmix64(np.uint64(seed) + GAMMA) + np.uint64(first + n))
         position[n], edits[n], reverse[n], contig[n] = 0, 0, False, NONE
-        if uniform(state) < rates[3]:
+        if uniform(state) < rates[2]:
             for i in range(codes.shape[1]):
                 codes[n, i] = _below(state, 4)
             continue
@@ -133,7 +135,7 @@ def simulate(reference, seed, first, lengths, insert, rates, longest_indel, out)
             for e in range(len(lengths)):
                 plan = source[e, : lengths[e]]
                 spans[e], edits[n, e, 0], edits[n, e, 1] = _walk(
-                    state, rates[0], rates[1], rates[2], longest_indel, plan, change[e]
+                    state, rates[0], rates[1], stops, plan, change[e]
                 )
             # No shorter than its reads, deletions and all: short fragments would have few deletions else.
             fragment = spans.max()

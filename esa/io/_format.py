@@ -41,6 +41,7 @@ _TAG_MC = np.frombuffer(b"\tMC:Z:", np.uint8)
 _TAG_MQ = np.frombuffer(b"\tMQ:i:", np.uint8)
 _TAG_AS = np.frombuffer(b"\tAS:i:", np.uint8)
 _TAG_XS = np.frombuffer(b"\tXS:i:", np.uint8)
+_TAG_XA = np.frombuffer(b"\tXA:Z:", np.uint8)
 _TAG_SA = np.frombuffer(b"\tSA:Z:", np.uint8)
 
 _TAB, _NEWLINE, _STAR, _EQUALS, _COMMA, _SEMICOLON = (ord(c) for c in "\t\n*=,;")
@@ -114,19 +115,24 @@ def text_size(contigs, reads, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def write_text(contigs, reads, table, out):  # type: ignore[no-untyped-def]
-    """Write the records as SAM lines into ``out`` and return the bytes written."""
+def write_text(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
+    """Write the records as SAM lines into ``out`` and return the bytes written. ``xa``: secondary records become
+    an XA tag of the record that they follow."""
     p = 0
     r = 0
     while r < len(table.read):
         end = _end_of_read(table, r)
         linear = _count_linear(table, r, end)
         for i in range(r, end):
+            if xa and table.flag[i] & FLAG_SECONDARY:
+                continue
             p = _put_fields(contigs, reads, table, i, out, p)
             p = _put_sequence(reads, table, i, out, p)
             p = _put_tags(contigs, table, i, out, p)
             if linear > 1 and _is_linear(table.flag[i]):
                 p = _put_other_parts(contigs, table, i, r, end, out, p)
+            if xa and i + 1 < end and table.flag[i + 1] & FLAG_SECONDARY:
+                p = _put_other_places(contigs, table, i, end, out, p)
             out[p] = _NEWLINE
             p += 1
         r = end
@@ -330,6 +336,26 @@ def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-
         p = _put_cigar(table, j, True, out, p + 3)
         out[p] = _COMMA
         p = _put_integer(table.mapq[j], out, p + 1)
+        out[p] = _COMMA
+        p = _put_integer(table.nm[j], out, p + 1)
+        out[p] = _SEMICOLON
+        p += 1
+    return p
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def _put_other_places(contigs, table, i, end, out, p):  # type: ignore[no-untyped-def]
+    """XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
+    p = _put_text(_TAG_XA, 0, len(_TAG_XA), out, p)
+    for j in range(i + 1, end):
+        if table.flag[j] & FLAG_SECONDARY == 0:
+            break
+        p = _put_contig(contigs, table.contig[j], out, p)
+        out[p] = _COMMA
+        out[p + 1] = _MINUS if table.flag[j] & FLAG_REVERSE else _PLUS
+        p = _put_integer(table.position[j] + 1, out, p + 2)
+        out[p] = _COMMA
+        p = _put_cigar(table, j, True, out, p + 1)
         out[p] = _COMMA
         p = _put_integer(table.nm[j], out, p + 1)
         out[p] = _SEMICOLON

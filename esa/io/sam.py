@@ -121,9 +121,17 @@ class SamFormatter:
         genome: gives the contig names.
         read_group: its ID goes into the RG tag of every record.
         eqx: CIGARs with = and X; else with M. The records may hold either (M is split as their MD has it).
+        xa: secondary records become an XA tag of the part of the read that they follow, as bwa mem has it.
     """
 
-    def __init__(self, genome: Genome, *, read_group: ReadGroup | None = None, eqx: bool = False) -> None:
+    def __init__(
+        self,
+        genome: Genome,
+        *,
+        read_group: ReadGroup | None = None,
+        eqx: bool = False,
+        xa: bool = False,
+    ) -> None:
         names = [name.encode() for name in genome.names]
         offsets = np.zeros(len(names) + 1, np.int64)
         np.cumsum([len(name) for name in names], out=offsets[1:])
@@ -134,6 +142,7 @@ class SamFormatter:
             _flat(np.frombuffer(rg_tag, np.uint8), np.uint8),
         )
         self._eqx = eqx
+        self._xa = xa
 
     def format(self, batch: ReadBatch, records: Records) -> NDArray[np.uint8]:
         """SAM lines of ``records``, each with its newline: ``uint8[bytes]``.
@@ -156,7 +165,7 @@ class SamFormatter:
         )
         table = self._table(records)
         out = np.empty(_format.text_size(self._contigs, reads, table), np.uint8)
-        return out[: _format.write_text(self._contigs, reads, table, out)]
+        return out[: _format.write_text(self._contigs, reads, table, self._xa, out)]
 
     def _table(self, records: Records) -> _format.Table:
         table = _format.Table(

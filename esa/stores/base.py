@@ -22,14 +22,31 @@ class SearchEffort:
     Attributes:
         max_hits: most hits that a query may have; the nearest are kept.
         probes: buckets looked up for a query (bucketed stores).
+        edits: the buckets are those that single substitutions lead to (`Keys`), not those of the least certain
+            bits (code encoders).
         radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
-        max_bucket: a bucket with more codes is passed over (bucketed stores).
+        max_bucket: a query's own bucket with more codes is passed over (bucketed stores).
+        max_edited: as `max_bucket`, of the other buckets that are looked up.
     """
 
     max_hits: int
     probes: int = 1
     radius: int = 1
     max_bucket: int = ANY_SIZE
+    max_edited: int = ANY_SIZE
+    edits: bool = False
+
+
+class Keys(NamedTuple):
+    """Buckets to look up for each query, grouped by query.
+
+    Attributes:
+        offsets: ``int64[queries + 1]``, query i has keys ``offsets[i]:offsets[i + 1]``, its own first.
+        keys: ``int32``, distinct within a query.
+    """
+
+    offsets: NDArray[np.int64]
+    keys: NDArray[np.int32]
 
 
 class Hits(NamedTuple):

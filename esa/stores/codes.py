@@ -17,12 +17,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from esa.prefetch import prefetch
-from esa.stores.base import Hits, SearchEffort
+from esa.stores.base import Hits, Keys, SearchEffort
 
 MIN_KEY_BITS = 8
 MAX_KEY_BITS = 30
-BLOCK = 32
-"""Queries looked up together."""
+BLOCK = 64
+KEYS_TOGETHER = 128
+"""Queries and keys looked up together."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
 
@@ -104,23 +105,22 @@ class CodeStore:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
+    def search(self, embeddings: NDArray[Any], effort: SearchEffort, keys: Keys | None = None) -> Hits:
         """Codes in the probed buckets at a Hamming distance under ``effort.radius``.
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        capped; so is one that passed over a bucket of more than ``effort.max_bucket`` codes.
+        capped; so is one whose own bucket, the first of ``keys``, was passed over.
         """
-        patterns = probe_patterns(self.key_bits, effort.probes)
+        if keys is None:
+            keys = margin_keys(embeddings, self.key_bits, effort.probes)
         offsets, position, reverse, score, capped, scanned = _search(
             self.codes,
             self.position,
             self.buckets,
-            self.key_bits,
-            embeddings,
             binarize(embeddings),
-            patterns,
-            (effort.radius, effort.max_hits, effort.max_bucket),
+            keys,
+            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited),
         )
         return Hits(offsets, position, reverse, score, capped, int(scanned))
 
@@ -219,15 +219,21 @@ def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignor
         keys[p] = key
 
 
+def margin_keys(embeddings: NDArray[Any], key_bits: int, probes: int) -> Keys:
+    """The query's own key and those reached by flipping the least certain of its bits, ``probes`` in all."""
+    patterns = probe_patterns(key_bits, probes)
+    keys = _margin_keys(embeddings, binarize(embeddings), key_bits, patterns)
+    return Keys(np.arange(len(embeddings) + 1, dtype=np.int64) * len(patterns), keys)
+
+
 @njit(cache=True, nogil=True)
-def _without_crowded(buckets, keys, max_bucket):  # type: ignore[no-untyped-def]
-    """Move the keys of buckets with no more than so many codes to the front; returns how many those are."""
-    kept = 0
-    for key in keys:
-        if np.int64(buckets[key + 1]) - np.int64(buckets[key]) <= max_bucket:
-            keys[kept] = key
-            kept += 1
-    return kept
+def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-untyped-def]
+    probes = len(patterns)
+    bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
+    keys = np.empty(len(queries) * probes, np.int32)
+    for q in range(len(queries)):
+        _probe_keys(embeddings[q], queries[q], key_bits, patterns, bits, keys[q * probes : (q + 1) * probes])
+    return keys
 
 
 @njit(cache=True, nogil=True)
@@ -284,36 +290,51 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, limits):  # type: ignore[no-untyped-def]
+def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
-    radius, max_hits, max_bucket = limits
+    radius, max_hits, max_bucket, max_edited = limits
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     capped = np.zeros(n, np.uint8)
     room = 16 * n + 1024
     hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
-    bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
-    all_keys = np.empty((BLOCK, len(patterns)), np.int64)
-    kept = np.empty(BLOCK, np.int64)
     count = 0
     scanned = 0
-    for first in range(0, n, BLOCK):
-        block = min(BLOCK, n - first)
-        for i in range(block):
-            _probe_keys(embeddings[first + i], queries[first + i], key_bits, patterns, bits, all_keys[i])
-            for key in all_keys[i]:
-                prefetch(buckets, key)
-        for i in range(block):
-            kept[i] = _without_crowded(buckets, all_keys[i], max_bucket)
-            capped[first + i] = kept[i] < len(patterns)
-            for key in all_keys[i, : kept[i]]:
+    first = 0
+    kept_keys = np.empty(0, np.int64)
+    kept = np.zeros(BLOCK + 1, np.int64)
+    while first < n:
+        # As many queries together as have about so many keys.
+        last = first + 1
+        while (
+            last < n
+            and last - first < BLOCK
+            and wanted.offsets[last + 1] - wanted.offsets[first] <= KEYS_TOGETHER
+        ):
+            last += 1
+        lo, hi = wanted.offsets[first], wanted.offsets[last]
+        if hi - lo > len(kept_keys):
+            kept_keys = np.empty(hi - lo, np.int64)
+        for k in range(lo, hi):
+            prefetch(buckets, np.int64(wanted.keys[k]))
+        held = 0
+        for q in range(first, last):
+            kept[q - first] = held
+            for k in range(wanted.offsets[q], wanted.offsets[q + 1]):
+                key = np.int64(wanted.keys[k])
                 begin = np.int64(buckets[key])
-                if begin < np.int64(buckets[key + 1]):
+                size = np.int64(buckets[key + 1]) - begin
+                own = k == wanted.offsets[q]
+                if size > (max_bucket if own else max_edited):
+                    capped[q] |= own
+                elif size:
                     prefetch(codes, begin)
                     prefetch(position, begin)
-        for i in range(block):
-            q = first + i
-            keys = all_keys[i, : kept[i]]
+                    kept_keys[held] = key
+                    held += 1
+        kept[last - first] = held
+        for q in range(first, last):
+            keys = kept_keys[kept[q - first] : kept[q - first + 1]]
             size = _size(buckets, keys)
             scanned += size
             if count + size > room:
@@ -329,6 +350,7 @@ def _search(codes, position, buckets, key_bits, embeddings, queries, patterns, l
                 count = _trim(hits, low, count, radius, max_hits)
                 capped[q] = 1
             offsets[q + 1] = count
+        first = last
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from esa.encoders.codes import BITS, GROUP, CodeEncoder, groups_of
+from esa.encoders.codes import BITS, CodeEncoder, groups_of
+from esa.encoders.edits import GROUP
 
 ROWS = 4**GROUP
 

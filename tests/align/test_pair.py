@@ -42,6 +42,8 @@ from esa.align.rescue import rescue
 from esa.genome import Genome
 
 CONFIG = PairConfig()
+LONE = 1 << 32
+"""Lead of a locus that has no other beside it."""
 
 
 def place(diagonal: int, reverse: int, length: int, score: int = 90, contig: int = 0) -> Locus:
@@ -232,8 +234,8 @@ def test_the_best_pair_of_loci_is_chosen(orientation: int):
             floor = FLOOR + (joint[at] - score) - CONFIG.unpaired_penalty
             if proper[at]:
                 score, length = score + mate_score, sum(lengths[r : r + 2])
-            gap = joint[at] - max(best_other, floor)
-            assert choice.mapq[mine] == mapping_quality(gap, near, score, length, 0)
+            lead = joint[at] - best_other if len(others) else LONE
+            assert choice.mapq[mine] == mapping_quality(lead, joint[at] - floor, near, score, length, 0)
             own = [x.score for i, x in enumerate(reads[mine]) if i != at[end]]
             assert choice.second[mine] == max(own, default=-1)
     assert proper_pairs > 10
@@ -270,8 +272,8 @@ def test_single_reads_take_their_best_locus():
     assert choice.locus.tolist() == [0, -1, 0]
     assert choice.second.tolist() == [70, -1, -1]
     assert choice.proper.tolist() == [0, 0, 0]
-    assert choice.mapq[0] == mapping_quality(20, 1, 90, 100, 0)
-    assert choice.mapq[2] == mapping_quality(50 - FLOOR, 0, 50, 50, 0)
+    assert choice.mapq[0] == mapping_quality(20, 90 - FLOOR, 1, 90, 100, 0)
+    assert choice.mapq[2] == mapping_quality(51, 50 - FLOOR, 0, 50, 50, 0)
 
 
 ALIGN = AlignConfig(levels=())

@@ -26,6 +26,7 @@ from samples import (
 )
 
 from esa import __version__
+from esa.align.pair import FR, InsertSizes, parse_insert_sizes
 from esa.cli.main import run
 
 GENOME = {
@@ -276,6 +277,89 @@ def test_summary_of_single_reads(index: Path, tmp_path: Path, capsys: pytest.Cap
     assert [line.split("  ")[0].strip() for line in said] == ["reads", "mapped", "IUPAC", "time"]
     assert said[1].split() == ["mapped", "4", "(80.00", "%)"]
     assert said[2].split()[1] == "1"
+
+
+# --- insert sizes and further records
+
+
+@pytest.mark.parametrize(
+    ("given", "mean", "deviation", "low", "high"),
+    [
+        ("350", 350, 35, 210, 490),
+        ("350,20", 350, 20, 270, 430),
+        ("350,20,500", 350, 20, 270, 500),
+        ("350,20.5,500,100", 350, 20.5, 100, 500),
+        ("20,10", 20, 10, 1, 60),
+    ],
+)
+def test_insert_sizes_as_bwa_takes_them(
+    given: str, mean: float, deviation: float, low: int, high: int
+) -> None:
+    assert parse_insert_sizes(given) == InsertSizes(FR, low, high, mean, deviation, 0)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "x", "400;50", "400,", "0", "-400", "400,0", "400,-1", "nan", "inf", "400,50,300", "400,50,500,450",
+     "400,50,600,200,1", "1e9"],
+)  # fmt: skip
+def test_insert_sizes_that_no_pair_has(
+    given: str, index: Path, reads: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["align", str(index), *reads, "-I", given, "-o", str(tmp_path / "o.sam")]) == 2
+    assert f"insert size {given!r} is not MEAN[,SD[,MAX[,MIN]]]" in capsys.readouterr().err
+    assert list(tmp_path.glob("o*")) == []
+
+
+def test_given_insert_sizes(
+    index: Path, reads: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    esa("align", index, *reads, "-I", "1000,30", "-o", tmp_path / "o.sam")
+    said = capsys.readouterr().err
+    assert "insert size      1000 +- 30 (FR, 880 to 1120 proper; as given)" in said
+    assert "properly paired  0  (0.00 %)" in said
+    esa("align", index, *reads, "-I", "350,20", "-o", tmp_path / "o.sam")
+    assert "properly paired  60  (100.00 %)" in capsys.readouterr().err
+    # Single reads have none.
+    esa("align", index, reads[0], "-I", "350,20", "-o", tmp_path / "o.sam")
+    assert "insert" not in capsys.readouterr().err
+
+
+def split_reads(folder: Path) -> str:
+    pieces = GENOME["a"][3000:3080], GENOME["b"][3000:3060]
+    return write(
+        folder / "split.fq", fastq_text([("split", "".join(pieces)), ("whole", GENOME["a"][50:150])])
+    )
+
+
+def test_supplementary_records_are_counted_apart(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    esa("align", index, split_reads(tmp_path), "-o", tmp_path / "o.sam")
+    said = {line[:15].strip(): line[15:].strip() for line in capsys.readouterr().err.splitlines()}
+    assert said["reads"] == "2"
+    assert said["mapped"] == "2  (100.00 %)"
+    assert said["supplementary"] == "1 records of split reads"
+
+
+@pytest.mark.parametrize(("options", "clips"), [([], {"S", "H"}), (["-Y"], {"S"})])
+def test_clips_of_supplementary_records(
+    options: list[str], clips: set[str], index: Path, tmp_path: Path
+) -> None:
+    esa("align", index, split_reads(tmp_path), *options, "-o", tmp_path / "o.bam")
+    records = records_of(tmp_path / "o.bam")
+    assert [x.flag for x in records] == [0, 0x800, 0]
+    assert {letter for x in records for letter in re.findall("[SH]", x.cigarstring)} == clips
+
+
+@pytest.mark.parametrize("options", [["-a"], ["-k", "2"], ["-k", "1"]])
+def test_xa_stands_for_secondary_records(
+    options: list[str], index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["align", str(index), split_reads(tmp_path), "--xa", *options, "-o", str(tmp_path / "o.sam")]
+    assert run(arguments) == 2
+    assert "--xa stands for the secondary records" in capsys.readouterr().err
+    assert list(tmp_path.glob("o*")) == []
 
 
 # --- how the process ends

@@ -46,9 +46,35 @@ def test_single_with_edits_and_random_reads(lambda_phage: str, tmp_path: Path) -
     assert sum(int(count[2]) for count in counts) / len(counts) == pytest.approx(7.2, rel=0.1)
 
 
+def test_the_law_of_indels_arrives(lambda_phage: str, tmp_path: Path) -> None:
+    """Without substitutions the law alone makes the files differ; an option at its default makes none."""
+    texts = []
+    for i, law in enumerate(
+        (
+            "",
+            "--indel-law zipf",
+            "--indel-law zipf --indel-exponent 1.7 --indel-max 30",
+            "--indel-length 3",
+            "--indel-law zipf --indel-exponent 0.5",
+            "--indel-law zipf --indel-max 100",
+            "--indel-max 2",
+        )
+    ):
+        prefix = str(tmp_path / f"x{i}")
+        options = f"--single --reads 200 --substitutions 0 --indels 0.02 --no-gzip {law}"
+        assert run(["simulate", lambda_phage, "-o", prefix, *options.split()]) == 0
+        texts.append(Path(f"{prefix}.fq").read_text())
+    assert texts[1] == texts[2]
+    assert len(set(texts)) == len(texts) - 1
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        ("--pairs 3 --indel-law zipf --indel-length 2", 2, "no meaning with the zipf law"),
+        ("--pairs 3 --indel-exponent 2", 2, "no meaning with the geometric law"),
+        ("--pairs 3 --indel-max 0", 2, "longest indel"),
+        ("--pairs 3 --indel-law normal", 2, "normal"),
         ("", 2, "give either --pairs"),
         ("--pairs 3 --single", 2, "give either --pairs"),
         ("--pairs 3 --length 500", 2, "shorter than a read"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -36,15 +37,17 @@ def windows(starts: list[int], reverse: list[int], length: int = LENGTH) -> Frag
 
 
 def embed_slowly(encoder: CodeEncoder, codes: NDArray[np.uint8], start: int, reverse: int) -> list[int]:
-    """For each group of the oriented fragment, the row of its bases, read as a number; an N is an A."""
+    """For each group of the oriented fragment, the row of its bases, read as a number; the mean, rounded down,
+    of the rows of all that it may be where it holds an N."""
     window = codes[start : start + encoder.length]
     if reverse:
         window = dna.reverse_complement(window)
-    digits = [0 if base == dna.N else base for base in window.tolist()]
     sums = np.zeros(BITS, int)
     for group in range(len(encoder.table)):
-        bases = digits[group * encoder.step :][:GROUP]
-        sums += encoder.table[group, sum(base * 4**place for place, base in enumerate(bases))]
+        bases = window[group * encoder.step :][:GROUP].tolist()
+        choices = [range(4) if base == dna.N else [base] for base in bases]
+        rows = [sum(b * 4**place for place, b in enumerate(x)) for x in itertools.product(*choices)]
+        sums += encoder.table[group, rows].astype(int).sum(axis=0) // len(rows)
     return sums.tolist()
 
 

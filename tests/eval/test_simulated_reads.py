@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from esa import dna
 from esa.errors import EsaError, OutputError, UsageError
-from esa.eval import simulate, simulate_kernels
+from esa.eval import simulate
+from esa.eval import simulate_kernels as kernels
 from esa.eval.simulate import (
     SimulatedReads,
     SimulationParameters,
@@ -19,11 +20,13 @@ from esa.eval.simulate import (
     read_names,
     write_reads,
 )
+from esa.eval.simulate_indels import GEOMETRIC, ZIPF, IndelLengths, indel_lengths
 from esa.eval.truth import SCHEMES
 from esa.genome import Genome
 from esa.io.fasta import read_genome
 
 N_RUN = (3000, 3400)
+ONE_BASE = IndelLengths(mean=1.0)
 LENGTHS = {"chr_1": 9001, "chrB": 4002, "short": 299, "none": 40}
 
 
@@ -136,7 +139,9 @@ def test_substitutions_are_as_many_as_asked_and_counted(genome: Genome) -> None:
 def test_indels_are_as_many_as_asked_and_the_position_holds(genome: Genome) -> None:
     reads = simulated(
         genome,
-        SimulationParameters(300, length=100, length2=100, substitutions=0.01, indels=0.02, indel_mean=1.0),
+        SimulationParameters(
+            300, length=100, length2=100, substitutions=0.01, indels=0.02, indel_lengths=ONE_BASE
+        ),
     )
     edits = reads.edits.sum(axis=2)
     assert reads.edits[:, :, 1].mean() == pytest.approx(0.02 * 99, rel=0.1)
@@ -152,7 +157,7 @@ def test_indels_are_as_many_as_asked_and_the_position_holds(genome: Genome) -> N
 
 def test_insertions_and_deletions_balance(genome: Genome) -> None:
     """Reads with one indel differ in what they span: one base more or less, each as often."""
-    p = SimulationParameters(20_000, paired=False, length=100, indels=0.01, indel_mean=1.0)
+    p = SimulationParameters(20_000, paired=False, length=100, indels=0.01, indel_lengths=ONE_BASE)
     reads = simulated(genome, p)
     reverse = reads.reverse[:, 0] & (reads.edits[:, 0, 1] == 1)
     kinds = []
@@ -164,12 +169,112 @@ def test_insertions_and_deletions_balance(genome: Genome) -> None:
     assert kinds.count(99) / len(kinds) == pytest.approx(0.5, abs=0.05)
 
 
-def test_lengths_of_indels() -> None:
-    state = np.array([9], np.uint64)
-    lengths = np.array([simulate_kernels._geometric(state, 1.5, 30) for _ in range(20_000)])
-    assert lengths.mean() == pytest.approx(1.5, abs=0.02)
-    assert (lengths == 1).mean() == pytest.approx(2 / 3, abs=0.01)
-    assert max(simulate_kernels._geometric(state, 1e9, 30) for _ in range(10)) == 30
+LAWS_OF_INDELS = [
+    IndelLengths(),
+    IndelLengths(mean=4.0, longest=6),
+    IndelLengths(ZIPF),
+    IndelLengths(ZIPF, exponent=1.2, longest=80),
+]
+
+
+def chi_square(counts: NDArray[np.int64], law: IndelLengths) -> tuple[float, int]:
+    """Of the counts of lengths 1 and up, rare ones together, and the degrees of freedom."""
+    expected = law.probabilities() * counts.sum()
+    common = expected >= 20
+    if not common.all():
+        counts = np.append(counts[common], counts[~common].sum())
+        expected = np.append(expected[common], expected[~common].sum())
+    return float(((counts - expected) ** 2 / expected).sum()), len(counts) - 1
+
+
+def walked_indels(law: IndelLengths, length: int, walks: int) -> NDArray[np.int64]:
+    """Counts of the indels' lengths in walks over reads of one length."""
+    state, source, change = np.array([9], np.uint64), np.empty(length, np.int64), np.empty(length, np.uint8)
+    counts = np.zeros(law.longest, np.int64)
+    for _ in range(walks):
+        kernels._walk(state, 0.0, 0.02, law.stops(), source, change)
+        # Where an indel may be cut by the read's end, none is counted: the long ones would be missed.
+        whole = length - 2 * law.longest
+        places = np.flatnonzero(source >= 0)
+        inserted = np.diff(places) - 1
+        deleted = np.diff(source[places]) - 1
+        for sizes in (inserted, deleted):
+            sizes = sizes[places[:-1] < whole]
+            counts += np.bincount(sizes[sizes > 0] - 1, minlength=law.longest)
+    return counts
+
+
+@pytest.mark.parametrize("law", LAWS_OF_INDELS, ids=str)
+def test_indels_have_the_lengths_of_their_law(law: IndelLengths) -> None:
+    """`bincount` would give more counts than the law has lengths if one were longer."""
+    statistic, degrees = chi_square(walked_indels(law, 500, 3000), law)
+    assert statistic < degrees + 4 * np.sqrt(2 * degrees)
+    # Such a sample can tell the law from its neighbours.
+    other = IndelLengths(law.law, law.mean * 1.1, law.exponent + 0.1, law.longest)
+    wrong, _ = chi_square(walked_indels(law, 500, 3000), other)
+    assert wrong > degrees + 4 * np.sqrt(2 * degrees)
+
+
+@pytest.mark.parametrize("law", LAWS_OF_INDELS, ids=str)
+def test_laws_are_probabilities(law: IndelLengths) -> None:
+    p = law.probabilities()
+    assert p.sum() == pytest.approx(1)
+    k = np.arange(1, law.longest + 1)
+    if law.law == ZIPF:
+        assert p == pytest.approx(k**-law.exponent / (k**-law.exponent).sum())
+    else:
+        # What is too long is of the greatest length.
+        geometric = (1 - 1 / law.mean) ** (k - 1) / law.mean
+        assert p[:-1] == pytest.approx(geometric[:-1])
+        assert p[-1] == pytest.approx((1 - 1 / law.mean) ** (law.longest - 1))
+
+
+def test_options_of_the_law() -> None:
+    assert indel_lengths(None, None, None, None) == IndelLengths()
+    assert indel_lengths(ZIPF, None, 1.2, 50) == IndelLengths(ZIPF, exponent=1.2, longest=50)
+    assert indel_lengths(GEOMETRIC, 3.0, None, None) == IndelLengths(mean=3.0)
+    for law, mean, exponent in ((ZIPF, 2.0, None), (GEOMETRIC, None, 1.2)):
+        with pytest.raises(UsageError, match="has no meaning with the"):
+            indel_lengths(law, mean, exponent, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"law": "normal"}, "one of geometric, zipf"),
+        ({"mean": 0.5}, "at least 1"),
+        ({"exponent": -0.1}, "not negative"),
+        ({"exponent": float("nan")}, "not negative"),
+        ({"longest": 0}, "1 to 10,000"),
+        ({"longest": 10_001}, "1 to 10,000"),
+    ],
+)
+def test_laws_that_cannot_be(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        IndelLengths(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_law_and_its_maximum_arrive_in_the_reads(genome: Genome, paired: bool) -> None:
+    """All indels of just 20 bases, or of just one: what a read spans tells them apart."""
+    spans = {}
+    for longest in (1, 20):
+        law = IndelLengths(ZIPF, exponent=0, longest=longest)
+        p = SimulationParameters(300, paired, 60, 60, 300, 0, indels=0.02, indel_lengths=law)
+        reads = simulated(genome, p)
+        end = paired * 1
+        rows = np.flatnonzero((reads.edits[:, end, 1] == 1) & ~reads.reverse[:, end])
+        places = [oriented(genome, reads, int(i), end) for i in rows]
+        spans[longest] = [
+            shift
+            for codes, reference in places
+            for shift in (-longest, longest)
+            if (codes[-8:] == reference[60 - 8 + shift : 60 + shift]).all()
+        ]
+        assert len(rows) > 20
+    assert len(spans[1]) > 0.6 * len(rows)
+    assert set(spans[1]) == {-1, 1}
+    assert 0 < len(spans[20]) < 0.3 * len(rows)
 
 
 def test_random_reads(genome: Genome) -> None:
@@ -259,7 +364,6 @@ def test_a_contig_as_long_as_the_reads(tmp_path: Path) -> None:
         ({"indels": -0.1}, "between 0 and 1"),
         ({"random_fraction": float("nan")}, "between 0 and 1"),
         ({"substitutions": 0.6, "indels": 0.6}, "exceed 1"),
-        ({"indel_mean": 0.5}, "at least 1"),
         ({"quality": 94}, "between 0 and 93"),
         ({"insert_mean": 149}, "shorter than a read"),
         ({"insert_sd": -1}, "insert size"),

@@ -1,8 +1,9 @@
 """Make the inputs of the golden tests: ``python tests/golden/make_inputs.py``, then ``update.py``.
 
 Each read is cut from the small reference by a recipe, and says in its comment where it belongs, as
-``contig:position:strand:CIGAR`` (0-based; ``*``: nowhere; ``?``: one of several copies), so that golden files
-are checked against more than the aligner itself.
+``contig:position:strand:CIGAR`` (0-based; ``*``: nowhere; ``?``: one of several copies; the parts of a chimeric read
+one after the other, the primary first, with a semicolon between), so that golden files are checked against more than
+the aligner itself.
 """
 
 from __future__ import annotations
@@ -144,6 +145,52 @@ def ordinary_pairs(genome: dict[str, str]) -> list[tuple[Read, Read]]:
     return pairs
 
 
+def joined(left: str, until: int, right: str, start: int) -> int:
+    """The first place from ``start`` on where ``right`` can follow ``left[:until]`` so that neither goes on like the
+    other over the break."""
+    while left[until] == right[start] or left[until - 1] == right[start - 1]:
+        start += 1
+    return start
+
+
+def chimeric_pairs(genome: dict[str, str]) -> list[tuple[Read, Read]]:
+    """Pairs of which one end, or both, goes on elsewhere."""
+    pairs: list[tuple[Read, Read]] = []
+    a, b = genome["first"], genome["second"]
+
+    def add(name: str, first: tuple[str, str], second: tuple[str, str]) -> None:
+        pairs.append(((name, *first), (name, *second)))
+
+    mate = "first:700:-:120M", reverse_complement(a[700:820])
+    at = joined(a, 580, b, 2000)
+    chimera = a[500:580] + b[at : at + 40]
+    add("other_contig", (f"first:500:+:80M40S;second:{at}:+:80H40M", chimera), mate)
+    turned = f"first:500:-:80M40S;second:{at}:-:80H40M"
+    add("other_contig_turned", (turned, reverse_complement(chimera)), mate)
+    add("mate_unmapped", (f"first:500:+:80M40S;second:{at}:+:80H40M", chimera), ("*", "ACGT" * 20))
+    turned_first = reverse_complement(a)
+    at = joined(a, 580, turned_first, 2000)
+    chimera = a[500:580] + turned_first[at : at + 45]
+    add("other_strand", mate, (f"first:500:+:80M45S;first:{len(a) - at - 45}:-:45M80H", chimera))
+    middle = joined(b, 1160, a, 3000)
+    last = joined(a, middle + 90, b, 800)
+    chimera = b[1100:1160] + a[middle : middle + 90] + b[last : last + 50]
+    parts = f"first:{middle}:+:60S90M50S;second:1100:+:60M140H;second:{last}:+:150H50M"
+    add("three_parts", (parts, chimera), mate)
+    at = joined(a, 590, a, 1300)
+    add(
+        "far_on_the_same_strand",
+        (f"first:500:+:90M60S;first:{at}:+:90H60M", a[500:590] + a[at : at + 60]),
+        mate,
+    )
+    at = joined(b, 2080, a, 3200)
+    first = f"second:2000:+:80M40S;first:{at}:+:80H40M", b[2000:2080] + a[at : at + 40]
+    at = joined(b, 2370, a, 3500)
+    chimera = reverse_complement(b[2300:2370] + a[at : at + 50])
+    add("both_ends", first, (f"second:2300:-:70M50S;first:{at}:-:70H50M", chimera))
+    return pairs
+
+
 def long_reads() -> list[Read]:
     import gzip
 
@@ -180,7 +227,11 @@ def main() -> None:
     reads = single_reads(genome)
     write("single.fq", fastq(reads))
     write("fasta.fa", fasta([(f"{name} {expected}", text) for name, expected, text in reads[:8] if text]))
-    for name, pairs in {"pairs": few_pairs(genome), "inserts": ordinary_pairs(genome)}.items():
+    for name, pairs in {
+        "pairs": few_pairs(genome),
+        "inserts": ordinary_pairs(genome),
+        "split": chimeric_pairs(genome),
+    }.items():
         write(f"{name}_R1.fq", fastq([pair[0] for pair in pairs]))
         write(f"{name}_R2.fq", fastq([pair[1] for pair in pairs]))
     write("long.fa", fasta([(f"{name} {expected}", text) for name, expected, text in long_reads()]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 
 import pysam
@@ -33,6 +34,11 @@ def expectations(path: Path) -> list[tuple[str, str]]:
     return [(name, comment) for name, comment in (header[1:].split() for header in headers)]
 
 
+def clip_of(name: str) -> str:
+    """The letter of supplementary records' clips."""
+    return "S" if "-Y" in CASES[name][1] else "H"
+
+
 def place(record: pysam.AlignedSegment) -> str:
     if record.is_unmapped:
         return "*"
@@ -44,14 +50,16 @@ def place(record: pysam.AlignedSegment) -> str:
 @pytest.mark.parametrize("name", CASES)
 def test_golden_files_have_the_reads_where_they_belong(name: str) -> None:
     with pysam.AlignmentFile(str(golden(name))) as file:
-        records = list(file)
+        records = [record for record in file if not record.is_secondary]
+    runs = [list(run) for _, run in groupby(records, lambda record: (record.query_name, record.is_read2))]
     expected = [row for rows in zip(*map(expectations, INPUTS[name]), strict=True) for row in rows]
-    assert [record.query_name for record in records] == [read for read, _ in expected]
-    for record, (read, where) in zip(records, expected, strict=True):
+    assert [run[0].query_name for run in runs] == [read for read, _ in expected]
+    for run, (read, where) in zip(runs, expected, strict=True):
+        assert [record.is_supplementary for record in run] == [False] + [True] * (len(run) - 1)
         if where != "?":
-            assert (read, place(record)) == (read, where)
+            assert (read, ";".join(map(place, run))) == (read, where.replace("H", clip_of(name)))
         else:
-            assert record.mapping_quality <= 3
+            assert run[0].mapping_quality <= 3
 
 
 def test_golden_pairs_are_of_every_kind() -> None:
@@ -66,3 +74,11 @@ def test_golden_inserts_are_learnt() -> None:
     with pysam.AlignmentFile(str(golden("inserts"))) as file:
         improper = {record.query_name for record in file if not record.is_proper_pair}
     assert improper == {"insert_too_long"}
+
+
+def test_golden_secondary_records_are_those_of_the_repeat() -> None:
+    with pysam.AlignmentFile(str(golden("secondary"))) as file:
+        names = {record.query_name for record in file if record.is_secondary}
+    assert names == {"in_the_repeat", "both_in_the_repeat"}
+    with pysam.AlignmentFile(str(golden("xa"))) as file:
+        assert [record.query_name for record in file if record.has_tag("XA")] == ["repeat"]

@@ -23,6 +23,10 @@ CASES: dict[str, tuple[Path, list[str]]] = {
     "fasta": (SMALL, ["fasta.fa"]),
     "pairs": (SMALL, ["pairs_R1.fq", "pairs_R2.fq"]),
     "inserts": (SMALL, ["inserts_R1.fq", "inserts_R2.fq", "--eqx", "-R", r"@RG\tID:one\tSM:sample"]),
+    "split": (SMALL, ["split_R1.fq", "split_R2.fq"]),
+    "split_soft": (SMALL, ["split_R1.fq", "split_R2.fq", "-Y", "--eqx", "-I", "300,40"]),
+    "secondary": (SMALL, ["pairs_R1.fq", "pairs_R2.fq", "-a"]),
+    "xa": (SMALL, ["single.fq", "--xa"]),
     "long": (LAMBDA, ["long.fa"]),
 }
 """Name of the golden file: the reference, and the arguments of `esa align` after the index."""

@@ -236,9 +236,14 @@ def make_records(alignments: list[Alignment], eqx: bool) -> Records:
 
 
 def formatted(
-    reads: list[Read], alignments: list[Alignment], *, group: ReadGroup | None = None, eqx: bool = False
+    reads: list[Read],
+    alignments: list[Alignment],
+    *,
+    group: ReadGroup | None = None,
+    eqx: bool = False,
+    xa: bool = False,
 ) -> str:
-    formatter = SamFormatter(GENOME, read_group=group, eqx=eqx)
+    formatter = SamFormatter(GENOME, read_group=group, eqx=eqx, xa=xa)
     batch = make_batch(reads, any(a.flag & 1 for a in alignments))
     texts = {formatter.format(batch, make_records(alignments, given)).tobytes() for given in (False, True)}
     assert len(texts) == 1, "the text depends on whether the records hold M or =/X"
@@ -263,6 +268,26 @@ def test_random_cases_hold_every_kind() -> None:
     for flags in (16, 4, 4 | 8, 8, 32, 0x100, 0x800, 0x800 | 16):
         assert any(a.flag & flags == flags for a in alignments), flags
     assert any("^" in a.md and "0^" in a.md for a in alignments)
+
+
+@pytest.mark.parametrize("eqx", [False, True])
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("seed", range(15))
+def test_secondary_records_become_the_xa_tag_of_the_record_before_them(
+    seed: int, paired: bool, eqx: bool
+) -> None:
+    reads, alignments = random_case(seed, paired)
+    expected: list[str] = []
+    for i, a in enumerate(alignments):
+        if not a.flag & 0x100:
+            expected.append(oracle_line(i, reads, alignments, GROUP, eqx).rstrip("\n"))
+            continue
+        follows = alignments[i - 1].flag & 0x100
+        cigar = cigar_text([(n, "S" if x == "H" else x) for n, x in a.cigar], eqx)
+        place = f"{'-' if a.flag & 16 else '+'}{a.position + 1}"
+        expected[-1] += "" if follows else "\tXA:Z:"
+        expected[-1] += f"{CONTIGS[a.contig]},{place},{cigar},{a.nm};"
+    assert formatted(reads, alignments, group=GROUP, eqx=eqx, xa=True).splitlines() == expected
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa.stores.base import ANY_SIZE, Hits, SearchEffort
+from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
 from esa.stores.codes import (
     MAX_KEY_BITS,
     MIN_KEY_BITS,
@@ -82,12 +82,12 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
     hits = []
     scanned = crowded = 0
-    for pattern in probe_patterns(KEY_BITS, effort.probes).tolist():
+    for number, pattern in enumerate(probe_patterns(KEY_BITS, effort.probes).tolist()):
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
-        if len(bucket) > effort.max_bucket:
-            crowded = 1
+        if len(bucket) > (effort.max_edited if number else effort.max_bucket):
+            crowded |= number == 0
             continue
         scanned += len(bucket)
         for other_code, position, reverse in bucket:
@@ -130,7 +130,7 @@ def test_search_equals_a_look_at_every_code(
     near = fragments.embeddings[rng.integers(300, size=4)]
     far = rng.integers(-300, 300, (2, 64)).astype(np.int16)
     queries = np.concatenate([near, far, np.zeros((1, 64), np.int16)])
-    effort = SearchEffort(max_hits, probes, radius, max_bucket)
+    effort = SearchEffort(max_hits, probes, radius, max_bucket, max_edited=max_bucket + 1)
     found = store.search(queries, effort)
     scanned = 0
     for q, embedding in enumerate(queries):
@@ -141,6 +141,18 @@ def test_search_equals_a_look_at_every_code(
     assert found.scanned == scanned
     assert found.offsets[0] == 0
     assert found.position.dtype == np.int64
+
+
+def test_the_keys_that_are_given_are_looked_up(fragments: Fragments):
+    """Each code is found through its own key, whatever the query's; the first of the keys is the query's own."""
+    store = fragments.build()
+    query = fragments.embeddings[:2]
+    own = [code % (1 << KEY_BITS) for code in map(code_of, fragments.embeddings[:40])]
+    every = np.array(sorted(set(own[1:]) - {own[0]}), np.int32)
+    keys = Keys(np.array([0, 1 + len(every), 1 + len(every)]), np.concatenate([np.int32(own[:1]), every]))
+    found = store.search(query, SearchEffort(1000, radius=65), keys)
+    assert set(fragments.position[:40].tolist()) <= {position for position, _, _ in hits_of(found, 0)}
+    assert hits_of(found, 1) == []
 
 
 def test_capping_keeps_whole_classes_of_distance():

@@ -1,0 +1,147 @@
+"""What the primary records of a SAM file say of real or random reads, and the sets that `bench_real.py` adds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pysam
+from bench_common import CHR20, DSM30083, ECOLI_536, MG1655, NA12878, BenchError, RealSet, Workplace, cached
+from grid_stats import Flags
+from numpy.typing import NDArray
+
+CEU_WINDOW = ("20", 20_000_000, 20_300_000)
+CEU76 = RealSet("CEU 2x76", "human_1000G_CEU_PE76_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+CEU51 = RealSet("CEU 2x51-54", "human_1000G_CEU_PE51-54_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+CEU36 = RealSet("CEU 2x36", "human_1000G_CEU_PE36_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+DSM_ON_536 = RealSet("DSM30083 2x76 on 536", DSM30083.reads, ECOLI_536)
+MITOCHONDRION = RealSet("human MT 2x20-150", "human_MT_ERR2438055_PE150", "human_MT")
+HUMAN_ON_ECOLI = RealSet("NA12878 on E. coli", NA12878.reads, MG1655)
+
+RANDOM_LENGTHS = (50, 75, 100, 150, 250)
+
+
+def primaries(sam: Path) -> Iterator[pysam.AlignedSegment]:
+    """The records that are neither secondary nor supplementary."""
+    with pysam.AlignmentFile(str(sam)) as records:
+        yield from (r for r in records if not (r.is_secondary or r.is_supplementary))
+
+
+@dataclass(frozen=True)
+class Primaries:
+    """The primary records of n reads in their order, the ends of a pair side by side.
+
+    Attributes:
+        names: of the reads.
+        mapped: ``bool[n]``.
+        mapq: ``uint8[n]``.
+        score: ``int64[n]``, AS, 0 if unmapped.
+        identity: ``float64[n]``, 1 - NM / columns of the alignment; 0 if unmapped.
+        inside: ``bool[n]``, whether the record overlaps the window; false where none is given.
+    """
+
+    names: tuple[str, ...]
+    mapped: Flags
+    mapq: NDArray[np.uint8]
+    score: NDArray[np.int64]
+    identity: NDArray[np.float64]
+    inside: Flags
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Primaries:
+    """Of a SAM file; ``window`` is a contig, a start and an end."""
+    names, mapped, mapq, score, identity, inside = [], [], [], [], [], []
+    for record in primaries(sam):
+        names.append(record.query_name or "")
+        mapped.append(not record.is_unmapped)
+        mapq.append(record.mapping_quality)
+        score.append(0 if record.is_unmapped else int(str(record.get_tag("AS"))))
+        identity.append(0.0 if record.is_unmapped else identity_of(record))
+        inside.append(window is not None and overlaps(record, window))
+    return Primaries(
+        tuple(names),
+        np.array(mapped, np.bool_),
+        np.array(mapq, np.uint8),
+        np.array(score, np.int64),
+        np.array(identity, np.float64),
+        np.array(inside, np.bool_),
+    )
+
+
+def identity_of(record: pysam.AlignedSegment) -> float:
+    """1 - NM / columns: matched and mismatched bases, inserted and deleted ones."""
+    clips = (pysam.CSOFT_CLIP, pysam.CHARD_CLIP)
+    columns = sum(length for operation, length in record.cigartuples or () if operation not in clips)
+    return 1 - int(str(record.get_tag("NM"))) / columns
+
+
+def overlaps(record: pysam.AlignedSegment, window: tuple[str, int, int]) -> bool:
+    contig, start, end = window
+    if record.is_unmapped or record.reference_name != contig:
+        return False
+    return min(record.reference_end or 0, end) > max(record.reference_start, start)
+
+
+def same_reads(found: dict[str, Primaries]) -> None:
+    """Raise `BenchError` unless all hold the same reads in the same order."""
+    first, *others = found.values()
+    if any(other.names != first.names for other in others):
+        raise BenchError(f"not the same reads in the same order: {', '.join(found)}")
+
+
+def random_reads(place: Workplace, length: int, pairs: int, seed: int) -> list[Path]:
+    """Pairs of uniformly random bases, from the cache or made now."""
+
+    def make(partial: Path) -> None:
+        rng = random.Random(seed)
+        partial.mkdir()
+        for end in (1, 2):
+            with (partial / f"R{end}.fq").open("w") as handle:
+                for i in range(pairs):
+                    bases = "".join(rng.choices("ACGT", k=length))
+                    handle.write(f"@random_{i}\n{bases}\n+\n{'I' * length}\n")
+
+    folder = cached(place.out / "reads" / f"random-{length}-{pairs}-{seed}", make)
+    return [folder / "R1.fq", folder / "R2.fq"]
+
+
+@dataclass(frozen=True)
+class Nowhere:
+    """Counts of reads that belong nowhere.
+
+    Attributes:
+        alike: mapped at `PLACED_MAPQ` or more with an identity of `ALIKE` or more.
+        placed: the same at any identity.
+        diverged_confident: with `CONFIDENT_MAPQ` or more under `ALIKE`.
+        diverged: mapped under `ALIKE`.
+    """
+
+    mapped: int
+    alike: int
+    placed: int
+    diverged_confident: int
+    diverged: int
+
+
+ALIKE = 0.95
+PLACED_MAPQ = 10
+CONFIDENT_MAPQ = 30
+
+
+def nowhere(found: Primaries) -> Nowhere:
+    alike = found.identity >= ALIKE
+    placed = found.mapped & (found.mapq >= PLACED_MAPQ)
+    diverged = found.mapped & ~alike
+    return Nowhere(
+        int(found.mapped.sum()),
+        int((placed & alike).sum()),
+        int(placed.sum()),
+        int((diverged & (found.mapq >= CONFIDENT_MAPQ)).sum()),
+        int(diverged.sum()),
+    )
