@@ -53,6 +53,20 @@ class FragmentArrays(NamedTuple):
     owner: NDArray[np.int32]
 
 
+class AnchorEdits(NamedTuple):
+    """Which single substitutions of fragments would have an anchor in the middle.
+
+    Attributes:
+        begin, end: the anchor's bases within the oriented fragment.
+        plausible: ``int64[n]``: bit 0 is set where the fragment as it is may be an anchor's, bit ``3 * i + x`` where it
+            may with base i of the anchor turned into ``base ^ x`` (x from 1 to 3).
+    """
+
+    begin: int
+    end: int
+    plausible: NDArray[np.int64]
+
+
 class Fragmenter(Protocol):
     """Cuts references and reads into the fragments that an encoder embeds."""
 
@@ -132,8 +146,27 @@ class AnchoredFragmenter:
             start, reverse, owner = _anchored(codes, offsets, reads, self.k, self.window, self.half)
         return _fragments(start, reverse, owner, self.length)
 
+    def anchor_edits(self, codes: NDArray[np.uint8], fragments: Fragments, on_anchors: bool) -> AnchorEdits:
+        """Which substitutions may have made these fragments' places anchors of the reference.
+
+        An anchor has the least of ``window`` hashes, so hardly ever a high one. Of all substitutions in a k-mer only
+        those count that leave a hash among the lowest `PLAUSIBLE` / ``window``.
+        ``on_anchors``: the fragments lie on anchors, which need not be shown.
+        """
+        begin = self.half - self.k // 2
+        limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * float(_NO_ANCHOR - np.uint64(1 << 11)))
+        plausible = _plausible_edits(codes, fragments.start, fragments.reverse, self.k, self.half, limit)
+        if on_anchors:
+            plausible |= 1
+        return AnchorEdits(begin, begin + self.k, plausible)
+
     def parameters(self) -> dict[str, Any]:
         return asdict(self)
+
+
+PLAUSIBLE = 4.5
+"""Hashes are uniform. With x this over the window, w, a share of ``(1 - x)**w * (w + 1 - (w - 1) * (1 - x)) / 2``
+of the anchors have a hash beyond x: 1.6 % for w = 16."""
 
 
 def _fragments(
@@ -168,6 +201,35 @@ def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-d
                 strands[j] = backward < forward
             else:
                 hashes[j] = _NO_ANCHOR
+
+
+@njit(cache=True, nogil=True)
+def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-untyped-def]
+    """`AnchorEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less and
+    has its canonical strand where the fragment has it."""
+    plausible = np.zeros(len(start), np.int64)
+    for f in range(len(start)):
+        forward, backward = np.uint64(0), np.uint64(0)
+        valid = True
+        for i in range(k):
+            # The k-mer lies in the middle on either strand.
+            base = codes[start[f] + half - k // 2 + i]
+            valid &= base < 4
+            forward = (forward << np.uint64(2)) | np.uint64(base & 3)
+            backward |= np.uint64(3 - (base & 3)) << np.uint64(2 * i)
+        if not valid:
+            continue
+        if reverse[f]:
+            forward, backward = backward, forward
+        if forward < backward and mix64(forward) <= limit:
+            plausible[f] = 1
+        for i in range(k):
+            for x in range(1, 4):
+                mine = forward ^ (np.uint64(x) << np.uint64(2 * (k - 1 - i)))
+                other = backward ^ (np.uint64(x) << np.uint64(2 * i))
+                if mine < other and mix64(mine) <= limit:
+                    plausible[f] |= np.int64(1) << (3 * i + x)
+    return plausible
 
 
 @njit(cache=True, nogil=True)

@@ -82,6 +82,8 @@ class PairConfig(NamedTuple):
     bound_iqr: pairs within this many interquartile ranges of the quartiles are proper.
     rescue_margin: loci this far under a read's best may call for the rescue of its mate.
     max_rescues: windows searched for a read's mate.
+    least_rescued: an end that its mate led to is reported from this score up, or from the least score, if that is
+        lower (bwa mem's 19): by chance a window of some hundred bases holds nothing that scores so much.
     """
 
     unpaired_penalty: int = 17
@@ -90,6 +92,7 @@ class PairConfig(NamedTuple):
     bound_iqr: float = 3.0
     rescue_margin: int = 10
     max_rescues: int = 4
+    least_rescued: int = 19
 
 
 class SplitConfig(NamedTuple):
@@ -150,7 +153,8 @@ class AlignConfig(NamedTuple):
 
     levels: the escalation, cheapest first.
     max_loci: loci kept of a read, for pairing and MAPQ; those that its mate points to come on top.
-    least_score: alignments that score less are not reported (for reads of 60 bases and more).
+    least_score: alignments that score less are not reported (for reads of 60 bases and more), but for ends of
+        proper pairs (`PairConfig.least_rescued`).
     seed: varies how ties are broken.
     """
 
@@ -184,8 +188,6 @@ class AlignConfig(NamedTuple):
         return self._replace(secondary=SecondaryConfig(XA_MOST, all_or_none=True))
 
 
-ALL_EDITS = 97
-"""Keys of a fragment of 32 bases and its single substitutions, at most."""
 NEVER = ((0, 0),)
 """`Level.resolved` of a last level: nothing follows."""
 
@@ -198,13 +200,13 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "edited anchors",
-        SearchEffort(256, probes=ALL_EDITS, radius=18, max_edited=1024, edits=True),
+        SearchEffort(256, radius=18, max_edited=1024, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
     ),
     Level(
         "sliding",
-        SearchEffort(64, probes=ALL_EDITS, radius=18, max_edited=512, edits=True),
+        SearchEffort(64, radius=18, max_edited=512, edits=1),
         stride=1,
         resolved=NEVER,
     ),

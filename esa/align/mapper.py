@@ -20,7 +20,7 @@ from esa.align.chain import chain_hits
 from esa.align.config import END_BONUS, MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
-from esa.align.loci import Candidates, Loci, Reference
+from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
@@ -28,12 +28,12 @@ from esa.align.split import Alignments, Gaps, Parts, further_alignments, select_
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
-from esa.fragments import Fragmenter, Fragments
+from esa.fragments import AnchoredFragmenter, Fragmenter, Fragments
 from esa.genome import Genome
 from esa.hashing import salt_reads
 from esa.reads import ReadBatch
 from esa.records import Records
-from esa.stores.base import Hits, Keys, SearchEffort, Store
+from esa.stores.base import Hits, Keys, Store
 from esa.stores.codes import CodeStore
 
 SEARCHED_TOGETHER = 1 << 19
@@ -125,7 +125,7 @@ class Mapper:
                 self._rescue(seeded, inserts, unresolved)
         choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
         parts = self._split(seeded, choice, inserts)
-        further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config.secondary)
+        further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
         records = make_records(
             seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
         )
@@ -141,9 +141,9 @@ class Mapper:
         """The locus to report of each read; ``expected``: see `esa.align.pair.choose_pairs`."""
         choice = Choice.empty(len(lengths))
         if inserts is None:
-            pair.choose_single(loci, expected, choice)
+            pair.choose_single(loci, expected, self.config, choice)
         else:
-            pair.choose_pairs(loci, lengths, inserts, self.config.pair, choice, expected)
+            pair.choose_pairs(loci, lengths, inserts, self.config, choice, expected)
         return choice
 
     def _split(self, seeded: SeededBatch, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
@@ -206,7 +206,7 @@ class Mapper:
         if seeded.padded is not None:
             text, config = seeded.padded, self._split_config
         fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
-        hits = self._look_up(text, fragments, level.effort)
+        hits = self._look_up(text, fragments, level)
         np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         if self._fragmenter.exact_diagonal:
             candidates = chain_hits(
@@ -220,20 +220,23 @@ class Mapper:
         if seeded.gaps is not None:
             candidates = seeded.gaps.on_stretches(candidates, self._padding)
         verify(
-            batch.codes, batch.offsets, seeded.salts, _with_known(candidates, seeded.loci),
-            self._reference, config, seeded.loci,
+            batch.codes, batch.offsets, seeded.salts, candidates, self._reference, config, seeded.loci,
+            paired=batch.paired and seeded.gaps is None,
         )  # fmt: skip
 
-    def _look_up(self, batch: ReadBatch, fragments: Fragments, effort: SearchEffort) -> Hits:
+    def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level) -> Hits:
         embeddings = self._encoder.embed(batch.codes, fragments)
-        if not effort.edits:
-            return self._store.search(embeddings, effort)
+        depth = level.effort.edits
+        if not depth:
+            return self._store.search(embeddings, level.effort)
+        assert isinstance(self._fragmenter, AnchoredFragmenter)
         assert isinstance(self._encoder, CodeEncoder)
         assert isinstance(self._store, CodeStore)
+        edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
         keys = self._encoder.edited_keys(
-            batch.codes, fragments, embeddings, self._store.key_bits, effort.probes
+            batch.codes, fragments, embeddings, self._store.key_bits, edits, depth
         )
-        return self._store.search(embeddings, effort, Keys(*keys))
+        return self._store.search(embeddings, level.effort, Keys(*keys))
 
     @property
     def _padding(self) -> int:
@@ -255,24 +258,3 @@ def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) ->
     run = np.cumsum(fragments) // SEARCHED_TOGETHER
     bounds = np.flatnonzero(np.diff(run)) + 1
     return (part for part in np.split(reads, bounds) if len(part))
-
-
-def _with_known(candidates: Candidates, loci: Loci) -> Candidates:
-    """Candidates of each read followed by the loci it has, where it has new ones."""
-    fresh = np.diff(candidates.offsets)
-    known = np.where(fresh > 0, loci.held, 0)
-    if not known.any():
-        return candidates
-    rows, columns = np.nonzero(np.arange(loci.score.shape[1]) < known[:, None])
-    read = np.concatenate([np.repeat(np.arange(len(fresh)), fresh), rows])
-    order = np.argsort(read, kind="stable")
-    offsets = np.zeros(len(fresh) + 1, np.int64)
-    np.cumsum(fresh + known, out=offsets[1:])
-    return Candidates(
-        offsets,
-        np.concatenate([candidates.diagonal, loci.diagonal[rows, columns]])[order],
-        np.concatenate([candidates.reverse, loci.reverse[rows, columns]])[order],
-        np.concatenate([candidates.contig, loci.contig[rows, columns]])[order],
-        np.concatenate([candidates.weight, loci.score[rows, columns]])[order],
-        candidates.capped,
-    )

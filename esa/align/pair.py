@@ -10,9 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.align.config import PairConfig
+from esa.align.config import AlignConfig, PairConfig
 from esa.align.loci import Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
+from esa.align.verify import least_score_of
 from esa.errors import UsageError
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
@@ -210,15 +211,21 @@ def _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired):  # type: 
     return score - unpaired, False
 
 
-def choose_single(loci: Loci, lengths: NDArray[np.int64], choice: Choice) -> None:
-    """The best locus of each read by itself."""
-    _choose_single(loci, lengths, 0, len(lengths), choice)
+def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, choice: Choice) -> None:
+    """The best locus of each read by itself, if it scores enough."""
+    _choose_single(loci, lengths, config.least_score, 0, len(lengths), choice)
 
 
 @njit(cache=True, nogil=True)
-def _choose_single(loci, lengths, begin, end, choice):  # type: ignore[no-untyped-def]
+def _stands_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
+    """Whether a read has a locus that is reported whatever its mate has."""
+    return loci.held[r] > 0 and loci.score[r, 0] >= least_score_of(length, least_score)
+
+
+@njit(cache=True, nogil=True)
+def _choose_single(loci, lengths, least_score, begin, end, choice):  # type: ignore[no-untyped-def]
     for r in range(begin, end):
-        if loci.held[r] == 0:
+        if not _stands_alone(loci, r, lengths[r], least_score):
             continue
         choice.locus[r] = 0
         choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r], FLOOR)
@@ -239,30 +246,31 @@ def choose_pairs(
     loci: Loci,
     lengths: NDArray[np.int64],
     inserts: InsertSizes,
-    config: PairConfig,
+    config: AlignConfig,
     choice: Choice,
     expected: NDArray[np.int64] | None = None,
 ) -> None:
-    """The best pair of loci of both ends, jointly; an end whose mate has none stands alone.
+    """The best pair of loci of both ends, jointly; an end whose mate has none stands alone. So does one whose mate
+    has none that scores enough, unless they make a proper pair.
 
     An end's MAPQ is taken from how far the best pair of loci leads the best pair with another locus of that end.
     ``expected`` (``int64[reads]``): bases that its locus should align; the whole read, if not given.
     """
     expected = lengths if expected is None else expected
-    _choose_pairs(
-        loci, lengths, expected, inserts.range, inserts.penalties(), config.unpaired_penalty, choice
-    )
+    limits = (config.pair.unpaired_penalty, config.least_score)
+    _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties(), limits, choice)
 
 
 @njit(cache=True, nogil=True)
-def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice):  # type: ignore[no-untyped-def]
+def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice):  # type: ignore[no-untyped-def]
+    unpaired, least_score = limits
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
     reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
         n, m = loci.held[r], loci.held[r + 1]
         if n == 0 or m == 0:
-            _choose_single(loci, expected, r, r + 2, choice)
+            _choose_single(loci, expected, least_score, r, r + 2, choice)
             continue
         best, at_j, at_k = HOPELESS, 0, 0
         for j in range(n):
@@ -272,6 +280,12 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, unpaired, choice)
                 if joint[j, k] > best:
                     best, at_j, at_k = joint[j, k], j, k
                     choice.proper[r] = choice.proper[r + 1] = proper
+        if not choice.proper[r] and not (
+            _stands_alone(loci, r, lengths[r], least_score)
+            and _stands_alone(loci, r + 1, lengths[r + 1], least_score)
+        ):
+            _choose_single(loci, expected, least_score, r, r + 2, choice)
+            continue
         for end in range(2):
             mine = r + end
             chosen = at_k if end else at_j

@@ -14,7 +14,7 @@ from esa.align.loci import Loci, Reads, Reference, offer
 from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper
 from esa.align.verify import (
     Scratch,
-    least_score_of,
+    least_paired,
     load_window,
     make_scratch,
     orient,
@@ -125,7 +125,7 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
         return
     diagonal = origin + shift
     ungapped = score_ungapped(query, reference, contig, diagonal, buffers.scratch.window)
-    least = least_score_of(n, config.least_score)
+    least = least_paired(n, config.least_score, config.pair.least_rescued)
     locus = refine(
         query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, least, buffers.scratch
     )

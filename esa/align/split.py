@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.align.config import END_BONUS, SecondaryConfig, SplitConfig
+from esa.align.config import END_BONUS, AlignConfig, SplitConfig
 from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
@@ -199,11 +199,11 @@ def further_alignments(
     choice: Choice,
     lengths: NDArray[np.int64],
     parts: Alignments | None,
-    config: SecondaryConfig,
+    config: AlignConfig,
 ) -> Alignments | None:
     """All that is reported beside the primary alignments, in the order of output: the secondary ones of the
     primary, then each supplementary one followed by its secondary ones. None if there is nothing."""
-    if not config.most:
+    if not config.secondary.most:
         return parts
     mapped = np.flatnonzero(choice.locus >= 0).astype(np.int32)
     m = len(mapped)
@@ -213,7 +213,8 @@ def further_alignments(
     )  # fmt: skip
     reported = primaries if parts is None else concatenated([primaries, parts])
     reported = select(reported, np.argsort(reported.read, kind="stable"))
-    rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, config)
+    least = np.array([least_score_of(length, config.least_score) for length in lengths[reported.read]])
+    rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, least, config.secondary)
     further = select(reported, rows)
     secondary = locus != further.locus
     further.locus[:] = locus
@@ -318,7 +319,7 @@ def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _with_secondaries(read, loci, locus, config):  # type: ignore[no-untyped-def]
+def _with_secondaries(read, loci, locus, least, config):  # type: ignore[no-untyped-def]
     """(Rows, loci): each row with its own locus, then with those of its rivals that are to be reported."""
     room = len(read) * (loci.score.shape[1] + 1)
     rows, chosen = np.empty(room, np.int64), np.empty(room, np.int32)
@@ -330,7 +331,8 @@ def _with_secondaries(read, loci, locus, config):  # type: ignore[no-untyped-def
         made += 1
         first = made
         for k in range(loci.held[i]):
-            worth = loci.score[i, k] * 100 >= loci.score[i, locus[i]] * config.least_share
+            share = loci.score[i, locus[i]] * config.least_share
+            worth = loci.score[i, k] >= least[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue
             if of_read == config.most:

@@ -32,19 +32,27 @@ def verify(
     reference: Reference,
     config: AlignConfig,
     loci: Loci,
+    paired: bool = False,
 ) -> None:
-    """Replace the loci of each read that has candidates by the best of those, in place.
+    """Put the best of each read's candidates beside the loci that it has, in place.
 
-    To keep what a read had, have it among the candidates.
+    ``paired``: those, too, that count in a proper pair only.
     """
     reads = Reads(codes, offsets, salts)
-    _verify(reads, candidates, reference, config.verify, config.least_score, config.max_loci, loci)
+    limits = (config.least_score, config.pair.least_rescued if paired else config.least_score, config.max_loci)
+    _verify(reads, candidates, reference, config.verify, limits, loci)
 
 
 @njit(cache=True, nogil=True)
 def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
     """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads."""
     return min(least_score, max(1, least_score * length // SHORT_READ))
+
+
+@njit(cache=True, nogil=True)
+def least_paired(length, least_score, least_rescued):  # type: ignore[no-untyped-def]
+    """Score from which an alignment of a read is reported if it makes a proper pair."""
+    return min(least_score_of(length, least_score), least_rescued)
 
 
 @njit(cache=True, nogil=True)
@@ -185,7 +193,8 @@ def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _verify(reads, candidates, reference, config, least_score, max_loci, loci):  # type: ignore[no-untyped-def]
+def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
+    least_score, least_rescued, max_loci = limits
     longest, most = _sizes(reads.offsets, candidates)
     oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     scratch = make_scratch(longest, config.max_gap)
@@ -197,9 +206,10 @@ def _verify(reads, candidates, reference, config, least_score, max_loci, loci): 
         if count == 0 or n > MAX_READ_LENGTH:
             continue
         orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], oriented[0], oriented[1])
-        loci.held[r] = 0
         loci.capped[r] |= candidates.capped[r]
-        top = 0
+        top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
+        # What a rescue brought has room of its own.
+        room = max(max_loci, loci.held[r])
         for c in range(count):
             query = oriented[1][:n] if candidates.reverse[first + c] else oriented[0][:n]
             contig, diagonal = candidates.contig[first + c], candidates.diagonal[first + c]
@@ -207,7 +217,7 @@ def _verify(reads, candidates, reference, config, least_score, max_loci, loci): 
                 query, reference, contig, diagonal, scratch.window
             )
             top = max(top, ungapped[c, 0])
-        least = least_score_of(n, least_score)
+        least = least_paired(n, least_score, least_rescued)
         near = n * config.same_locus // 100
         # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
         heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
@@ -228,4 +238,4 @@ def _verify(reads, candidates, reference, config, least_score, max_loci, loci): 
                 scratch,
             )
             if locus.score >= least:
-                offer(loci, r, locus, reads.salts[r], near, max_loci)
+                offer(loci, r, locus, reads.salts[r], near, room)

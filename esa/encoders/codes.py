@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from esa.encoders.edits import GROUP, KEY_LANES, edited_keys, group_row
-from esa.fragments import Fragments
+from esa.fragments import AnchorEdits, Fragments
 
 BITS = 64
 """Bits of a code."""
@@ -71,17 +71,23 @@ class CodeEncoder:
         return out
 
     def edited_keys(
-        self, codes: NDArray[np.uint8], fragments: Fragments, embeddings: NDArray[Any], bits: int, most: int
+        self,
+        codes: NDArray[np.uint8],
+        fragments: Fragments,
+        embeddings: NDArray[Any],
+        bits: int,
+        edits: AnchorEdits,
+        depth: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Keys of ``bits`` bits that each fragment and its single substitutions have: (offsets, keys).
+        """Keys of ``bits`` bits that fragments with up to ``depth`` substitutions have: (offsets, keys).
 
-        ``int64[n + 1]`` and ``int32``; a fragment's own key first, distinct, the likeliest ``most`` of them. See
-        `esa.encoders.edits`.
+        ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """
         table = self.table[:, :, :KEY_LANES].astype(np.int32)
         offsets, keys = edited_keys(
-            table, self.step, codes, fragments.start, fragments.reverse, embeddings, bits, most
-        )
+            table, self.step, codes, fragments.start, fragments.reverse, embeddings, bits,
+            (edits.begin, edits.end), edits.plausible, depth,
+        )  # fmt: skip
         return offsets, keys
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:

@@ -24,8 +24,6 @@ GROUP = 4
 KEY_LANES = 32
 """Sums that a key is made of, at most: a round number of them is added and compared at a time."""
 
-SLOTS = 256
-"""Of the hash table of a fragment's keys: a power of two, over twice the 97 edits of 32 bases."""
 HASH_FACTOR = 0x9E3779B1
 HASH_SHIFT = 20
 """Fibonacci hashing (Knuth 1973): the product's middle bits depend on all bits of the key."""
@@ -48,59 +46,37 @@ def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def
 
 
 class _Tally(NamedTuple):
-    """How often the edits of one fragment lead to each key; a hash table that is emptied by changing its owner.
+    """The keys of one fragment; a hash set that is emptied by changing its owner.
 
-    owner, entry: ``int64[slots]``, the fragment that a slot belongs to, and its index in the other two arrays.
-    keys, times: ``int32``, of which ``used[0]`` belong to the fragment.
+    slots: ``int64[slots]``, the fragment that a slot belongs to, above a key of `KEY_LANES` bits.
+    keys: ``int32``, of which ``used[0]`` belong to the fragment.
     """
 
-    owner: NDArray[np.int64]
-    entry: NDArray[np.int64]
+    slots: NDArray[np.int64]
     keys: NDArray[np.int32]
-    times: NDArray[np.int32]
     used: NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
 def _make_tally(edits):  # type: ignore[no-untyped-def]
-    slots = SLOTS
+    slots = 1
     while slots < 2 * edits:
         slots *= 2
-    return _Tally(
-        np.full(slots, -1, np.int64),
-        np.empty(slots, np.int64),
-        np.empty(edits, np.int32),
-        np.empty(edits, np.int32),
-        np.zeros(1, np.int64),
-    )
+    return _Tally(np.full(slots, -1, np.int64), np.empty(edits, np.int32), np.zeros(1, np.int64))
 
 
 @njit(cache=True, nogil=True)
-def _count_key(key, fragment, tally):  # type: ignore[no-untyped-def]
-    last = len(tally.owner) - 1
+def _add_key(key, fragment, tally):  # type: ignore[no-untyped-def]
+    last = len(tally.slots) - 1
+    entry = (fragment << KEY_LANES) | np.int64(key)
     slot = ((np.int64(key) * HASH_FACTOR) >> HASH_SHIFT) & last
-    while tally.owner[slot] == fragment and tally.keys[tally.entry[slot]] != key:
+    while tally.slots[slot] != entry:
+        if tally.slots[slot] >> KEY_LANES != fragment:
+            tally.slots[slot] = entry
+            tally.keys[tally.used[0]] = key
+            tally.used[0] += 1
+            return
         slot = (slot + 1) & last
-    if tally.owner[slot] != fragment:
-        tally.owner[slot], tally.entry[slot] = fragment, tally.used[0]
-        tally.keys[tally.used[0]] = key
-        tally.times[tally.used[0]] = 0
-        tally.used[0] += 1
-    tally.times[tally.entry[slot]] += 1
-
-
-@njit(cache=True, nogil=True)
-def _commonest_first(tally, most):  # type: ignore[no-untyped-def]
-    """Move the commonest keys to the front, behind the own key, ``most`` in all; ties in order of appearance."""
-    for t in range(1, most):
-        best = t
-        for u in range(t + 1, tally.used[0]):
-            if tally.times[u] > tally.times[best]:
-                best = u
-        key, count = tally.keys[best], tally.times[best]
-        for u in range(best, t, -1):
-            tally.keys[u], tally.times[u] = tally.keys[u - 1], tally.times[u - 1]
-        tally.keys[t], tally.times[t] = key, count
 
 
 @njit(cache=True, nogil=True)
@@ -112,14 +88,35 @@ def _key(limit, first, last):  # type: ignore[no-untyped-def]
     return key
 
 
+class _Buffers(NamedTuple):
+    """Of one call: sums (``int32[KEY_LANES]``) and what the base at each place may be turned to.
+
+    wanted: ``uint8[length]``, bit x - 1 is set where base ^ x is to be tried.
+    """
+
+    limit: NDArray[np.int32]
+    rest: NDArray[np.int32]
+    nothing: NDArray[np.int32]
+    wanted: NDArray[np.uint8]
+
+
 @njit(cache=True, nogil=True)
-def _count_edits(table, step, rows, sums, fragment, mask, limit, rest, nothing, tally):  # type: ignore[no-untyped-def]
-    """Count the keys of all single substitutions of a fragment whose groups have these rows and sums."""
+def _groups_with(p, step, groups):  # type: ignore[no-untyped-def]
+    """The groups that base p is in: [lo, hi)."""
+    return max(0, (p - GROUP + step) // step), min(groups - 1, p // step) + 1
+
+
+@njit(cache=True, nogil=True)
+def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, tally):  # type: ignore[no-untyped-def]
+    """Add the keys of the wanted single substitutions, from base ``begin`` on, of a fragment whose groups have these
+    rows and sums."""
     groups = len(table)
+    limit, rest, nothing, wanted = buffers
     held = -1
-    for p in range(step * (groups - 1) + GROUP):
-        # The groups that base p is in: [lo, hi).
-        lo, hi = max(0, (p - GROUP + step) // step), min(groups - 1, p // step) + 1
+    for p in range(begin, step * (groups - 1) + GROUP):
+        if wanted[p] == 0:
+            continue
+        lo, hi = _groups_with(p, step, groups)
         several = hi - lo > 1
         if lo * groups + hi != held:
             held = lo * groups + hi
@@ -130,6 +127,8 @@ def _count_edits(table, step, rows, sums, fragment, mask, limit, rest, nothing, 
                 for b in range(KEY_LANES):
                     limit[b] += old[b]
         for other in range(1, 4):
+            if not wanted[p] >> (other - 1) & 1:
+                continue
             first = table[lo, rows[lo] ^ (other << (2 * (p - lo * step)))]
             last = (
                 table[hi - 1, rows[hi - 1] ^ (other << (2 * (p - (hi - 1) * step)))] if several else nothing
@@ -138,47 +137,87 @@ def _count_edits(table, step, rows, sums, fragment, mask, limit, rest, nothing, 
                 rest[:] = limit
                 for g in range(lo + 1, hi - 1):
                     rest -= table[g, rows[g] ^ (other << (2 * (p - g * step)))]
-                _count_key(_key(rest, first, last) & mask, fragment, tally)
+                _add_key(_key(rest, first, last) & mask, fragment, tally)
             else:
-                _count_key(_key(limit, first, last) & mask, fragment, tally)
+                _add_key(_key(limit, first, last) & mask, fragment, tally)
 
 
 @njit(cache=True, nogil=True)
-def edited_keys(table, step, codes, start, reverse, embeddings, bits, most):  # type: ignore[no-untyped-def]
-    """Distinct keys of each fragment and of its single substitutions: (``int64[n + 1]`` offsets, ``int32`` keys).
+def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
+    """Substitute base p in rows and sums, in place; once more: take it back."""
+    lo, hi = _groups_with(p, step, len(table))
+    for g in range(lo, hi):
+        old = rows[g]
+        rows[g] = old ^ (other << (2 * (p - g * step)))
+        for b in range(KEY_LANES):
+            sums[b] += table[g, rows[g], b] - table[g, old, b]
 
-    The own key comes first. With more than ``most`` those that the most edits lead to are kept.
+
+@njit(cache=True, nogil=True)
+def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
+    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.AnchorEdits`)."""
+    begin, end = anchor
+    for p in range(len(wanted)):
+        wanted[p] = 7 if plausible & 1 else 0
+    for p in range(begin, end):
+        wanted[p] = (plausible >> (1 + 3 * (p - begin))) & 7
+
+
+@njit(cache=True, nogil=True)
+def edited_keys(table, step, codes, start, reverse, embeddings, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
+    """Distinct keys of fragments and of their substitutions that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
+    keys).
 
     Args:
         table: ``int32[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
         step: bases between the starts of groups.
         embeddings: the fragments' sums.
         bits: of a key, up to `KEY_LANES` - 2.
+        anchor, plausible: as in `esa.fragments.AnchorEdits`.
+        depth: most substitutions, 1 or 2; of two, one at most is in the anchor.
     """
     groups = len(table)
     length = step * (groups - 1) + GROUP
-    edits = 3 * length + 1
+    edits = 1 + 3 * length + (9 * length * (length - 1) // 2 if depth > 1 else 0)
     offsets = np.zeros(len(start) + 1, np.int64)
-    out = np.empty(len(start) * min(most, edits), np.int32)
+    out = np.empty(len(start) * 3 * length + edits, np.int32)
     tally = _make_tally(edits)
     mask = np.int32((np.int64(1) << bits) - 1)
-    nothing = np.zeros(KEY_LANES, np.int32)
-    limit = np.empty(KEY_LANES, np.int32)
-    rest = np.empty(KEY_LANES, np.int32)
-    own = np.empty(KEY_LANES, np.int32)
+    buffers = _Buffers(
+        np.empty(KEY_LANES, np.int32),
+        np.empty(KEY_LANES, np.int32),
+        np.zeros(KEY_LANES, np.int32),
+        np.empty(length, np.uint8),
+    )
+    first, second = np.empty(length, np.uint8), np.full(length, 7, np.uint8)
+    second[anchor[0] : anchor[1]] = 0
+    sums = np.empty(KEY_LANES, np.int32)
     rows = np.empty(groups, np.int64)
     for f in range(len(start)):
         for b in range(KEY_LANES):
-            own[b] = embeddings[f, b]
+            sums[b] = embeddings[f, b]
         for g in range(groups):
             rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
         tally.used[0] = 0
-        _count_key(_key(nothing, own, nothing) & mask, f, tally)
-        _count_edits(table, step, rows, own, f, mask, limit, rest, nothing, tally)
-        kept = min(most, tally.used[0])
-        if kept < tally.used[0]:
-            _commonest_first(tally, kept)
+        _set_wanted(first, anchor, plausible[f])
+        if plausible[f] & 1:
+            _add_key(_key(buffers.nothing, sums, buffers.nothing) & mask, f, tally)
+        buffers.wanted[:] = first
+        _add_edits(table, step, rows, sums, 0, buffers, f, mask, tally)
+        if depth > 1:
+            buffers.wanted[:] = second
+            for p in range(length):
+                begin = 0 if anchor[0] <= p < anchor[1] else p + 1
+                for other in range(1, 4):
+                    if first[p] >> (other - 1) & 1:
+                        _edit(table, step, rows, sums, p, other)
+                        _add_edits(table, step, rows, sums, begin, buffers, f, mask, tally)
+                        _edit(table, step, rows, sums, p, other)
         at = offsets[f]
-        out[at : at + kept] = tally.keys[:kept]
-        offsets[f + 1] = at + kept
+        offsets[f + 1] = at + tally.used[0]
+        if offsets[f + 1] > len(out):
+            grown = np.empty(2 * offsets[f + 1], np.int32)
+            grown[:at] = out[:at]
+            out = grown
+        out[at : offsets[f + 1]] = tally.keys[: tally.used[0]]
     return offsets, out[: offsets[-1]].copy()

@@ -22,8 +22,8 @@ class SearchEffort:
     Attributes:
         max_hits: most hits that a query may have; the nearest are kept.
         probes: buckets looked up for a query (bucketed stores).
-        edits: the buckets are those that single substitutions lead to (`Keys`), not those of the least certain
-            bits (code encoders).
+        edits: the buckets are those that so many substitutions lead to (`Keys`), not ``probes`` of the least certain
+            bits (code encoders); 0: the latter.
         radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
         max_bucket: a query's own bucket with more codes is passed over (bucketed stores).
         max_edited: as `max_bucket`, of the other buckets that are looked up.
@@ -34,14 +34,14 @@ class SearchEffort:
     radius: int = 1
     max_bucket: int = ANY_SIZE
     max_edited: int = ANY_SIZE
-    edits: bool = False
+    edits: int = 0
 
 
 class Keys(NamedTuple):
     """Buckets to look up for each query, grouped by query.
 
     Attributes:
-        offsets: ``int64[queries + 1]``, query i has keys ``offsets[i]:offsets[i + 1]``, its own first.
+        offsets: ``int64[queries + 1]``, query i has keys ``offsets[i]:offsets[i + 1]``.
         keys: ``int32``, distinct within a query.
     """
 

@@ -110,7 +110,7 @@ class CodeStore:
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        capped; so is one whose own bucket, the first of ``keys``, was passed over.
+        capped; so is one whose own bucket was passed over.
         """
         if keys is None:
             keys = margin_keys(embeddings, self.key_bits, effort.probes)
@@ -300,6 +300,7 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
     hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
     count = 0
     scanned = 0
+    key_mask = np.uint64(len(buckets) - 2)
     first = 0
     kept_keys = np.empty(0, np.int64)
     kept = np.zeros(BLOCK + 1, np.int64)
@@ -324,7 +325,7 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
                 key = np.int64(wanted.keys[k])
                 begin = np.int64(buckets[key])
                 size = np.int64(buckets[key + 1]) - begin
-                own = k == wanted.offsets[q]
+                own = np.uint64(key) == queries[q] & key_mask
                 if size > (max_bucket if own else max_edited):
                     capped[q] |= own
                 elif size:
