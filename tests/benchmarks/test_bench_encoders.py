@@ -38,5 +38,5 @@ def test_every_table_has_its_rows(
     assert {row["encoder"] for row in frontier["rows"]} == {"projection", "codes"}
     assert transfer["rows"] == []
     printed = capsys.readouterr()
-    assert "| codes, level `more probes` |" in printed.out
+    assert "| codes, level `edited anchors` |" in printed.out
     assert "left out" in printed.err
