@@ -34,7 +34,7 @@ from esa.index import open_index
 from esa.presets import PRESETS
 
 FOLDER_IS_SHARED = settings(
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """An example takes some milliseconds, and writes over the reads of the one before."""
