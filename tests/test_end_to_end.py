@@ -141,7 +141,7 @@ def check_pairs(
 @FOLDER_IS_SHARED
 @given(seed=SEEDS)
 def test_a_read_turned_has_the_same_locus(seed: int, aligner: Aligner, genome: dict[str, str]) -> None:
-    reads = any_reads(seed, genome, 12)
+    reads = any_reads(seed, genome, 8)
     turned = [(name, reverse_complement(bases)) for name, bases in reads]
     runs, others = by_read(aligner.align(reads)), by_read(aligner.align(turned))
     for run, other in zip(runs, others, strict=True):
