@@ -48,7 +48,7 @@ from bench_common import (
 )
 from grid_report import Table, number
 from grid_stats import Flags, compare, fragments_right, percent
-from grid_verdicts import Verdict
+from grid_verdicts import NO_MORE, VS_PEER, Verdict
 from primates_why import why_tables
 from real_reads import (
     ALIKE,
@@ -96,7 +96,7 @@ def paired_verdict(what: str, peer: Flags, ours: Flags) -> Verdict:
     """Pairs that count if both ends do."""
     seen = compare(fragments_right(peer, ENDS), fragments_right(ours, ENDS))
     figures = f"b {seen.b:,}, c {seen.c:,}, b - c = {seen.excess:,}, limit {seen.limit():,.0f}"
-    return Verdict(what, figures, not seen.falls_short())
+    return Verdict(VS_PEER, what, figures, not seen.falls_short())
 
 
 # Windows
@@ -193,7 +193,7 @@ def nowhere_part(place: Workplace, random_pairs: int, seed: int) -> Part:
         return nowhere_rows(label, {name: read_primaries(sam) for name, sam in sams.items()}, rows)
 
     def no_more(label: str, what: str, ours: int, peer: int) -> None:
-        verdicts.append(Verdict(f"{label}: {what}", f"{ours:,}, bwa {peer:,}", ours <= peer))
+        verdicts.append(Verdict(NO_MORE, f"{label}: {what}", f"{ours:,}, bwa {peer:,}", ours <= peer))
 
     alike = f"MAPQ>={PLACED_MAPQ} and identity>={100 * ALIKE:g} %"
     for real in (HCC1187C, HUMAN_ON_ECOLI):
@@ -227,7 +227,7 @@ def primates_part(place: Workplace, reads: int, seed: int, examples: int | None)
     verdicts = []
     for result in results:
         figures, met = primates.verdict(result)
-        verdicts.append(Verdict(f"{result.cell}", figures, met))
+        verdicts.append(Verdict(VS_PEER, f"{result.cell}", figures, met))
     return Part(shown, verdicts)
 
 

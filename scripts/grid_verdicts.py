@@ -44,6 +44,8 @@ TWICE_ENOUGH = 95.0
 
 CONFIDENT_MAPQ = 30
 VS_PEER, VS_BEST, CORRECT, POOLED, CALIBRATED = "bwa", "best", "correct", "pooled", "calibrated"
+NO_MORE = "no more"
+"""Of what should not be, not more than bwa mem."""
 POOLED_READS = 5_000_000
 """Pooled reads at which the pooled comparison is what the project asks for."""
 
@@ -53,7 +55,7 @@ class Verdict:
     """One requirement.
 
     Attributes:
-        rule: `VS_PEER`, `VS_BEST`, `CORRECT`, `POOLED` or `CALIBRATED`.
+        rule: `VS_PEER`, `VS_BEST`, `CORRECT`, `POOLED`, `CALIBRATED` or `NO_MORE`.
         what: cell or scope, and the rule in words.
         figures: what was compared.
     """

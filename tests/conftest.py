@@ -12,6 +12,10 @@ from hypothesis import settings
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 
+# Workers of pytest-xdist have the cores to share: threads of torch and faiss beside them only wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The first example of a test may wait for a kernel to be compiled, for seconds on a busy machine. All else is as
 # hypothesis has it, which sees by itself whether it runs in CI.
 settings.register_profile("esa", settings(), deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import END_BONUS, Run, by_read, check, check_pair, check_turned, primaries, rescored
 from samples import (
     Aligner,
     Read,
@@ -32,10 +33,8 @@ from samples import (
 from esa.index import open_index
 from esa.presets import PRESETS
 
-MATCH, MISMATCH, AMBIGUOUS, GAP_OPEN, GAP_EXTEND = 1, -4, -1, -6, -1
-
 FOLDER_IS_SHARED = settings(
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 """An example takes some milliseconds, and writes over the reads of the one before."""
@@ -106,75 +105,14 @@ def any_reads(seed: int, genome: dict[str, str], count: int) -> list[Read]:
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-def aligned_pairs(record: pysam.AlignedSegment) -> Iterator[tuple[str, int, int, int]]:
-    """(operation, length, place in the read, place in the reference) of each element of a CIGAR."""
-    in_read, in_reference = 0, record.reference_start
-    for operation, length in record.cigartuples or []:
-        letter = "MIDNSHP=X"[operation]
-        yield letter, length, in_read, in_reference
-        in_read += length if letter in "MIS=X" else 0
-        in_reference += length if letter in "MD=X" else 0
-
-
-def rescored(record: pysam.AlignedSegment, contig: str) -> tuple[int, int, str]:
-    """AS, NM and MD of a record from its CIGAR and both sequences: the definitions, one base at a time."""
-    bases = record.query_sequence or ""
-    score, edits, run, described = 0, 0, 0, ""
-    for letter, length, i, j in aligned_pairs(record):
-        if letter in "M=X":
-            for k in range(length):
-                mine, theirs = bases[i + k], contig[j + k]
-                same = mine == theirs != "N"
-                score += MATCH if same else AMBIGUOUS if "N" in mine + theirs else MISMATCH
-                edits += not same
-                if same:
-                    run += 1
-                else:
-                    described += f"{run}{theirs}"
-                    run = 0
-        elif letter in "ID":
-            score += GAP_OPEN + length * GAP_EXTEND
-            edits += length
-            if letter == "D":
-                described += f"{run}^{contig[j : j + length]}"
-                run = 0
-    return score, edits, f"{described}{run}"
-
-
-def check(record: pysam.AlignedSegment, read: Read, genome: dict[str, str]) -> None:
-    """What holds for every record of a read, mapped or not."""
-    name, bases = read
-    assert record.query_name == name
-    assert (record.query_sequence or "") == (reverse_complement(bases) if record.is_reverse else bases)
-    if record.is_unmapped:
-        assert (record.mapping_quality, record.cigarstring) == (0, None)
-        assert not any(record.has_tag(tag) for tag in ("NM", "MD", "AS", "XS"))
-        return
-    contig = genome[record.reference_name]
-    assert record.infer_query_length() == len(bases)
-    assert 0 <= record.reference_start < record.reference_end <= len(contig)
-    letters = "".join(letter for letter, *_ in aligned_pairs(record))
-    assert re.fullmatch("S?M([ID]M)*S?|S?M([ID]+M)*S?", letters), record.cigarstring
-    assert (record.get_tag("AS"), record.get_tag("NM"), record.get_tag("MD")) == rescored(record, contig)
-    assert record.get_tag("AS") >= min(30, len(bases) // 2)
-    assert 0 <= record.mapping_quality <= 60
-    if record.has_tag("XS") and record.get_tag("XS") == record.get_tag("AS") and not record.is_paired:
-        assert record.mapping_quality <= 3
-    # pysam's own idea of the reference, from read, CIGAR and MD.
-    spelled = "".join(
-        contig[j : j + length] for letter, length, _, j in aligned_pairs(record) if letter in "MD"
-    )
-    assert record.get_reference_sequence().upper() == spelled
-
-
 @FOLDER_IS_SHARED
 @given(seed=SEEDS)
 def test_every_record_is_true_to_read_and_reference(
     seed: int, aligner: Aligner, genome: dict[str, str]
 ) -> None:
     reads = any_reads(seed, genome, 12)
-    for record, read in zip(aligner.align(reads), reads, strict=True):
-        check(record, read, genome)
+    for run, read in zip(by_read(aligner.align(reads)), reads, strict=True):
+        check(run, read, genome)
 
 
 @FOLDER_IS_SHARED
@@ -185,56 +123,29 @@ def test_every_pair_is_true_to_itself(
     both = genome["phage"][start : start + size]
     reads = [*any_reads(seed, genome, 5), ("proper", both[:120])]
     mates = [*any_reads(seed + 1, genome, 5), ("proper", reverse_complement(both[-110:]))]
-    records = aligner.align(reads, mates)
-    for i, (read, mate) in enumerate(zip(reads, mates, strict=True)):
-        first, second = records[2 * i], records[2 * i + 1]
+    runs = by_read(aligner.align(reads, mates))
+    check_pairs(runs, reads, mates, genome)
+    assert runs[-1][0].is_proper_pair
+
+
+def check_pairs(
+    runs: list[Run], reads: Sequence[Read], mates: Sequence[Read], genome: dict[str, str]
+) -> None:
+    """All properties of the records of a paired run; and that each read is there once, in order."""
+    for first, second, read, mate in zip(runs[::2], runs[1::2], reads, mates, strict=True):
         check(first, read, genome)
         check(second, mate, genome)
         check_pair(first, second)
-    assert records[10].is_proper_pair
-
-
-def check_pair(first: pysam.AlignedSegment, second: pysam.AlignedSegment) -> None:
-    """What each of two mates says of the other."""
-    assert (first.is_read1, first.is_read2, second.is_read1, second.is_read2) == (True, False, False, True)
-    assert first.template_length == -second.template_length
-    assert first.is_proper_pair == second.is_proper_pair
-    for one, other in ((first, second), (second, first)):
-        assert one.is_paired
-        assert one.mate_is_unmapped == other.is_unmapped
-        assert one.mate_is_reverse == other.is_reverse
-        assert (one.next_reference_id, one.next_reference_start) == (
-            other.reference_id,
-            other.reference_start,
-        )
-        assert one.has_tag("MC") == one.has_tag("MQ") == (not other.is_unmapped)
-        if not other.is_unmapped:
-            assert one.get_tag("MC") == other.cigarstring
-            assert one.get_tag("MQ") == other.mapping_quality
-        elif not one.is_unmapped:
-            assert (one.reference_id, one.reference_start) == (other.reference_id, other.reference_start)
-        if one.is_proper_pair:
-            assert not one.is_unmapped
-            assert one.reference_id == other.reference_id
-    if first.is_unmapped or second.is_unmapped or first.reference_id != second.reference_id:
-        assert first.template_length == 0
-        return
-    ends = [x.reference_end - 1 if x.is_reverse else x.reference_start for x in (first, second)]
-    assert abs(first.template_length) == abs(ends[0] - ends[1]) + (ends[0] != ends[1])
 
 
 @FOLDER_IS_SHARED
 @given(seed=SEEDS)
 def test_a_read_turned_has_the_same_locus(seed: int, aligner: Aligner, genome: dict[str, str]) -> None:
-    reads = any_reads(seed, genome, 12)
+    reads = any_reads(seed, genome, 8)
     turned = [(name, reverse_complement(bases)) for name, bases in reads]
-    for one, other in zip(aligner.align(reads), aligner.align(turned), strict=True):
-        assert one.is_unmapped == other.is_unmapped
-        if not one.is_unmapped:
-            assert one.is_reverse != other.is_reverse
-            assert (one.reference_name, one.reference_start) == (other.reference_name, other.reference_start)
-            assert (one.cigarstring, one.mapping_quality) == (other.cigarstring, other.mapping_quality)
-            assert one.get_tags() == other.get_tags()
+    runs, others = by_read(aligner.align(reads)), by_read(aligner.align(turned))
+    for run, other in zip(runs, others, strict=True):
+        check_turned(run, other)
 
 
 def test_qualities_turn_with_their_reads(anchored: Aligner, genome: dict[str, str]) -> None:
@@ -353,6 +264,9 @@ def test_a_mate_tells_copies_apart(copy: str, tmp_path: Path) -> None:
     assert all(x.mapping_quality >= 30 for x in records)
 
 
+CLIPS = {pysam.CSOFT_CLIP, pysam.CHARD_CLIP}
+
+
 def test_thousands_of_contigs(tmp_path: Path) -> None:
     rng = np.random.default_rng(57)
     lengths = [30 if i % 5 == 0 else int(rng.integers(120, 260)) for i in range(4_000)]
@@ -366,15 +280,18 @@ def test_thousands_of_contigs(tmp_path: Path) -> None:
         reads.append((f"across{i}", ends[0][-70:] + ends[1][:50]))
     sam = aligner.sam(reads)
     assert [line.split("\t")[1][3:] for line in sam.splitlines() if line.startswith("@SQ")] == names
-    for record, read in zip(aligner.align(reads), reads, strict=True):
-        check(record, read, genome)
+    split = 0
+    for run, read in zip(by_read(aligner.align(reads)), reads, strict=True):
+        check(run, read, genome)
+        split += len(run) > 1
         i = int(read[0][6:])
         if read[0].startswith("inside") and lengths[i] > 30:
-            assert not record.is_unmapped
-            assert (record.reference_name, record.reference_start) == (names[i], 10)
-        elif not record.is_unmapped:
-            assert record.reference_name in (names[i], names[(i + 1) % 4_000])
-            assert record.cigartuples[0][0] == 4 or record.cigartuples[-1][0] == 4
+            assert [(x.reference_name, x.reference_start) for x in run] == [(names[i], 10)]
+        elif not run[0].is_unmapped:
+            both = {names[i], names[(i + 1) % 4_000]}
+            assert {x.reference_name for x in run} <= both
+            assert all({x.cigartuples[0][0], x.cigartuples[-1][0]} & CLIPS for x in run)
+    assert split > 50
 
 
 # --- real reads
@@ -382,18 +299,6 @@ def test_thousands_of_contigs(tmp_path: Path) -> None:
 
 def real(data_dir: Path, name: str) -> tuple[Path, Path]:
     return data_dir / f"{name}_R1.fq.gz", data_dir / f"{name}_R2.fq.gz"
-
-
-def check_file(path: Path, files: tuple[Path, Path], genome: dict[str, str]) -> list[pysam.AlignedSegment]:
-    """All properties of the records of a paired run, and that each read is there once, in order."""
-    reads = [list(read_fastq(file)) for file in files]
-    records = records_of(path)
-    assert len(records) == 2 * len(reads[0])
-    for i, (read, mate) in enumerate(zip(*reads, strict=True)):
-        check(records[2 * i], read, genome)
-        check(records[2 * i + 1], mate, genome)
-        check_pair(records[2 * i], records[2 * i + 1])
-    return records
 
 
 def read_fastq(path: Path) -> Iterator[Read]:
@@ -424,7 +329,9 @@ def test_real_pairs(
     files = real(data_dir, reads)
     esa("align", tmp_path / "x.esa", *files, "-o", tmp_path / "o.sam", "-q")
     genome = {name: re.sub("[^ACGT]", "N", bases) for name, bases in read_fasta(data_dir / reference).items()}
-    records = check_file(tmp_path / "o.sam", files, genome)
+    records = records_of(tmp_path / "o.sam")
+    check_pairs(by_read(records), *(list(read_fastq(file)) for file in files), genome)
+    records = primaries(records)
     assert np.mean([not x.is_unmapped for x in records]) >= mapped
     assert np.mean([x.is_proper_pair for x in records]) >= proper
 
@@ -439,7 +346,7 @@ def test_simulated_pairs_go_back(data_dir: Path, tmp_path: Path) -> None:
         files.append(write(tmp_path / f"{end}.fq", "".join(lines[: 4 * count])))
     esa("align", tmp_path / "x.esa", *files, "-o", tmp_path / "o.bam", "-q")
     right, sure_and_wrong = 0, []
-    records = records_of(tmp_path / "o.bam")
+    records = primaries(records_of(tmp_path / "o.bam"))
     for record in records:
         fields = re.fullmatch(r"(.+?)_(\d+)_(\d+)_([01])_([01])_.*", record.query_name)
         assert fields is not None
@@ -521,7 +428,6 @@ JUDGED_BY_BWA = {
     "DSM30083": ("ecoli_K12_MG1655_NC_000913.3", "ecoli_DSM30083_SRR3927310_PE76", 0.92),
 }
 """Set: its reference, its reads, the least share of them mapped (200 of each have gaps or clips)."""
-END_BONUS = 5
 
 
 def bwa_alignments(
@@ -569,7 +475,7 @@ def test_alignments_are_worth_those_of_bwa_mem(label: str, data_dir: Path, tmp_p
     assert len(theirs) == 500
     esa("index", fasta, "-o", tmp_path / "x.esa", "-q")
     aligner = Aligner(tmp_path, open_index(str(tmp_path / "x.esa")))
-    ours = aligner.align([read for read, _ in theirs])
+    ours = primaries(aligner.align([read for read, _ in theirs]))
     mapped = [(one, other) for one, (_, other) in zip(ours, theirs, strict=True) if not one.is_unmapped]
     assert len(mapped) >= least_mapped * len(theirs)
     lower = [one.query_name for one, other in mapped if worth(one, genome) < worth(other, genome)]

@@ -32,7 +32,7 @@ from esa.io.fastq import ReadSource
 from esa.pipeline import AlignOptions, AlignSummary, align
 from esa.presets import PRESETS
 
-PAIRS = 700
+PAIRS = 450
 LEARNING_PAIRS = 150
 OPTIONS = AlignOptions(1, "esa", "0")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pysam
 import pytest
+from properties import Run, by_read, check, check_pair, check_turned, query_interval
 from samples import (
     Aligner,
     Collected,
@@ -72,37 +72,12 @@ def aligner(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
     return Aligner.of(tmp_path_factory.mktemp("anchored"), GENOME)
 
 
-def by_read(records: list[pysam.AlignedSegment]) -> list[list[pysam.AlignedSegment]]:
-    return [list(run) for _, run in groupby(records, lambda x: (x.query_name, x.is_read2))]
-
-
-def query_interval(record: pysam.AlignedSegment) -> tuple[int, int]:
-    """In the direction in which the read was sequenced."""
-    cigar = record.cigartuples or []
-    left, right = (c[1] if c[0] in (4, 5) else 0 for c in (cigar[0], cigar[-1]))
-    n = record.infer_read_length() or 0
-    return (right, n - left) if record.is_reverse else (left, n - right)
-
-
 def lies_on(record: pysam.AlignedSegment, piece: Piece) -> bool:
     contig, start, end, backwards = piece
     if (record.reference_name, record.is_reverse) != (contig, backwards):
         return False
     # A base or two more where the other piece happens to go on alike.
     return abs(record.reference_start - start) <= 8 and abs((record.reference_end or 0) - end) <= 8
-
-
-def sa_of(record: pysam.AlignedSegment) -> list[str]:
-    return str(record.get_tag("SA")).rstrip(";").split(";") if record.has_tag("SA") else []
-
-
-def as_sa(record: pysam.AlignedSegment) -> str:
-    strand = "-" if record.is_reverse else "+"
-    cigar = str(record.cigarstring).replace("H", "S")
-    return (
-        f"{record.reference_name},{record.reference_start + 1},{strand},{cigar},"
-        f"{record.mapping_quality},{record.get_tag('NM')}"
-    )
 
 
 # --- supplementary records
@@ -136,25 +111,9 @@ def test_properties_of_split_reads(aligner: Aligner, soft_clips: bool) -> None:
     rng = np.random.default_rng(5)
     reads = [(name, edited(rng, bases, 0.02)) for name, bases in chimeras(6, 60, 3)[0]]
     split = 0
-    for (_, bases), run in zip(reads, by_read(aligner.align(reads, soft_clips=soft_clips)), strict=True):
+    for read, run in zip(reads, by_read(aligner.align(reads, soft_clips=soft_clips)), strict=True):
+        check(run, read, GENOME, soft_clips)
         split += len(run) > 1
-        assert [x.is_supplementary for x in run] == [False] + [True] * (len(run) - 1)
-        for x in run:
-            # SA: the others, in the order of the records.
-            assert sa_of(x) == [as_sa(y) for y in run if y is not x]
-            begin, end = query_interval(x)
-            assert x.infer_read_length() == len(bases)
-            forward = reverse_complement(str(x.query_sequence)) if x.is_reverse else str(x.query_sequence)
-            hard = x.is_supplementary and not soft_clips
-            assert forward == (bases[begin:end] if hard else bases)
-            assert len(x.query_qualities or []) == len(forward)
-            assert ("H" in str(x.cigarstring)) == hard
-            assert ("S" in str(x.cigarstring)) == (not hard and end - begin < len(bases))
-            assert not x.is_secondary
-        intervals = [query_interval(x) for x in run]
-        for i, (begin, end) in enumerate(intervals):
-            for other, stop in intervals[:i]:
-                assert 2 * (min(end, stop) - max(begin, other)) < min(end - begin, stop - other)
     assert split > 50
 
 
@@ -227,44 +186,23 @@ def chimeric_pairs(count: int) -> tuple[list[Read], list[Read]]:
 
 
 @pytest.fixture(scope="module")
-def paired(aligner: Aligner) -> list[list[pysam.AlignedSegment]]:
+def paired(aligner: Aligner) -> list[Run]:
     """Records of the chimeric pairs, by read, with secondary ones."""
     config = aligner.config.reporting(4, everything=False)
     return by_read(aligner.align(*chimeric_pairs(90), config=config))
 
 
 def test_further_records_of_a_pair_say_of_the_mate_what_its_primary_says(
-    paired: list[list[pysam.AlignedSegment]],
+    paired: list[Run],
 ) -> None:
     seen: Counter[str] = Counter()
-    for ends in zip(paired[::2], paired[1::2], strict=True):
-        for run, mates in (ends, ends[::-1]):
-            mate = mates[0]
-            for x in run:
-                seen["supplementary"] += x.is_supplementary
-                assert x.is_paired
-                assert x.is_read1 == run[0].is_read1
-                assert x.is_read2 == run[0].is_read2
-                assert x.is_proper_pair == run[0].is_proper_pair
-                assert x.mate_is_reverse == mate.is_reverse
-                assert x.mate_is_unmapped == mate.is_unmapped
-                assert (x.next_reference_id, x.next_reference_start) == (
-                    mate.reference_id,
-                    mate.reference_start,
-                )
-                assert x.get_tag("MC") == mate.cigarstring
-                assert x.get_tag("MQ") == mate.mapping_quality
-                assert x.template_length == template_length(x, mate)
-                seen["other contig"] += x.is_supplementary and x.reference_id != mate.reference_id
+    for first, second in zip(paired[::2], paired[1::2], strict=True):
+        check_pair(first, second)
+        for x in first + second:
+            seen["supplementary"] += x.is_supplementary
+            seen["other contig"] += x.is_supplementary and x.reference_id != x.next_reference_id
     assert seen["supplementary"] > 50
     assert seen["other contig"] > 5
-
-
-def template_length(x: pysam.AlignedSegment, mate: pysam.AlignedSegment) -> int:
-    if x.reference_id != mate.reference_id:
-        return 0
-    mine, theirs = ((r.reference_end or 0) - 1 if r.is_reverse else r.reference_start for r in (x, mate))
-    return theirs - mine + (theirs > mine) - (theirs < mine)
 
 
 def test_a_chimeric_read_s_primary_pairs_with_its_mate_where_parts_are_alike(aligner: Aligner) -> None:
@@ -292,22 +230,14 @@ def test_threads_and_batches_do_not_matter(aligner: Aligner) -> None:
         assert aligner.sam(first, second, config=config, threads=threads, batch_size=batch_size) == whole
 
 
-def test_the_strand_that_was_read_does_not_matter(aligner: Aligner) -> None:
+@pytest.mark.parametrize("parts", [2, 7], ids=["all reported", "more than are reported"])
+def test_the_strand_that_was_read_does_not_matter(parts: int, aligner: Aligner) -> None:
     rng = np.random.default_rng(10)
-    reads = [(name, edited(rng, bases, 0.02)) for name, bases in chimeras(11, 60)[0]]
+    reads = [(name, edited(rng, bases, 0.02)) for name, bases in chimeras(11, 120 // parts, parts)[0]]
     turned = [(name, reverse_complement(bases)) for name, bases in reads]
 
-    def described(records: list[pysam.AlignedSegment], flip: bool) -> list[set[tuple[object, ...]]]:
-        return [
-            {
-                (x.reference_name, x.reference_start, x.is_reverse ^ flip, str(x.cigarstring).replace("H", "S"),
-                 x.mapping_quality)
-                for x in run
-            }
-            for run in by_read(records)
-        ]  # fmt: skip
-
-    assert described(aligner.align(reads), False) == described(aligner.align(turned), True)
+    for run, other in zip(by_read(aligner.align(reads)), by_read(aligner.align(turned)), strict=True):
+        check_turned(run, other)
 
 
 # --- secondary alignments

@@ -151,8 +151,9 @@ class Parts:
 
     def add(self, gaps: Gaps, loci: Loci) -> None:
         """Take from the loci of each gap's stretch the best one that is a part of its own."""
-        chosen = _choose_parts(gaps, loci, self._cover, self._lengths, self._least_score)
-        rows = np.flatnonzero(chosen >= 0)
+        order = self._by_score(gaps, loci)
+        chosen = _choose_parts(gaps, order, loci, self._cover, self._lengths, self._least_score)
+        rows = order[chosen[order] >= 0]
         m = len(rows)
         self._found.append(
             Alignments(
@@ -160,6 +161,14 @@ class Parts:
                 np.full(m, FLAG_SUPPLEMENTARY, np.uint16), np.zeros(m, np.uint8), np.full(m, NONE, np.int32),
             )
         )  # fmt: skip
+
+    def _by_score(self, gaps: Gaps, loci: Loci) -> NDArray[np.int64]:
+        """The gaps of each read, that with the best locus first; equal ones from left to right along the reference
+        strand of the primary alignment: so it matters neither for the parts nor for their order which strand was
+        read."""
+        best = np.where(loci.held > 0, loci.score[:, 0], 0)
+        reverse = self._loci.reverse[gaps.read, self._choice.locus[gaps.read]] == 1
+        return np.lexsort((np.where(reverse, -gaps.begin, gaps.begin), -best, gaps.read))
 
     def judged(self) -> Alignments | None:
         """The parts beside the primary ones, in their order within each read; None if there are none."""
@@ -253,14 +262,14 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _choose_parts(gaps, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
-    """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``.
+def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
+    """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``, in the ``order`` of their gaps.
 
     A part has at least as many bases as its score must be. One that reaches an end of the read may have paid for
     that with up to `END_BONUS` of its score: clipped, it would reach the least score.
     """
     chosen = np.full(len(gaps.read), -1, np.int32)
-    for g in range(len(gaps.read)):
+    for g in order:
         r = gaps.read[g]
         count = cover.parts[r]
         least = least_score_of(lengths[r], least_score)

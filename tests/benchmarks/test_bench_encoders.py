@@ -15,7 +15,7 @@ from samples import fasta_text, random_bases
 @pytest.fixture
 def reference(tmp_path: Path) -> Path:
     path = tmp_path / "small.fa"
-    path.write_text(fasta_text({"a": random_bases(np.random.default_rng(1), 60_000)}))
+    path.write_text(fasta_text({"a": random_bases(np.random.default_rng(1), 30_000)}))
     return path
 
 
@@ -32,11 +32,11 @@ def test_every_table_has_its_rows(
     assert {row["encoder"].split(",")[0] for row in codes["rows"]} == {"projection", "codes"}
     exact = f"{READ_SETS[0][0]} bp {READ_SETS[0][1]} %"
     assert all(row[exact][0] == 1 for row in dense["rows"] if row["dimensions"] == 256)
-    # A genome some 50,000 times as large says nothing of crowded buckets.
+    # A genome some 100,000 times as large says nothing of crowded buckets.
     assert not any("Gb, probes: 4" in row["encoder"] for row in codes["rows"])
     assert len(stores["rows"]) > 5
     assert {row["encoder"] for row in frontier["rows"]} == {"projection", "codes"}
     assert transfer["rows"] == []
     printed = capsys.readouterr()
-    assert "| codes, level `more probes` |" in printed.out
+    assert "| codes, level `edited anchors` |" in printed.out
     assert "left out" in printed.err
