@@ -14,6 +14,9 @@ from esa.fragments import Fragments
 from esa.hashing import tie_break
 from esa.stores.base import Hits
 
+RIVAL_WEIGHT = 50
+"""A cluster left out for the limit is spoken of if it has this share (per cent) of the heaviest one's weight."""
+
 _INDEX_BITS = 24
 """Low bits of a sort key, which hold the hit's number within its read; hits beyond are left out (and capped)."""
 _INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
@@ -132,7 +135,9 @@ def keep_heaviest(weight, diagonal, count, salt, config, order):  # type: ignore
         if weight[c] * 100 < top * config.least_weight:
             continue
         if kept == config.max_candidates:
-            cut = True
+            # Whatever is lighter by far is no rival.
+            lighter = min(weight[c], weight[order[kept - 1]])
+            cut |= lighter * 100 >= top * RIVAL_WEIGHT
             if not _heavier(weight, diagonal, c, order[kept - 1], salt):
                 continue
         else:

@@ -37,7 +37,7 @@ class ChainConfig(NamedTuple):
     """
 
     diagonal_slack: int = 50
-    max_candidates: int = 100
+    max_candidates: int = 300
     least_weight: int = 20
 
 
@@ -191,6 +191,10 @@ class AlignConfig(NamedTuple):
 NEVER = ((0, 0),)
 """`Level.resolved` of a last level: nothing follows."""
 
+SHORT_WINDOWS = 44
+"""Sliding fragments of the longest reads, of 53 bases, that are searched with two edits: longer ones nearly always
+have some fragment with fewer."""
+
 ANCHORED_LEVELS = (
     Level(
         "anchors",
@@ -200,13 +204,19 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "edited anchors",
-        SearchEffort(256, radius=18, max_edited=1024, edits=1),
+        SearchEffort(1024, radius=18, max_edited=1024, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
     ),
     Level(
         "sliding",
         SearchEffort(64, radius=18, max_edited=512, edits=1),
+        stride=1,
+        resolved=((SHORT_WINDOWS, 70), (SHORT_WINDOWS + 1, 0)),
+    ),
+    Level(
+        "two edits",
+        SearchEffort(64, radius=22, max_edited=256, edits=2),
         stride=1,
         resolved=NEVER,
     ),

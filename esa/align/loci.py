@@ -160,13 +160,12 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
-    """Put a locus in its place; drop the worst if there are more than ``room`` (and say so)."""
+    """Put a locus in its place; drop the worst if there are more than ``room``."""
     held = loci.held[r]
     at = held
     while at > 0 and not _ranks_before(loci, r, at - 1, locus, salt):
         at -= 1
     if held >= room:
-        loci.capped[r] = 1
         if at >= room:
             return
         held = room - 1

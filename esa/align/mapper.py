@@ -197,6 +197,8 @@ class Mapper:
         reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
         seeded.searched[reads] = 0
+        # Every level looks farther than the one before, whose limits are its own affair.
+        seeded.loci.capped[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
             self._search_part(seeded, level, part)
 
@@ -234,7 +236,7 @@ class Mapper:
         assert isinstance(self._store, CodeStore)
         edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
         keys = self._encoder.edited_keys(
-            batch.codes, fragments, embeddings, self._store.key_bits, edits, depth
+            batch.codes, batch.offsets, fragments, embeddings, self._store.key_bits, edits, depth
         )
         return self._store.search(embeddings, level.effort, Keys(*keys))
 

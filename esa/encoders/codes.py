@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.encoders.edits import GROUP, KEY_LANES, edited_keys, group_row
+from esa.encoders.edits import edited_keys
+from esa.encoders.keys import GROUP, KEY_LANES, group_row
 from esa.fragments import AnchorEdits, Fragments
 
 BITS = 64
@@ -73,6 +74,7 @@ class CodeEncoder:
     def edited_keys(
         self,
         codes: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
         fragments: Fragments,
         embeddings: NDArray[Any],
         bits: int,
@@ -84,11 +86,11 @@ class CodeEncoder:
         ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """
         table = self.table[:, :, :KEY_LANES].astype(np.int32)
-        offsets, keys = edited_keys(
-            table, self.step, codes, fragments.start, fragments.reverse, embeddings, bits,
-            (edits.begin, edits.end), edits.plausible, depth,
+        key_offsets, keys = edited_keys(
+            table, self.step, codes, fragments.start, fragments.reverse, offsets[fragments.owner],
+            offsets[fragments.owner + 1], embeddings, bits, (edits.begin, edits.end), edits.plausible, depth,
         )  # fmt: skip
-        return offsets, keys
+        return key_offsets, keys
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:
         return self

@@ -18,75 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-GROUP = 4
-"""Bases looked up together: the table of a group has 4**GROUP rows of sums."""
-
-KEY_LANES = 32
-"""Sums that a key is made of, at most: a round number of them is added and compared at a time."""
-
-HASH_FACTOR = 0x9E3779B1
-HASH_SHIFT = 20
-"""Fibonacci hashing (Knuth 1973): the product's middle bits depend on all bits of the key."""
-
-
-@njit(cache=True, nogil=True)
-def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
-    """Row in its table of the group that begins at base ``at`` of an oriented fragment. An N counts as an A."""
-    row = 0
-    if reverse:
-        last = start + length - 1 - at
-        for k in range(GROUP):
-            base = codes[last - k]
-            row |= (3 - base if base < 4 else 0) << (2 * k)
-    else:
-        first = start + at
-        for k in range(GROUP):
-            row |= (codes[first + k] & 3) << (2 * k)
-    return row
-
-
-class _Tally(NamedTuple):
-    """The keys of one fragment; a hash set that is emptied by changing its owner.
-
-    slots: ``int64[slots]``, the fragment that a slot belongs to, above a key of `KEY_LANES` bits.
-    keys: ``int32``, of which ``used[0]`` belong to the fragment.
-    """
-
-    slots: NDArray[np.int64]
-    keys: NDArray[np.int32]
-    used: NDArray[np.int64]
-
-
-@njit(cache=True, nogil=True)
-def _make_tally(edits):  # type: ignore[no-untyped-def]
-    slots = 1
-    while slots < 2 * edits:
-        slots *= 2
-    return _Tally(np.full(slots, -1, np.int64), np.empty(edits, np.int32), np.zeros(1, np.int64))
-
-
-@njit(cache=True, nogil=True)
-def _add_key(key, fragment, tally):  # type: ignore[no-untyped-def]
-    last = len(tally.slots) - 1
-    entry = (fragment << KEY_LANES) | np.int64(key)
-    slot = ((np.int64(key) * HASH_FACTOR) >> HASH_SHIFT) & last
-    while tally.slots[slot] != entry:
-        if tally.slots[slot] >> KEY_LANES != fragment:
-            tally.slots[slot] = entry
-            tally.keys[tally.used[0]] = key
-            tally.used[0] += 1
-            return
-        slot = (slot + 1) & last
-
-
-@njit(cache=True, nogil=True)
-def _key(limit, first, last):  # type: ignore[no-untyped-def]
-    """Key whose bit b is set where ``first[b] + last[b] > limit[b]`` (``int32[KEY_LANES]``), without a branch."""
-    key = np.int32(0)
-    for b in range(KEY_LANES):
-        key |= ((limit[b] - first[b] - last[b]) >> np.int32(31)) & (np.int32(1) << np.int32(b))
-    return key
-
+from esa.encoders.indels import add_indels, make_windows
+from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
 
 class _Buffers(NamedTuple):
     """Of one call: sums (``int32[KEY_LANES]``) and what the base at each place may be turned to.
@@ -107,7 +40,7 @@ def _groups_with(p, step, groups):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, tally):  # type: ignore[no-untyped-def]
+def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found):  # type: ignore[no-untyped-def]
     """Add the keys of the wanted single substitutions, from base ``begin`` on, of a fragment whose groups have these
     rows and sums."""
     groups = len(table)
@@ -137,9 +70,9 @@ def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, tally): 
                 rest[:] = limit
                 for g in range(lo + 1, hi - 1):
                     rest -= table[g, rows[g] ^ (other << (2 * (p - g * step)))]
-                _add_key(_key(rest, first, last) & mask, fragment, tally)
+                add_key(key_of(rest, first, last) & mask, fragment, found)
             else:
-                _add_key(_key(limit, first, last) & mask, fragment, tally)
+                add_key(key_of(limit, first, last) & mask, fragment, found)
 
 
 @njit(cache=True, nogil=True)
@@ -164,7 +97,7 @@ def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def edited_keys(table, step, codes, start, reverse, embeddings, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
+def edited_keys(table, step, codes, start, reverse, lo, hi, embeddings, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
     """Distinct keys of fragments and of their substitutions that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
     keys).
 
@@ -178,10 +111,11 @@ def edited_keys(table, step, codes, start, reverse, embeddings, bits, anchor, pl
     """
     groups = len(table)
     length = step * (groups - 1) + GROUP
-    edits = 1 + 3 * length + (9 * length * (length - 1) // 2 if depth > 1 else 0)
+    edits = 1 + 3 * length + ((9 * length * (length - 1) // 2 + 10 * length) if depth > 1 else 0)
+    windows = make_windows(groups, length)
     offsets = np.zeros(len(start) + 1, np.int64)
     out = np.empty(len(start) * 3 * length + edits, np.int32)
-    tally = _make_tally(edits)
+    found = make_key_set(edits)
     mask = np.int32((np.int64(1) << bits) - 1)
     buffers = _Buffers(
         np.empty(KEY_LANES, np.int32),
@@ -198,26 +132,29 @@ def edited_keys(table, step, codes, start, reverse, embeddings, bits, anchor, pl
             sums[b] = embeddings[f, b]
         for g in range(groups):
             rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
-        tally.used[0] = 0
+        found.used[0] = 0
         _set_wanted(first, anchor, plausible[f])
         if plausible[f] & 1:
-            _add_key(_key(buffers.nothing, sums, buffers.nothing) & mask, f, tally)
+            add_key(key_of(buffers.nothing, sums, buffers.nothing) & mask, f, found)
         buffers.wanted[:] = first
-        _add_edits(table, step, rows, sums, 0, buffers, f, mask, tally)
+        _add_edits(table, step, rows, sums, 0, buffers, f, mask, found)
         if depth > 1:
+            if plausible[f] & 1:
+                bounds = (lo[f], hi[f])
+                add_indels(table, step, codes, start[f], reverse[f], bounds, anchor, windows, mask, f, found)
             buffers.wanted[:] = second
             for p in range(length):
                 begin = 0 if anchor[0] <= p < anchor[1] else p + 1
                 for other in range(1, 4):
                     if first[p] >> (other - 1) & 1:
                         _edit(table, step, rows, sums, p, other)
-                        _add_edits(table, step, rows, sums, begin, buffers, f, mask, tally)
+                        _add_edits(table, step, rows, sums, begin, buffers, f, mask, found)
                         _edit(table, step, rows, sums, p, other)
         at = offsets[f]
-        offsets[f + 1] = at + tally.used[0]
+        offsets[f + 1] = at + found.used[0]
         if offsets[f + 1] > len(out):
             grown = np.empty(2 * offsets[f + 1], np.int32)
             grown[:at] = out[:at]
             out = grown
-        out[at : offsets[f + 1]] = tally.keys[: tally.used[0]]
+        out[at : offsets[f + 1]] = found.keys[: found.used[0]]
     return offsets, out[: offsets[-1]].copy()

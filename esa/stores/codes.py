@@ -24,6 +24,8 @@ MAX_KEY_BITS = 30
 BLOCK = 64
 KEYS_TOGETHER = 128
 """Queries and keys looked up together."""
+COPY_DISTANCE = 12
+"""Hits cut off at this distance or more are hardly copies of the query's place: nobody needs to hear of them."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
 
@@ -266,7 +268,7 @@ def _scan(codes, position, buckets, code, keys, radius, hits, count):  # type: i
 def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
     """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
 
-    Returns the new end.
+    Returns the new end and the least distance of what was cut off.
     """
     hit_position, hit_reverse, hit_score = hits
     classes = np.zeros(radius + 1, np.int64)
@@ -286,7 +288,7 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
             hit_reverse[kept] = hit_reverse[h]
             hit_score[kept] = hit_score[h]
             kept += 1
-    return kept
+    return kept, radius - (least if kept - begin == max_hits and total > max_hits else least - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -348,8 +350,8 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
             low = count
             count = _scan(codes, position, buckets, queries[q], keys, radius, hits, count)
             if count - low > max_hits:
-                count = _trim(hits, low, count, radius, max_hits)
-                capped[q] = 1
+                count, nearest = _trim(hits, low, count, radius, max_hits)
+                capped[q] |= nearest < COPY_DISTANCE
             offsets[q + 1] = count
         first = last
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned

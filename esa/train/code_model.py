@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
-from esa.encoders.edits import GROUP
+from esa.encoders.keys import GROUP
 
 ROWS = 4**GROUP
 
