@@ -39,7 +39,11 @@ def verify(
     ``paired``: those, too, that count in a proper pair only.
     """
     reads = Reads(codes, offsets, salts)
-    limits = (config.least_score, config.pair.least_rescued if paired else config.least_score, config.max_loci)
+    limits = (
+        config.least_score,
+        config.pair.least_rescued if paired else config.least_score,
+        config.max_loci,
+    )
     _verify(reads, candidates, reference, config.verify, limits, loci)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from esa.encoders.indels import add_indels, make_windows
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
 
+
 class _Buffers(NamedTuple):
     """Of one call: sums (``int32[KEY_LANES]``) and what the base at each place may be turned to.
 
