@@ -57,7 +57,7 @@ def _load(table, step, codes, start, reverse, bounds, windows):  # type: ignore[
         windows.bases[i] = (3 - base if reverse else base) if base < 4 else 0
     for shift in range(3):
         for g in range(groups):
-            row = 0
+            row = np.int64(0)
             for k in range(GROUP):
                 row |= np.int64(windows.bases[shift + g * step + k]) << (2 * k)
             windows.rows[shift, g] = row

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from align_oracles import offsets_of
 
-from esa.align.chain import chain_hits, contig_of
+from esa.align.chain import RIVAL_WEIGHT, chain_hits, contig_of
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
 from esa.fragments import Fragments
@@ -127,7 +127,8 @@ def chain_slowly(world: World, config: ChainConfig, salts: Sequence[int]) -> lis
         top = max((c.weight for c in clusters), default=0)
         clusters = [c for c in clusters if c.weight * 100 >= top * config.least_weight]
         clusters.sort(key=lambda c: (c.weight, int(tie_break(np.uint64(salt), c.diagonal))), reverse=True)
-        cut = len(clusters) > config.max_candidates
+        left_out = max((c.weight for c in clusters[config.max_candidates :]), default=-1)
+        cut = left_out * 100 >= top * RIVAL_WEIGHT
         capped = int(cut or any(query.capped for query in queries))
         out.append((clusters[: config.max_candidates], capped))
     return out
@@ -236,15 +237,20 @@ def test_a_cluster_never_spans_two_contigs():
 
 
 def test_light_clusters_are_dropped_without_a_word_and_the_limit_is_said():
-    heavy = [Query(0, 48, 0, [Hit(100 * i, 0, 10 if i else 16) for i in range(9)])]
+    heavy = [Query(0, 48, 0, [Hit(100 * i, 0, 12 if i else 16) for i in range(9)])]
     world = World([150], [heavy], [0, 5000])
-    light = unpack(world.chain(CONFIG._replace(least_weight=50), [1]))
+    light = unpack(world.chain(CONFIG._replace(least_weight=60), [1]))
     assert light == [([Cluster(0, 0, 0, worth(16))], 0)]
     [(all_of_them, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=9), [1]))
     assert (len(all_of_them), capped) == (9, 0)
     [(some, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=8), [1]))
     assert (len(some), capped) == (8, 1)
     assert some == all_of_them[:8]
+    # What weighs less than half of the heaviest is no rival, within the limit or beyond.
+    assert worth(8) * 100 < worth(16) * RIVAL_WEIGHT <= worth(12) * 100
+    world = World([150], [[Query(0, 48, 0, [Hit(100 * i, 0, 8 if i else 16) for i in range(9)])]], [0, 5000])
+    [(some, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=8), [1]))
+    assert (len(some), capped) == (8, 0)
 
 
 def test_a_read_that_hangs_over_the_genome_s_start_has_a_negative_diagonal():

@@ -30,6 +30,7 @@ from esa.align.pair import (
     ORIENTATIONS,
     RF,
     RR,
+    TIED_MAPQ,
     Choice,
     InsertSizes,
     choose_pairs,
@@ -42,6 +43,7 @@ from esa.align.rescue import rescue
 from esa.genome import Genome
 
 CONFIG = PairConfig()
+ALIGN = AlignConfig(levels=())
 LONE = 1 << 32
 """Lead of a locus that has no other beside it."""
 
@@ -168,7 +170,7 @@ def test_ends_that_lie_far_apart_do_not_teach():
 
 def choose(loci: Loci, lengths: Sequence[int], inserts: InsertSizes) -> Choice:
     choice = Choice.empty(len(lengths))
-    choose_pairs(loci, np.array(lengths), inserts, CONFIG, choice)
+    choose_pairs(loci, np.array(lengths), inserts, ALIGN, choice)
     return choice
 
 
@@ -254,6 +256,49 @@ def test_a_mate_decides_between_equal_copies():
         assert choice.mapq[0] >= 30
 
 
+def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only():
+    inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
+    good, weak = place(1000, 0, 100), place(1200, 1, 100, ALIGN.least_score - 1)
+    for reads, locus in (
+        ([[good], [weak]], [0, 0]),
+        ([[place(1000, 0, 100, 25)], [weak]], [0, 0]),
+        ([[good], [place(9000, 1, 100, ALIGN.least_score - 1)]], [0, -1]),
+        ([[place(9000, 0, 100, 25)], [weak]], [-1, -1]),
+        ([[place(9000, 0, 100, ALIGN.least_score)], [weak]], [0, -1]),
+        ([[], [weak]], [-1, -1]),
+    ):
+        choice = choose(make_loci(reads), [100, 100], inserts)
+        assert choice.locus.tolist() == locus
+        proper = len(reads[0]) == 1 and reads[0][0].diagonal == 1000
+        assert choice.proper.tolist() == [int(proper)] * 2 if -1 not in locus else [0, 0]
+    single = Choice.empty(2)
+    choose_single(make_loci([[good], [weak]]), np.array([100, 100]), ALIGN, single)
+    assert single.locus.tolist() == [0, -1]
+
+
+def test_a_pair_is_hidden_only_if_both_ends_are():
+    inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
+    loci = make_loci([[place(1000, 0, 100), place(7000, 0, 100, 84)], [place(1200, 1, 100)]])
+    quality = {}
+    for capped in itertools.product((0, 1), repeat=2):
+        loci.capped[:] = capped
+        quality[capped] = choose(loci, [100, 100], inserts).mapq.tolist()
+    assert quality[0, 0] == quality[0, 1] == quality[1, 0]
+    assert quality[1, 1][0] < quality[0, 0][0]
+
+
+def test_where_only_the_insert_size_speaks_and_limits_were_hit_little_is_sure():
+    inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
+    tied = [[place(at, 0, 100) for at in (1000, 9000)], [place(at, 1, 100) for at in (1200, 5200)]]
+    told = [[place(1000, 0, 100), place(9000, 0, 100, 80)], [place(1200, 1, 100), place(5200, 1, 100, 80)]]
+    for reads, capped, sure in ((tied, 0, True), (tied, 1, False), (told, 1, True)):
+        loci = make_loci(reads)
+        loci.capped[:] = capped
+        choice = choose(loci, [100, 100], inserts)
+        assert choice.proper.all()
+        assert (choice.mapq > TIED_MAPQ).tolist() == [sure, sure]
+
+
 def test_a_tie_of_pairs_has_no_quality():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     reads = [[place(at, 0, 100, 100) for at in (1000, 5000)], [place(at, 1, 100, 100) for at in (1200, 5200)]]
@@ -268,15 +313,12 @@ def test_a_tie_of_pairs_has_no_quality():
 def test_single_reads_take_their_best_locus():
     loci = make_loci([[place(0, 0, 100, 90), place(500, 1, 100, 70)], [], [place(9, 1, 50, 50)]])
     choice = Choice.empty(3)
-    choose_single(loci, np.array([100, 80, 50]), choice)
+    choose_single(loci, np.array([100, 80, 50]), ALIGN, choice)
     assert choice.locus.tolist() == [0, -1, 0]
     assert choice.second.tolist() == [70, -1, -1]
     assert choice.proper.tolist() == [0, 0, 0]
     assert choice.mapq[0] == mapping_quality(20, 90 - FLOOR, 1, 90, 100, 0)
     assert choice.mapq[2] == mapping_quality(51, 50 - FLOOR, 0, 50, 50, 0)
-
-
-ALIGN = AlignConfig(levels=())
 
 
 def mate_place(

@@ -9,7 +9,7 @@ import pytest
 from align_oracles import make_batch, make_candidates
 
 from esa import dna
-from esa.align.config import END_BONUS, SecondaryConfig, SplitConfig
+from esa.align.config import END_BONUS, AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
 from esa.align.mapq import mapping_quality
 from esa.align.pair import Choice
@@ -204,6 +204,10 @@ def test_bases_left_over_are_padded_with_n_and_their_candidates_moved_to_the_str
         assert moved.diagonal[2 * g : 2 * g + 2].tolist() == [5000 - before, 5000 - after]
 
 
+def reporting(secondary: SecondaryConfig, least_score: int = 30) -> AlignConfig:
+    return AlignConfig(levels=(), secondary=secondary, least_score=least_score)
+
+
 ONE_READ = [[(90, 0, 100), (85, 0, 100), (75, 2, 98), (73, 0, 90), (70, 0, 100), (45, 100, 145)]]
 
 
@@ -221,7 +225,7 @@ ONE_READ = [[(90, 0, 100), (85, 0, 100), (75, 2, 98), (73, 0, 90), (70, 0, 100),
 )
 def test_secondary_alignments_are_the_best_rivals(config: SecondaryConfig, reported: list[int]):
     loci = loci_of_intervals([[], *ONE_READ])
-    further = further_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, config)
+    further = further_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, reporting(config))
     if not reported:
         assert further is None
         return
@@ -233,6 +237,15 @@ def test_secondary_alignments_are_the_best_rivals(config: SecondaryConfig, repor
     assert (further.second == -1).all()
 
 
+def test_what_scores_too_little_is_no_secondary_alignment():
+    """Loci that count in a proper pair only."""
+    loci = loci_of_intervals(ONE_READ)
+    config = SecondaryConfig(7, least_share=0)
+    further = further_alignments(loci, chosen([0]), np.array([145]), None, reporting(config, 73))
+    assert further is not None
+    assert further.locus.tolist() == [1, 2, 3]
+
+
 def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit():
     loci = loci_of_intervals([[(90, 60, 150), (89, 60, 150)]])
     parts = Parts(loci, chosen([0]), np.array([150]), SplitConfig(), LEAST)
@@ -240,7 +253,9 @@ def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit(
     judged = parts.judged()
     kinds = {}
     for most in (1, 2, 9):
-        further = further_alignments(loci, chosen([0]), np.array([150]), judged, SecondaryConfig(most))
+        further = further_alignments(
+            loci, chosen([0]), np.array([150]), judged, reporting(SecondaryConfig(most))
+        )
         assert further is not None
         kinds[most] = list(zip(further.flag.tolist(), further.locus.tolist(), strict=True))
     second, part = FLAG_SECONDARY, FLAG_SUPPLEMENTARY
@@ -251,6 +266,6 @@ def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit(
     }
     # For XA each part has a limit of its own.
     alone = SecondaryConfig(1, all_or_none=True)
-    further = further_alignments(loci, chosen([0]), np.array([150]), judged, alone)
+    further = further_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
     assert further is not None
     assert list(zip(further.flag.tolist(), further.locus.tolist(), strict=True)) == [(second, 1), (part, 0)]

@@ -1,17 +1,22 @@
-"""Keys of fragments and of their single substitutions."""
+"""Keys of fragments and of those that substitutions or an indel make of them."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
-from esa.fragments import Fragments
+from esa.fragments import AnchorEdits, Fragments
 
 LENGTH = 16
+ANCHOR = (6, 10)
+ALL = (1 << (3 * (ANCHOR[1] - ANCHOR[0]) + 1)) - 1
+"""Every substitution leaves an anchor."""
+
+Bases = NDArray[np.uint8]
 
 
 def random_encoder(step: int) -> CodeEncoder:
@@ -19,61 +24,134 @@ def random_encoder(step: int) -> CodeEncoder:
     return CodeEncoder(rng.integers(-300, 300, (groups_of(LENGTH, step), 256, BITS)).astype(np.int16), step)
 
 
-def fragment_of(codes: NDArray[np.uint8], reverse: int) -> Fragments:
+def fragment_at(start: int, reverse: int) -> Fragments:
     return Fragments(
-        np.zeros(1, np.int64),
-        np.full(1, len(codes), np.int32),
-        np.full(1, reverse, np.uint8),
+        np.full(1, start, np.int64), np.full(1, LENGTH, np.int32), np.full(1, reverse, np.uint8),
         np.zeros(1, np.int32),
+    )  # fmt: skip
+
+
+def found(
+    encoder: CodeEncoder, codes: Bases, fragment: Fragments, bits: int, plausible: int, depth: int
+) -> list[int]:
+    edits = AnchorEdits(*ANCHOR, np.full(1, plausible, np.int64))
+    embedding = encoder.embed(codes, fragment)
+    offsets, keys = encoder.edited_keys(
+        codes, np.array([0, len(codes)]), fragment, embedding, bits, edits, depth
     )
+    assert offsets.tolist() == [0, len(keys)]
+    return keys.tolist()
 
 
-def keys_slowly(encoder: CodeEncoder, codes: NDArray[np.uint8], reverse: int, bits: int) -> Counter[int]:
-    """How many of the fragment and its substitutions, each embedded anew, have each key."""
-    variants = [codes]
-    for at in range(LENGTH):
-        for base in range(4):
-            if base != codes[at]:
-                variants.append(codes.copy())
-                variants[-1][at] = base
-    found: Counter[int] = Counter()
-    for variant in variants:
-        sums = encoder.embed(variant, fragment_of(variant, reverse))[0]
-        found[sum(int(sums[b] > 0) << b for b in range(bits))] += 1
-    return found
+def key_of(encoder: CodeEncoder, oriented: Bases, bits: int) -> int:
+    sums = encoder.embed(oriented, fragment_at(0, 0))[0]
+    return sum(int(sums[b] > 0) << b for b in range(bits))
+
+
+def oriented(codes: Bases, reverse: int) -> Bases:
+    return (3 - codes[::-1]) if reverse else codes
+
+
+def allowed(plausible: int) -> list[tuple[int, int]]:
+    """(Base, x) of the single substitutions that the mask lets through."""
+    inside = [
+        (ANCHOR[0] + i, x)
+        for i in range(ANCHOR[1] - ANCHOR[0])
+        for x in (1, 2, 3)
+        if plausible >> (3 * i + x) & 1
+    ]
+    return inside + [(p, x) for p in outside() for x in (1, 2, 3) if plausible & 1]
+
+
+def outside() -> list[int]:
+    return [p for p in range(LENGTH) if not ANCHOR[0] <= p < ANCHOR[1]]
+
+
+def changed(bases: Bases, *edits: tuple[int, int]) -> Bases:
+    out = bases.copy()
+    for p, x in edits:
+        out[p] ^= x
+    return out
+
+
+def substitutions_slowly(bases: Bases, plausible: int, depth: int) -> list[Bases]:
+    """The fragment with up to ``depth`` substitutions, of two at least one outside the anchor."""
+    variants = [bases] if plausible & 1 else []
+    variants += [changed(bases, edit) for edit in allowed(plausible)]
+    if depth > 1:
+        variants += [
+            changed(bases, one, (p, x))
+            for one, p, x in itertools.product(allowed(plausible), outside(), (1, 2, 3))
+            if p != one[0]
+        ]
+    return variants
+
+
+def indels_slowly(before: list[int], bases: Bases, after: list[int]) -> list[Bases]:
+    """The fragment with one base of the read left out, or one put in, on either side of its anchor, which stays."""
+    own = bases.tolist()
+    variants = []
+    for j in range(ANCHOR[0]):
+        # Base j of the read is one too many, or one is missing before base j + 1.
+        variants += [before + own[:j] + own[j + 1 :]] if before else []
+        variants += [[*own[1 : j + 1], base, *own[j + 1 :]] for base in range(4)]
+    for j in range(ANCHOR[1], LENGTH):
+        variants += [own[:j] + own[j + 1 :] + after] if after else []
+        variants += [[*own[:j], base, *own[j:-1]] for base in range(4)]
+    return [np.array(variant, np.uint8) for variant in variants]
+
+
+MASKS = [ALL, 1, 0, 0b0110010000010, 0b0000000000101]
 
 
 @pytest.mark.parametrize("reverse", [0, 1])
-@pytest.mark.parametrize("bits", [9, 30])
+@pytest.mark.parametrize("plausible", MASKS)
 @pytest.mark.parametrize("step", [1, 2, 3, 4])
-def test_every_substitution_has_its_key(step: int, bits: int, reverse: int):
+def test_single_substitutions_have_their_keys(step: int, plausible: int, reverse: int) -> None:
     encoder = random_encoder(step)
-    rng = np.random.default_rng(bits)
-    for _ in range(5):
-        codes = rng.integers(0, 4, LENGTH).astype(np.uint8)
-        one = fragment_of(codes, reverse)
-        embedding = encoder.embed(codes, one)
-        expected = keys_slowly(encoder, codes, reverse, bits)
-        offsets, keys = encoder.edited_keys(codes, one, embedding, bits, 97)
-        assert offsets.tolist() == [0, len(expected)]
-        assert set(keys.tolist()) == set(expected)
-        assert keys[0] == sum(int(embedding[0, b] > 0) << b for b in range(bits))
-        _, few = encoder.edited_keys(codes, one, embedding, bits, 5)
-        assert few[0] == keys[0]
-        rest = sorted((n for key, n in expected.items() if key != keys[0]), reverse=True)
-        assert [expected[key] for key in few[1:].tolist()] == rest[:4]
+    for bits in (9, 30):
+        codes = np.random.default_rng(bits).integers(0, 4, LENGTH).astype(np.uint8)
+        keys = found(encoder, codes, fragment_at(0, reverse), bits, plausible, 1)
+        expected = {
+            key_of(encoder, variant, bits)
+            for variant in substitutions_slowly(oriented(codes, reverse), plausible, 1)
+        }
+        assert len(keys) == len(set(keys))
+        assert set(keys) == expected
 
 
-def test_fragments_do_not_mix():
+@pytest.mark.parametrize("start", [0, 1, 3])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("plausible", MASKS)
+@pytest.mark.parametrize("step", [2, 4])
+def test_two_substitutions_and_indels_have_their_keys(
+    step: int, plausible: int, reverse: int, start: int
+) -> None:
+    """A read of three bases more than the fragment, which begins at its first, second or last possible base."""
+    encoder = random_encoder(step)
+    codes = np.random.default_rng(start).integers(0, 4, LENGTH + 3).astype(np.uint8)
+    keys = found(encoder, codes, fragment_at(start, reverse), 14, plausible, 2)
+    own = oriented(codes[start : start + LENGTH], reverse)
+    variants = substitutions_slowly(own, plausible, 2)
+    if plausible & 1:
+        left, right = codes[:start][-1:], codes[start + LENGTH :][:1]
+        if reverse:
+            left, right = 3 - right, 3 - left
+        variants += indels_slowly(left.tolist(), own, right.tolist())
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {key_of(encoder, variant, 14) for variant in variants}
+
+
+def test_fragments_do_not_mix() -> None:
     """Keys of several fragments are those of each alone."""
     encoder = random_encoder(2)
     codes = np.random.default_rng(4).integers(0, 4, 5 * LENGTH).astype(np.uint8)
     starts = np.arange(5, dtype=np.int64) * LENGTH
     many = Fragments(starts, np.full(5, LENGTH, np.int32), np.zeros(5, np.uint8), np.zeros(5, np.int32))
-    offsets, keys = encoder.edited_keys(codes, many, encoder.embed(codes, many), 12, 97)
+    masks = np.array(MASKS, np.int64)
+    offsets, keys = encoder.edited_keys(
+        codes, np.array([0, len(codes)]), many, encoder.embed(codes, many), 12, AnchorEdits(*ANCHOR, masks), 2
+    )
     for f in range(5):
-        own = codes[f * LENGTH : (f + 1) * LENGTH]
-        _, alone = encoder.edited_keys(
-            own, fragment_of(own, 0), encoder.embed(own, fragment_of(own, 0)), 12, 97
-        )
-        assert keys[offsets[f] : offsets[f + 1]].tolist() == alone.tolist()
+        alone = found(encoder, codes, fragment_at(f * LENGTH, 0), 12, MASKS[f], 2)
+        assert keys[offsets[f] : offsets[f + 1]].tolist() == alone

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
 from esa.stores.codes import (
+    COPY_DISTANCE,
     MAX_KEY_BITS,
     MIN_KEY_BITS,
     PROBE_BITS,
@@ -98,14 +99,19 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
         return Found(hits, crowded, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
     kept = [hit for hit in hits if hit[2] == scores[0]]
-    if len(kept) >= effort.max_hits:
-        return Found(kept[: effort.max_hits], 1, scanned)
+    if len(kept) > effort.max_hits:
+        return Found(kept[: effort.max_hits], crowded | is_copy(scores[0], effort), scanned)
     for score in scores[1:]:
         wider = [hit for hit in hits if hit[2] >= score]
         if len(wider) > effort.max_hits:
             break
         kept = wider
-    return Found(kept, 1, scanned)
+    return Found(kept, crowded | is_copy(score, effort), scanned)
+
+
+def is_copy(score: int, effort: SearchEffort) -> int:
+    """Whether it matters that codes of this score were cut off."""
+    return int(effort.radius - score < COPY_DISTANCE)
 
 
 def hits_of(hits: Hits, query: int) -> list[tuple[int, int, int]]:
@@ -175,6 +181,19 @@ def test_capping_keeps_whole_classes_of_distance():
     assert scores(7) == ([9] * 5, 1)
     assert scores(5) == ([9] * 5, 1)
     assert scores(2) == ([9] * 2, 1)
+
+
+def test_nobody_hears_of_far_codes_that_were_cut_off():
+    """Two codes at distance 1 and two just within or at the distance of copies."""
+    query = np.full(64, 100, np.int16)
+    for far, capped in ((COPY_DISTANCE - 1, 1), (COPY_DISTANCE, 0)):
+        rows = np.stack([query] * 4)
+        for row, distance in zip(rows, (1, 1, far, far), strict=True):
+            row[20 : 20 + distance] = -100
+        store = Fragments(rows, np.arange(4) * 10, np.zeros(4, np.uint8)).build()
+        found = store.search(query[None], SearchEffort(3, probes=1, radius=20))
+        assert [score for _, _, score in hits_of(found, 0)] == [19, 19]
+        assert found.capped.tolist() == [capped]
 
 
 def test_a_search_does_not_depend_on_its_batch(fragments: Fragments):
