@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa import dna
-from esa.fragments import AnchoredFragmenter, Fragments
+from esa.fragments import PLAUSIBLE, AnchoredFragmenter, Fragments
 from esa.hashing import mix64
 
 Codes = NDArray[np.uint8]
@@ -234,3 +234,44 @@ def test_parameters_make_the_fragmenter_again():
     fragmenter = AnchoredFragmenter(k=12, window=9, half=20)
     assert AnchoredFragmenter(**fragmenter.parameters()) == fragmenter
     assert fragmenter.length == 40
+
+
+def plausible_slowly(fragmenter: AnchoredFragmenter, window: Codes, reverse: int, limit: float) -> int:
+    """`AnchorEdits.plausible` of one fragment: every edited k-mer is hashed anew."""
+    fragment = dna.reverse_complement(window) if reverse else window
+    begin = fragmenter.half - fragmenter.k // 2
+    mask = 0
+    for i, x in [(0, 0), *((i, x) for i in range(fragmenter.k) for x in (1, 2, 3))]:
+        kmer = fragment[begin : begin + fragmenter.k].copy()
+        kmer[i] ^= x
+        [(_, strand)] = anchors_slowly(kmer, fragmenter.k, 1) or [(0, 1)]
+        if strand == 0:
+            value = int("".join(map(str, kmer.tolist())), 4)
+            mask |= int(int(mix64(np.uint64(value))) <= limit) << (3 * i + x)
+    return mask
+
+
+@pytest.mark.parametrize("fragmenter", [SMALL, AnchoredFragmenter(), AnchoredFragmenter(window=2)])
+def test_edits_count_that_leave_a_low_hash_on_the_fragment_s_strand(fragmenter: AnchoredFragmenter) -> None:
+    codes = np.random.default_rng(61).integers(0, 4, 90).astype(np.uint8)
+    codes[70] = dna.N
+    fragments = fragmenter.queries(codes, np.array([0, 90]), np.array([0], np.int32), 1)
+    edits = fragmenter.anchor_edits(codes, fragments, on_anchors=False)
+    assert edits.end - edits.begin == fragmenter.k
+    assert edits.begin == fragmenter.length - edits.end
+    limit = min(1.0, PLAUSIBLE / fragmenter.window) * 2.0**64
+    for row, mask in zip(rows_of(fragments), edits.plausible.tolist(), strict=True):
+        window = codes[row[0] : row[0] + fragmenter.length]
+        middle = window[edits.begin : edits.end]
+        expected = 0 if dna.N in middle else plausible_slowly(fragmenter, window, row[1], limit)
+        assert mask == expected
+    known = fragmenter.anchor_edits(codes, fragments, on_anchors=True)
+    np.testing.assert_array_equal(known.plausible, edits.plausible | 1)
+
+
+def test_hardly_any_anchor_of_a_reference_is_implausible() -> None:
+    codes = np.random.default_rng(62).integers(0, 4, 200_000).astype(np.uint8)
+    fragmenter = AnchoredFragmenter()
+    anchors = fragmenter.reference(codes, np.array([0, len(codes)]))
+    plausible = fragmenter.anchor_edits(codes, anchors, on_anchors=False).plausible & 1
+    assert 0.975 < plausible.mean() < 0.99

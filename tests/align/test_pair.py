@@ -278,7 +278,7 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
 
 def test_a_pair_is_hidden_only_if_both_ends_are():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
-    loci = make_loci([[place(1000, 0, 100), place(7000, 0, 100, 84)], [place(1200, 1, 100)]])
+    loci = make_loci([[place(7000, 0, 100, 100), place(1000, 0, 100)], [place(1200, 1, 100)]])
     quality = {}
     for capped in itertools.product((0, 1), repeat=2):
         loci.capped[:] = capped
@@ -413,6 +413,17 @@ def test_nothing_is_rescued_where_a_pair_lies_properly_or_is_not_asked_for(genom
     loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
     run_rescue(genome, reads, loci, inserts, active=False)
     assert loci.held.tolist() == [1, 0]
+
+
+def test_a_mate_of_which_little_is_left_is_rescued(genome: Genome):
+    """From `PairConfig.least_rescued` on, which is under what a read alone must score."""
+    inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
+    for kept in (CONFIG.least_rescued - 1, CONFIG.least_rescued):
+        mate = 3 - read_at(genome, 4300, 1, 100)
+        mate[40 : 40 + kept] = 3 - mate[40 : 40 + kept]
+        loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
+        run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts)
+        assert [x.score for x in loci_of(loci, 1)] == [kept] * (kept == CONFIG.least_rescued)
 
 
 def test_a_rescued_locus_stays_however_many_better_ones_there_are(genome: Genome):

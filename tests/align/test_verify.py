@@ -231,6 +231,33 @@ def test_candidates_capped_make_loci_capped_and_no_candidates_leave_a_read_alone
     assert loci_of(loci, 2) == [kept]
 
 
+def test_what_a_read_has_is_kept_beside_better_and_worse_candidates():
+    rng = np.random.default_rng(14)
+    genome, unit, places = copies_genome(rng, 6)
+    loci = run(genome, [unit], make_candidates([[(places[i], 0, 0) for i in (1, 4)]]))
+    run(genome, [unit], make_candidates([[(places[i], 0, 0) for i in (5, 0, 4)]]), loci=loci)
+    assert [x.score for x in loci_of(loci, 0)] == [100, 95, 80, 75]
+    # A limit that a rescue has gone beyond takes nothing away.
+    run(genome, [unit], make_candidates([[(places[3], 0, 0)]]), CONFIG._replace(max_loci=2), loci=loci)
+    assert [x.score for x in loci_of(loci, 0)] == [100, 95, 85, 80]
+
+
+def test_ends_of_pairs_have_a_lower_least_score():
+    genome = random_genome(np.random.default_rng(15), [400])
+    read = np.random.default_rng(16).integers(0, 4, 100).astype(np.uint8)
+    read[:25] = genome.fetch(100, 125)
+    batch, salt = make_batch([read]), np.zeros(1, np.uint64)
+    config = CONFIG._replace(least_score=30)
+    for paired, least_rescued, held in ((False, 19, 0), (True, 19, 1), (True, 40, 0)):
+        loci = Loci.empty(1, 8)
+        limits = config._replace(pair=config.pair._replace(least_rescued=least_rescued))
+        verify(
+            batch.codes, batch.offsets, salt, make_candidates([[(100, 0, 0)]]), reference_of(genome), limits,
+            loci, paired,
+        )  # fmt: skip
+        assert loci.held[0] == held
+
+
 def test_scores_below_the_least_are_no_loci():
     genome = random_genome(np.random.default_rng(11), [400])
     read = np.random.default_rng(12).integers(0, 4, 100).astype(np.uint8)
