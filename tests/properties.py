@@ -10,7 +10,7 @@ import pysam
 from samples import Read, reverse_complement
 
 MATCH, MISMATCH, AMBIGUOUS, GAP_OPEN, GAP_EXTEND = 1, -4, -1, -6, -1
-END_BONUS, LEAST_SCORE, MOST_PARTS = 5, 30, 4
+END_BONUS, LEAST_SCORE, LEAST_RESCUED, MOST_PARTS = 5, 30, 19, 4
 
 Run = list[pysam.AlignedSegment]
 """All records of one read, the primary one first."""
@@ -129,6 +129,8 @@ def check_alignment(record: pysam.AlignedSegment, bases: str, contig: str) -> No
     assert 0 <= record.reference_start < record.reference_end <= len(contig)
     assert (record.get_tag("AS"), record.get_tag("NM"), record.get_tag("MD")) == rescored(record, contig)
     least = min(LEAST_SCORE, len(bases) // 2)
+    if record.is_proper_pair and not record.is_supplementary:
+        least = min(least, LEAST_RESCUED)
     begin, end = query_interval(record)
     # A part may have paid with its score for reaching an end of the read.
     at_end = record.is_supplementary and (begin == 0 or end == len(bases))
