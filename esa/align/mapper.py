@@ -116,13 +116,15 @@ class Mapper:
         everything = np.ones(len(seeded.batch), np.bool_)
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
+        wanted = everything
         for before, level in itertools.pairwise(self.config.levels):
-            unresolved = _unresolved(seeded, seeded.lengths, before)
-            if not unresolved.any():
+            # What a level has resolved stays so, whatever the next one would ask of it.
+            wanted = wanted & _unresolved(seeded, seeded.lengths, before)
+            if not wanted.any():
                 break
-            self._search(seeded, level, unresolved)
+            self._search(seeded, level, wanted)
             if inserts is not None:
-                self._rescue(seeded, inserts, unresolved)
+                self._rescue(seeded, inserts, wanted)
         choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
         parts = self._split(seeded, choice, inserts)
         further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
@@ -180,7 +182,7 @@ class Mapper:
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
             self._search(stretches, level, wanted)
-            wanted = _unresolved(stretches, gaps.sizes, level)
+            wanted = wanted & _unresolved(stretches, gaps.sizes, level)
         seeded.reads_at_level[SPLIT] += len(gaps.read)
         return stretches.loci
 

@@ -7,7 +7,7 @@ fragment with one error. They find more of those with two or three as well, beca
 often leaves no key bit flipped by the others.
 
 Of fragments of human chromosome 20 with 1, 2, 3 and 4 substitutions these keys find 1.00, .65, .41 and .26; as many
-keys by margins .66, .42, .27 and .18 (shipped codes, key of 24 bits: `scripts/bench_probes.py`).
+keys by margins .66, .42, .27 and .18 (shipped codes, key of 24 bits: `scripts/bench_levels.py`).
 """
 
 from __future__ import annotations
