@@ -18,7 +18,6 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pysam
@@ -41,11 +40,10 @@ from bench_common import (
     run,
     settings,
     workplace,
-    write_json,
 )
 from gap_reads import FLANKS, KINDS, LENGTHS, GapRead, gaps, left_aligned, make_reads, shifts
 from grid_cells import simulator_digest
-from grid_report import Table, number
+from grid_report import Table, number, publish
 from grid_stats import Flags, compare, percent
 from numpy.typing import NDArray
 from real_reads import primaries
@@ -351,11 +349,7 @@ def main() -> None:
     shown += [due_table(found), left_table(everything, reference), clip_table(everything)]
     if args.examples:
         shown.append(missed_table(found, sams, args.examples))
-    content: dict[str, Any] = {"settings": settings(args, [PEER, "minimap2"])}
-    content["tables"] = [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in shown]
-    write_json(place.out / "gaps.json", content)
-    print("\n\n".join(t.text() for t in shown))
-    print(f"\nwritten: {place.out / 'gaps.json'}")
+    publish(shown, place.out / "gaps.json", {"settings": settings(args, [PEER, "minimap2"])})
 
 
 if __name__ == "__main__":

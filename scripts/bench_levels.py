@@ -32,10 +32,9 @@ from bench_common import (
     run,
     settings,
     workplace,
-    write_json,
 )
 from grid_cells import simulator_digest
-from grid_report import Table
+from grid_report import Table, publish
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
@@ -234,11 +233,7 @@ def main() -> None:
         level_table(place, index, reference, args.pairs, args.seed),
         key_table(index, args.fragments, args.seed),
     ]
-    content: dict[str, Any] = {"settings": settings(args, ())}
-    content["tables"] = [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in tables]
-    write_json(place.out / "levels.json", content)
-    print("\n\n".join(t.text() for t in tables))
-    print(f"\nwritten: {place.out / 'levels.json'}")
+    publish(tables, place.out / "levels.json", {"settings": settings(args, ())})
 
 
 if __name__ == "__main__":

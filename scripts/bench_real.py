@@ -44,9 +44,8 @@ from bench_common import (
     run,
     settings,
     workplace,
-    write_json,
 )
-from grid_report import Table, number
+from grid_report import Table, number, publish
 from grid_stats import Flags, compare, fragments_right, percent
 from grid_verdicts import NO_MORE, VS_PEER, Verdict
 from primates_why import why_tables
@@ -275,12 +274,8 @@ def main() -> None:
     parts = [measure(place, name, args) for name in names]
     verdicts = [v for part in parts for v in part.verdicts]
     shown = [t for part in parts for t in part.tables] + [verdict_table(verdicts)]
-    content: dict[str, Any] = {"settings": settings(args, ["bwa", "minimap2"])}
-    content["tables"] = [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in shown]
-    content["verdicts"] = [asdict(v) for v in verdicts]
-    write_json(place.out / "real.json", content)
-    print("\n\n".join(t.text() for t in shown))
-    print(f"\nwritten: {place.out / 'real.json'}")
+    content = {"settings": settings(args, ["bwa", "minimap2"]), "verdicts": [asdict(v) for v in verdicts]}
+    publish(shown, place.out / "real.json", content)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pysam
 from bench_common import (
@@ -44,9 +43,8 @@ from bench_common import (
     settings,
     version_of,
     workplace,
-    write_json,
 )
-from grid_report import Table
+from grid_report import Table, publish
 from variant_calls import KINDS, Calls, Match, Variant, best_threshold, cause, match, parse_calls, pile
 
 TRUTH = "HG001_GIAB_v3.3.2_GRCh37_chr20.vcf.gz"
@@ -334,11 +332,7 @@ def main() -> None:
     shown = [*tables(truth, calls, region), verdicts(truth, calls)]
     if args.differences:
         shown.append(differences(truth, calls, bams, region))
-    content: dict[str, Any] = {"settings": settings(args, PROGRAMS)}
-    content["tables"] = [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in shown]
-    write_json(place.out / "variants.json", content)
-    print("\n\n".join(t.text() for t in shown))
-    print(f"\nwritten: {place.out / 'variants.json'}")
+    publish(shown, place.out / "variants.json", {"settings": settings(args, PROGRAMS)})
 
 
 if __name__ == "__main__":

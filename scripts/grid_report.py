@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from bench_common import table
+from bench_common import table, write_json
 from grid_cells import CellResult, Outcome
 from grid_stats import CalibrationBin, Comparison, calibration, fragments_right, histogram, percent
 from grid_verdicts import (
@@ -50,6 +51,14 @@ class Table:
         lines = [self.columns, ("---",) + ("---:",) * (len(self.columns) - 1), *self.rows]
         body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"**{self.title}**\n\n{self.caption}\n\n{body}"
+
+
+def publish(shown: Sequence[Table], path: Path, content: dict[str, Any]) -> None:
+    """Print tables, and keep them and ``content`` in a JSON file."""
+    tables = [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in shown]
+    write_json(path, {**content, "tables": tables})
+    print("\n\n".join(t.text() for t in shown))
+    print(f"\nwritten: {path}")
 
 
 def number(value: float, digits: int = 2) -> str:
