@@ -102,9 +102,9 @@ class SplitConfig(NamedTuple):
     max_parts: most parts of a read, the primary alignment among them; 1: none is looked for.
     effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
         over, so their codes are unsure: many probes. A short part in a repeat has few fragments to tell its copy
-        by: many hits. (Fragmenters whose hits fix no diagonal: the last level of the escalation alone.)
+        by: many hits. (Fragmenters whose hits fix no diagonal go to the next step at once.)
     resolved: as of a `Level`, of the bases left over: what is not resolved is searched for at the last level of the
-        escalation, too.
+        escalation that takes reads of any length, too.
     max_candidates: clusters of what is left over that are verified.
     """
 
@@ -140,12 +140,14 @@ class Level(NamedTuple):
     stride: 0: fragments at the fragmenter's places; s: sliding query fragments at every s-th offset.
     resolved: (fragments, share) pairs: a read of which so many fragments were searched without a limit being hit
         is resolved when its best score reaches this share (per cent) of its length; linear between, constant beyond.
+    longest: longer reads are not searched at this level, bases.
     """
 
     name: str
     effort: SearchEffort
     stride: int
     resolved: tuple[tuple[int, int], ...]
+    longest: int = MAX_READ_LENGTH
 
 
 class AlignConfig(NamedTuple):
@@ -191,9 +193,8 @@ class AlignConfig(NamedTuple):
 NEVER = ((0, 0),)
 """`Level.resolved` of a last level: nothing follows."""
 
-SHORT_WINDOWS = 44
-"""Sliding fragments of the longest reads, of 53 bases, that are searched with two edits: longer ones nearly always
-have some fragment with fewer."""
+FEW_FRAGMENTS = 53
+"""Longer reads nearly always have some fragment with one edit at most."""
 
 ANCHORED_LEVELS = (
     Level(
@@ -212,13 +213,14 @@ ANCHORED_LEVELS = (
         "sliding",
         SearchEffort(64, radius=18, max_edited=512, edits=1),
         stride=1,
-        resolved=((SHORT_WINDOWS, 70), (SHORT_WINDOWS + 1, 0)),
+        resolved=((0, 70),),
     ),
     Level(
         "two edits",
         SearchEffort(64, radius=22, max_edited=256, edits=2),
         stride=1,
         resolved=NEVER,
+        longest=FEW_FRAGMENTS,
     ),
 )
 """Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level.

@@ -93,7 +93,7 @@ class Mapper:
             chain=config.chain._replace(max_candidates=config.split.max_candidates),
             least_score=max(1, config.least_score - END_BONUS),
         )
-        self._split_levels = config.levels[-1:]
+        self._split_levels = tuple(x for x in config.levels if x.longest == MAX_READ_LENGTH)[-1:]
         if fragmenter.exact_diagonal:
             first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
             self._split_levels = (first, *self._split_levels)
@@ -119,7 +119,7 @@ class Mapper:
         wanted = everything
         for before, level in itertools.pairwise(self.config.levels):
             # What a level has resolved stays so, whatever the next one would ask of it.
-            wanted = wanted & _unresolved(seeded, seeded.lengths, before)
+            wanted = wanted & _unresolved(seeded, seeded.lengths, before) & (seeded.lengths <= level.longest)
             if not wanted.any():
                 break
             self._search(seeded, level, wanted)
@@ -196,7 +196,7 @@ class Mapper:
 
     def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
         """Run one level for the active reads and put what it finds beside the loci they have."""
-        reads = np.flatnonzero(active & (seeded.lengths <= MAX_READ_LENGTH)).astype(np.int32)
+        reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
         seeded.searched[reads] = 0
         # Every level looks farther than the one before, whose limits are its own affair.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from esa import dna
 from esa.align import mapper
-from esa.align.config import AlignConfig, Level
+from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.mapper import Mapper, SeededBatch
 from esa.encoders.registry import create_encoder
 from esa.index import Index, assemble
@@ -122,10 +122,13 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
     assert [row(apart, r) for r in range(len(batch))] == [row(together, r) for r in range(len(batch))]
 
 
-def test_a_read_too_long_to_be_aligned_is_not_searched_for(built: Index, monkeypatch: pytest.MonkeyPatch):
+def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     reads = reads_of(built, 5)
-    monkeypatch.setattr(mapper, "MAX_READ_LENGTH", 100)
-    seeded = mapper_of(built).seed(make_batch(reads))
+    searcher = mapper_of(built)
+    assert all(level.longest <= MAX_READ_LENGTH for level in searcher.config.levels)
+    levels = tuple(level._replace(longest=100) for level in searcher.config.levels)
+    searcher.config = searcher.config._replace(levels=levels)
+    seeded = searcher.seed(make_batch(reads))
     assert seeded.reads_at_level.total() == sum(len(read) <= 100 for read in reads) < len(reads)
 
 
