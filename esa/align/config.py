@@ -223,7 +223,8 @@ ANCHORED_LEVELS = (
         longest=FEW_FRAGMENTS,
     ),
 )
-"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level.
+"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level. What each level is
+asked, costs and finds: `scripts/bench_levels.py`.
 
 The more fragments of a read were searched, the less likely it is that all those of its true locus were missed: so
 much the lower may a score be and still tell that nothing better was overlooked. The shares are about where the next

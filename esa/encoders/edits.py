@@ -1,13 +1,15 @@
-"""Edit-directed probes: the keys that a fragment would have without one of its errors.
+"""Edit-directed probes: the keys that a fragment would have without its errors.
 
 A reference fragment that differs from the read's in one base lies in the bucket of exactly that edit. So a search
 looks up the keys of all single substitutions of the query instead of flipping the bits with the smallest margins
-(`esa.stores.codes.margin_keys`): the 97 codes of 32 bases share some 42 keys of 24 bits, and those find every
-fragment with one error. They find more of those with two or three as well, because an edit that undoes one error
-often leaves no key bit flipped by the others.
+(`esa.stores.codes.margin_keys`). The edits share few keys, and these find every fragment with one error, and more of
+those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
 
-Of fragments of human chromosome 20 with 1, 2, 3 and 4 substitutions these keys find 1.00, .65, .41 and .26; as many
-keys by margins .66, .42, .27 and .18 (shipped codes, key of 24 bits: `scripts/bench_levels.py`).
+Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the k-mer
+it makes could be an anchor (`esa.fragments.AnchorEdits`). And keys that several edits lead to are looked up once.
+
+What fragments of human chromosome 20 with 1 to 4 substitutions are found by is in the second table of
+`scripts/bench_levels.py`.
 """
 
 from __future__ import annotations
