@@ -28,6 +28,7 @@ from bench_common import (
     add_common_options,
     cached,
     digest,
+    esa,
     guarded,
     run,
     settings,
@@ -157,9 +158,7 @@ def substituted(codes: Bases, count: int, rng: np.random.Generator) -> Bases:
     return out
 
 
-def edited_keys(
-    index: Index, codes: Bases, cut: Fragments, embeddings: NDArray[Any], on_anchors: bool, depth: int
-) -> Keys:
+def edited_keys(index: Index, codes: Bases, cut: Fragments, on_anchors: bool, depth: int) -> Keys:
     """Keys of fragments that lie one after the other, each a read of its own."""
     fragmenter, encoder, store = index.fragmenter, index.encoder, index.store
     assert isinstance(fragmenter, AnchoredFragmenter)
@@ -167,7 +166,7 @@ def edited_keys(
     assert isinstance(store, CodeStore)
     offsets = np.arange(len(cut) + 1, dtype=np.int64) * fragmenter.length
     edits = fragmenter.anchor_edits(codes, cut, on_anchors)
-    return Keys(*encoder.edited_keys(codes, offsets, cut, embeddings, store.key_bits, edits, depth))
+    return Keys(*encoder.edited_keys(codes, offsets, cut, store.key_bits, edits, depth))
 
 
 def key_table(index: Index, fragments: int, seed: int) -> Table:
@@ -198,10 +197,7 @@ def key_table(index: Index, fragments: int, seed: int) -> Table:
         codes = substituted(windows, count, rng).ravel()
         embeddings = encoder.embed(codes, cut)
 
-        ways = {
-            name: edited_keys(index, codes, cut, embeddings, on_anchors, depth)
-            for name, on_anchors, depth in WAYS
-        }
+        ways = {name: edited_keys(index, codes, cut, on_anchors, depth) for name, on_anchors, depth in WAYS}
         most = max(1, round(share(ways["edited anchors"])[1]))
         found = [share(margin_keys(embeddings, store.key_bits, most))]
         found += [share(keys) for keys in ways.values()]
@@ -224,10 +220,7 @@ def main() -> None:
     args = parser.parse_args()
     place = workplace(args)
     reference = place.reference(CHR20)
-    path = cached(
-        place.out / "index" / f"{reference.stem}-levels-{digest(reference.name)}.esa",
-        lambda partial: run([*ESA, "index", reference, "-o", partial, "-t", str(place.threads)]),
-    )
+    path = esa().index(place, reference)
     index = open_index(str(path), place.threads)
     tables = [
         level_table(place, index, reference, args.pairs, args.seed),

@@ -193,8 +193,8 @@ class AlignConfig(NamedTuple):
 NEVER = ((0, 0),)
 """`Level.resolved` of a last level: nothing follows."""
 
-FEW_FRAGMENTS = 53
-"""Longer reads nearly always have some fragment with one edit at most."""
+TWO_EDITS_LONGEST = 53
+"""Reads of more bases nearly always have some fragment with one edit at most."""
 
 ANCHORED_LEVELS = (
     Level(
@@ -205,7 +205,7 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "edited anchors",
-        SearchEffort(1024, radius=18, max_edited=1024, edits=1),
+        SearchEffort(1024, radius=18, max_edited=4096, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
     ),
@@ -220,7 +220,7 @@ ANCHORED_LEVELS = (
         SearchEffort(64, radius=22, max_edited=256, edits=2),
         stride=1,
         resolved=NEVER,
-        longest=FEW_FRAGMENTS,
+        longest=TWO_EDITS_LONGEST,
     ),
 )
 """Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level. What each level is

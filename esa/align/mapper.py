@@ -37,7 +37,7 @@ from esa.stores.base import Hits, Keys, Store
 from esa.stores.codes import CodeStore
 
 SEARCHED_TOGETHER = 1 << 19
-"""Fragments searched together: their embeddings take some 70 MB."""
+"""Fragments searched together: their embeddings take some 70 MB, their edited keys a few times as much."""
 ANCHOR_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
@@ -152,10 +152,12 @@ class Mapper:
         """Parts of chimeric reads beside the primary alignments; judges those of their reads once more."""
         config = self.config
         parts = Parts(seeded.loci, choice, seeded.lengths, config.split, config.least_score)
-        for _ in range(config.split.max_parts - 1):
+        for found in range(config.split.max_parts - 1):
             gaps = parts.gaps()
             if not len(gaps.read):
                 break
+            if found == 0:
+                seeded.reads_at_level[SPLIT] += len(np.unique(gaps.read))
             parts.add(gaps, self._search_gaps(seeded, gaps))
         judged = parts.judged()
         if judged is not None:
@@ -183,7 +185,6 @@ class Mapper:
         for level in self._split_levels:
             self._search(stretches, level, wanted)
             wanted = wanted & _unresolved(stretches, gaps.sizes, level)
-        seeded.reads_at_level[SPLIT] += len(gaps.read)
         return stretches.loci
 
     def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
@@ -199,8 +200,9 @@ class Mapper:
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
         seeded.searched[reads] = 0
-        # Every level looks farther than the one before, whose limits are its own affair.
-        seeded.loci.capped[reads] = 0
+        if level.stride == 0:
+            # The same fragments with wider limits: what the narrower ones hid is seen now.
+            seeded.loci.capped[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
             self._search_part(seeded, level, part)
 
@@ -238,7 +240,7 @@ class Mapper:
         assert isinstance(self._store, CodeStore)
         edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
         keys = self._encoder.edited_keys(
-            batch.codes, batch.offsets, fragments, embeddings, self._store.key_bits, edits, depth
+            batch.codes, batch.offsets, fragments, self._store.key_bits, edits, depth
         )
         return self._store.search(embeddings, level.effort, Keys(*keys))
 

@@ -207,10 +207,10 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
         n = reads.offsets[r + 1] - reads.offsets[r]
         first = candidates.offsets[r]
         count = candidates.offsets[r + 1] - first
+        loci.capped[r] |= candidates.capped[r]
         if count == 0 or n > MAX_READ_LENGTH:
             continue
         orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], oriented[0], oriented[1])
-        loci.capped[r] |= candidates.capped[r]
         top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
         # What a rescue brought has room of its own.
         room = max(max_loci, loci.held[r])

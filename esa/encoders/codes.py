@@ -76,19 +76,20 @@ class CodeEncoder:
         codes: NDArray[np.uint8],
         offsets: NDArray[np.int64],
         fragments: Fragments,
-        embeddings: NDArray[Any],
         bits: int,
         edits: AnchorEdits,
         depth: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Keys of ``bits`` bits that fragments with up to ``depth`` substitutions have: (offsets, keys).
+        """Keys of ``bits`` bits that fragments with up to ``depth`` edits have: (offsets, keys).
+
+        ``offsets`` are those of the reads that the fragments are cut from, as in `esa.reads.ReadBatch`.
 
         ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """
         table = self.table[:, :, :KEY_LANES].astype(np.int32)
         key_offsets, keys = edited_keys(
             table, self.step, codes, fragments.start, fragments.reverse, offsets[fragments.owner],
-            offsets[fragments.owner + 1], embeddings, bits, (edits.begin, edits.end), edits.plausible, depth,
+            offsets[fragments.owner + 1], bits, (edits.begin, edits.end), edits.plausible, depth,
         )  # fmt: skip
         return key_offsets, keys
 

@@ -2,8 +2,8 @@
 
 A reference fragment that differs from the read's in one base lies in the bucket of exactly that edit. So a search
 looks up the keys of all single substitutions of the query instead of flipping the bits with the smallest margins
-(`esa.stores.codes.margin_keys`). The edits share few keys, and these find every fragment with one error, and more of
-those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
+(`esa.stores.codes.margin_keys`). The edits share few keys, and these find nearly every fragment with one error, and
+more of those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
 
 Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the k-mer
 it makes could be an anchor (`esa.fragments.AnchorEdits`). And keys that several edits lead to are looked up once.
@@ -100,17 +100,18 @@ def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def edited_keys(table, step, codes, start, reverse, lo, hi, embeddings, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
-    """Distinct keys of fragments and of their substitutions that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
+def edited_keys(table, step, codes, start, reverse, lo, hi, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
+    """Distinct keys of fragments and of their edits that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
     keys).
 
     Args:
         table: ``int32[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
         step: bases between the starts of groups.
-        embeddings: the fragments' sums.
+        codes, start, reverse: the fragments, as in `esa.fragments.Fragments`.
+        lo, hi: ``int64[n]``, bounds of the read that each fragment is cut from.
         bits: of a key, up to `KEY_LANES` - 2.
         anchor, plausible: as in `esa.fragments.AnchorEdits`.
-        depth: most substitutions, 1 or 2; of two, one at most is in the anchor.
+        depth: 1: single substitutions; 2: also two of them, one at most in the anchor, and indels of one base outside.
     """
     groups = len(table)
     length = step * (groups - 1) + GROUP
@@ -131,10 +132,12 @@ def edited_keys(table, step, codes, start, reverse, lo, hi, embeddings, bits, an
     sums = np.empty(KEY_LANES, np.int32)
     rows = np.empty(groups, np.int64)
     for f in range(len(start)):
-        for b in range(KEY_LANES):
-            sums[b] = embeddings[f, b]
+        # Not the embedding: an N is an A here, and its substitutions are what else it may be.
+        sums[:] = 0
         for g in range(groups):
             rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
+            for b in range(KEY_LANES):
+                sums[b] += table[g, rows[g], b]
         found.used[0] = 0
         _set_wanted(first, anchor, plausible[f])
         if plausible[f] & 1:

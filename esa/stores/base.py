@@ -22,8 +22,8 @@ class SearchEffort:
     Attributes:
         max_hits: most hits that a query may have; the nearest are kept.
         probes: buckets looked up for a query (bucketed stores).
-        edits: the buckets are those that so many substitutions lead to (`Keys`), not ``probes`` of the least certain
-            bits (code encoders); 0: the latter.
+        edits: the buckets are those that so many edits lead to (`esa.encoders.edits.edited_keys`; code encoders), not
+            ``probes`` of the least certain bits; 0: the latter.
         radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
         max_bucket: a query's own bucket with more codes is passed over (bucketed stores).
         max_edited: as `max_bucket`, of the other buckets that are looked up.
@@ -57,7 +57,7 @@ class Hits(NamedTuple):
         position: ``int64[hits]``, global position of the fragment's first base.
         reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.Fragments.reverse`).
         score: ``int32[hits]``, > 0, larger is nearer.
-        capped: ``uint8[queries]``, 1 where `SearchEffort.max_hits` or ``max_bucket`` cut hits off.
+        capped: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
         scanned: codes or vectors compared in all, for statistics.
     """
 

@@ -112,7 +112,7 @@ class CodeStore:
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        capped; so is one whose own bucket was passed over.
+        capped, if any of those left out lies under `COPY_DISTANCE`; so is one of whose buckets one was passed over.
         """
         if keys is None:
             keys = margin_keys(embeddings, self.key_bits, effort.probes)
@@ -329,7 +329,7 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
                 size = np.int64(buckets[key + 1]) - begin
                 own = np.uint64(key) == queries[q] & key_mask
                 if size > (max_bucket if own else max_edited):
-                    capped[q] |= own
+                    capped[q] = 1
                 elif size:
                     prefetch(codes, begin)
                     prefetch(position, begin)

@@ -35,10 +35,7 @@ def found(
     encoder: CodeEncoder, codes: Bases, fragment: Fragments, bits: int, plausible: int, depth: int
 ) -> list[int]:
     edits = AnchorEdits(*ANCHOR, np.full(1, plausible, np.int64))
-    embedding = encoder.embed(codes, fragment)
-    offsets, keys = encoder.edited_keys(
-        codes, np.array([0, len(codes)]), fragment, embedding, bits, edits, depth
-    )
+    offsets, keys = encoder.edited_keys(codes, np.array([0, len(codes)]), fragment, bits, edits, depth)
     assert offsets.tolist() == [0, len(keys)]
     return keys.tolist()
 
@@ -150,7 +147,7 @@ def test_fragments_do_not_mix() -> None:
     many = Fragments(starts, np.full(5, LENGTH, np.int32), np.zeros(5, np.uint8), np.zeros(5, np.int32))
     masks = np.array(MASKS, np.int64)
     offsets, keys = encoder.edited_keys(
-        codes, np.array([0, len(codes)]), many, encoder.embed(codes, many), 12, AnchorEdits(*ANCHOR, masks), 2
+        codes, np.array([0, len(codes)]), many, 12, AnchorEdits(*ANCHOR, masks), 2
     )
     for f in range(5):
         alone = found(encoder, codes, fragment_at(f * LENGTH, 0), 12, MASKS[f], 2)
