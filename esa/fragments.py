@@ -114,7 +114,7 @@ class AnchoredFragmenter:
 
     def __post_init__(self) -> None:
         # An even k centres the fragment on the anchor on both strands alike.
-        if self.k % 2 or not 4 <= self.k <= 30 or self.window < 1 or 2 * self.half < self.k:
+        if self.k % 2 or not 4 <= self.k <= LONGEST_ANCHOR or self.window < 1 or 2 * self.half < self.k:
             raise ValueError(f"no anchors can be cut with {self}")
 
     @property
@@ -154,7 +154,7 @@ class AnchoredFragmenter:
         ``on_anchors``: the fragments lie on anchors, which need not be shown.
         """
         begin = self.half - self.k // 2
-        limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * float(_NO_ANCHOR - np.uint64(1 << 11)))
+        limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * _LARGEST_HASH)
         plausible = _plausible_edits(codes, fragments.start, fragments.reverse, self.k, self.half, limit)
         if on_anchors:
             plausible |= 1
@@ -164,6 +164,8 @@ class AnchoredFragmenter:
         return asdict(self)
 
 
+LONGEST_ANCHOR = 20
+"""Bases of a k-mer whose edits fit a mask of 64 bits (`AnchorEdits`)."""
 PLAUSIBLE = 4.5
 """Hashes are uniform. With x this over the window, w, a share of ``(1 - x)**w * (w + 1 - (w - 1) * (1 - x)) / 2``
 of the anchors have a hash beyond x: 1.6 % for w = 16."""
@@ -176,6 +178,8 @@ def _fragments(
 
 
 _NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
+_LARGEST_HASH = 2.0**64 - 2.0**11
+"""The largest 64-bit number that a float holds."""
 
 
 @njit(cache=True, nogil=True)

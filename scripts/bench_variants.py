@@ -16,9 +16,7 @@ the same. Figures are at QUAL >= LEAST for all, and at each aligner's own thresh
 from __future__ import annotations
 
 import argparse
-import gzip
 import itertools
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +39,7 @@ from bench_common import (
     need,
     run,
     settings,
+    unpacked_dwgsim,
     version_of,
     workplace,
 )
@@ -143,11 +142,7 @@ def reads_of(place: Workplace, folder: Path, region: Region, seed: int) -> list[
     def make(partial: Path) -> None:
         partial.mkdir()
         run(["dwgsim", *options, folder / "haplotypes.fa", partial / "reads"])
-        for i in (1, 2):
-            source = partial / f"reads.bwa.read{i}.fastq.gz"
-            with gzip.open(source) as packed, (partial / f"R{i}.fq").open("wb") as plain:
-                shutil.copyfileobj(packed, plain)
-            source.unlink()
+        unpacked_dwgsim(partial)
 
     made = cached(
         place.out / "variants" / f"reads-{digest(folder.name, version_of('dwgsim'), *options)}", make
@@ -322,6 +317,8 @@ def main() -> None:
     wanted = dict.fromkeys(["bwa", "esa", *args.aligners.split(",")])
     bams = {}
     for name in wanted:
+        if name not in makers:
+            raise BenchError(f"no aligner {name!r} here: {', '.join(makers)}")
         aligner = makers[name]()
         bams[aligner.name] = sorted_bam(place, aligner, reference, reads)
     truth = truth_calls(place, reference, folder)

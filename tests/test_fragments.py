@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa import dna
-from esa.fragments import PLAUSIBLE, AnchoredFragmenter, Fragments
+from esa.fragments import LONGEST_ANCHOR, PLAUSIBLE, AnchoredFragmenter, Fragments
 from esa.hashing import mix64
 
 Codes = NDArray[np.uint8]
@@ -275,3 +275,9 @@ def test_hardly_any_anchor_of_a_reference_is_implausible() -> None:
     anchors = fragmenter.reference(codes, np.array([0, len(codes)]))
     plausible = fragmenter.anchor_edits(codes, anchors, on_anchors=False).plausible & 1
     assert 0.975 < plausible.mean() < 0.99
+
+
+def test_an_anchor_too_long_for_its_mask_of_edits_is_refused() -> None:
+    AnchoredFragmenter(k=LONGEST_ANCHOR)
+    with pytest.raises(ValueError, match="no anchors"):
+        AnchoredFragmenter(k=LONGEST_ANCHOR + 2)

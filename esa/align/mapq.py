@@ -13,8 +13,9 @@ reach) and n the number of other loci within `TIE` of that one, it is the least 
 and -10 log10(n / (n + 1)), at most 3, if s = t: one of n + 1 equals was picked. The rate r is that of the read's own
 errors: with e = (L - s) / 5 edits seen, an edit a base is taken to be (e + 1) / (L + PRIOR_BASES) likely, one that
 turns the base into just the other copy's a third of that, and it moves s - t by 5; r is at most `MOST_RATE`, and
-CAPPED_SHARE of it counts if a limit was hit. In a proper pair s and L are those of both ends together, and the
-leads are those of pairs: see `esa.align.pair`.
+CAPPED_SHARE of it counts if a limit was hit. In a proper pair s and L are those of both ends together, the leads are
+those of pairs, a limit counts only if both ends hit one, and MAPQ is at most `esa.align.pair.TIED_MAPQ` if one was hit
+and both ends have equals elsewhere, so that the insert size alone speaks.
 
 The constants are fitted to single reads of 50 to 250 bases, 0.6 to 10 % divergence, on *C. elegans* chromosome X and
 *P. falciparum*, not on the human chromosome that the README's calibration table is from.

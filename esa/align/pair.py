@@ -112,6 +112,7 @@ def parse_insert_sizes(text: str) -> InsertSizes:
         raise UsageError(f"{fault} with a mean and a deviation above 0")
     bounds = [mean + BOUND_SD * deviation, max(1.0, mean - BOUND_SD * deviation)]
     high, low = (int(bound + 0.499) for bound in (*numbers[2:], *bounds[len(numbers[2:]) :]))
+    high = min(high, GIVEN_MAX)
     if not low <= mean <= high:
         raise UsageError(f"{fault} with MIN <= MEAN <= MAX")
     return InsertSizes(FR, low, high, mean, deviation, 0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from esa import dna
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
 from esa.fragments import AnchorEdits, Fragments
 
@@ -152,3 +153,16 @@ def test_fragments_do_not_mix() -> None:
     for f in range(5):
         alone = found(encoder, codes, fragment_at(f * LENGTH, 0), 12, MASKS[f], 2)
         assert keys[offsets[f] : offsets[f + 1]].tolist() == alone
+
+
+def test_an_n_may_be_any_base() -> None:
+    encoder = random_encoder(2)
+    rng = np.random.default_rng(5)
+    for reverse in (0, 1):
+        codes = rng.integers(0, 4, LENGTH).astype(np.uint8)
+        hidden = codes.copy()
+        hidden[3] = dna.N
+        keys = found(encoder, hidden, fragment_at(0, reverse), 24, ALL, 1)
+        for base in range(4):
+            codes[3] = base
+            assert key_of(encoder, oriented(codes, reverse), 24) in keys

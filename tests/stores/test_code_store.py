@@ -88,7 +88,7 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
         if len(bucket) > (effort.max_edited if number else effort.max_bucket):
-            crowded |= number == 0
+            crowded = 1
             continue
         scanned += len(bucket)
         for other_code, position, reverse in bucket:
