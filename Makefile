@@ -55,7 +55,7 @@ check-simulator: $(STAMP) ## are esa's simulated reads kinder than dwgsim's and 
 bench-real: $(STAMP) ## real reads, reads that belong nowhere, chimp and orangutan (needs bwa, minimap2 and ESA_DATA)
 	$(BIN)/python scripts/bench_real.py $(ARGS)
 
-bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs bwa, minimap2, dwgsim, samtools, bcftools)
+bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs bwa, minimap2, dwgsim, samtools, bcftools and ESA_DATA)
 	$(BIN)/python scripts/bench_variants.py $(ARGS)
 
 bench-gaps: $(STAMP) ## insertions and deletions to 50 bases, clipped bases (needs bwa, minimap2 and ESA_DATA)
