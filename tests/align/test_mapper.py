@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields, replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from esa import dna
 from esa.align import mapper
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import SPLIT, Mapper, SeededBatch
 from esa.encoders.registry import create_encoder
 from esa.index import Index, assemble
 from esa.presets import PRESETS
@@ -130,6 +131,36 @@ def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     searcher.config = searcher.config._replace(levels=levels)
     seeded = searcher.seed(make_batch(reads))
     assert seeded.reads_at_level.total() == sum(len(read) <= 100 for read in reads) < len(reads)
+
+
+def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
+    built: Index, monkeypatch: pytest.MonkeyPatch
+):
+    longest = 100
+    levels = built.preset.levels
+    searcher = mapper_of(built)
+    searcher.config = searcher.config._replace(levels=(*levels[:-1], levels[-1]._replace(longest=longest)))
+    asked: list[tuple[str, set[int]]] = []
+    search_part = Mapper._search_part
+
+    def ask(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+        if seeded.gaps is None:
+            asked.append((level.name, set(reads.tolist())))
+        search_part(self, seeded, level, reads)
+
+    monkeypatch.setattr(Mapper, "_search_part", ask)
+    reads = reads_of(built, 150)
+    searcher.finish(searcher.seed(make_batch(reads)), None)
+    assert [name for name, _ in asked] == [level.name for level in levels]
+    for (_, before), (_, after) in itertools.pairwise(asked):
+        assert after < before
+    assert asked[-1][1]
+    assert all(len(reads[r]) <= longest for r in asked[-1][1])
+
+
+def test_what_an_alignment_leaves_over_is_searched_at_levels_for_reads_of_any_length(built: Index):
+    names = [level.name for level in mapper_of(built)._split_levels]
+    assert names == {"anchored": [SPLIT, "sliding"]}.get(built.preset.name, ["farther"])
 
 
 def test_reads_without_errors_are_found_and_exact_copies_have_no_quality(built: Index):

@@ -1,0 +1,56 @@
+"""The tables of `scripts/bench_levels.py`, of a small genome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench_levels import key_table, level_row
+from samples import esa
+
+from esa.align.mapper import SPLIT
+from esa.index import Index, open_index
+
+
+@pytest.fixture(scope="module")
+def index(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
+    path = tmp_path_factory.mktemp("levels") / "x.esa"
+    esa("index", data_dir / "lambda_phage.fa.gz", "-o", path, "-q")
+    return open_index(str(path))
+
+
+def test_the_more_keys_the_more_is_found(index: Index) -> None:
+    rows = key_table(index, 200, 1).rows
+    shares = [[float(cell.split()[0]) for cell in row[1:]] for row in rows]
+    margins, anchors, sliding, two = shares[0]
+    assert margins < anchors
+    assert min(anchors, sliding, two) > 0.95
+    for _, anchors, sliding, two in shares[1:]:
+        assert two > max(anchors, sliding)
+
+
+def test_shares_of_reads_and_of_time(index: Index, data_dir: Path, tmp_path: Path) -> None:
+    options = [
+        "--pairs",
+        200,
+        "--length",
+        60,
+        "--insert",
+        300,
+        "--insert-sd",
+        20,
+        "--divergence",
+        5,
+        "--seed",
+        1,
+    ]
+    esa("simulate", data_dir / "lambda_phage.fa.gz", "-o", tmp_path / "r", *options)
+    label, micros, *cells = level_row(index, "some", [tmp_path / f"r_R{end}.fq.gz" for end in (1, 2)])
+    levels, (rescue, rest) = cells[:-2], cells[-2:]
+    assert (label, len(levels)) == ("some", len(index.preset.levels) + len([SPLIT]))
+    reached = [float(cell.split(" / ")[0]) for cell in levels]
+    assert reached[0] == 100
+    assert reached[0] > reached[1] > reached[2] > reached[3] == 0
+    times = [float(cell.split(" / ")[1]) for cell in levels] + [float(rescue), float(rest)]
+    assert sum(times) == pytest.approx(100, abs=1)
+    assert float(micros.replace(",", "")) > 0
