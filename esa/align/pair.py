@@ -255,7 +255,8 @@ def choose_pairs(
     expected: NDArray[np.int64] | None = None,
 ) -> None:
     """The best pair of loci of both ends, jointly; an end whose mate has none stands alone. So does one whose mate
-    has none that scores enough, unless they make a proper pair.
+    has none that scores enough, unless they make a proper pair. Of two that score too little both are reported if what
+    they score for different bases of the reference is enough.
 
     An end's MAPQ is taken from how far the best pair of loci leads the best pair with another locus of that end.
     ``expected`` (``int64[reads]``): bases that its locus should align; the whole read, if not given.
@@ -263,6 +264,17 @@ def choose_pairs(
     expected = lengths if expected is None else expected
     limits = (config.pair.unpaired_penalty, config.least_score)
     _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties(), limits, choice)
+
+
+@njit(cache=True, nogil=True)
+def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-untyped-def]
+    """Whether neither of two loci stands alone, nor both together: what both cover is evidence once."""
+    if loci.score[r, j] >= least_score_of(lengths[r], least_score):
+        return False
+    if loci.score[r + 1, k] >= least_score_of(lengths[r + 1], least_score):
+        return False
+    shared = min(loci.end[r, j], loci.end[r + 1, k]) - max(loci.start[r, j], loci.start[r + 1, k])
+    return np.int64(loci.score[r, j]) + np.int64(loci.score[r + 1, k]) - max(0, shared) < least_score
 
 
 @njit(cache=True, nogil=True)
@@ -295,6 +307,9 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
             and _stands_alone(loci, r + 1, lengths[r + 1], least_score)
         ):
             _choose_single(loci, expected, least_score, r, r + 2, choice)
+            continue
+        if choice.proper[r] and _weak_together(loci, r, at_j, at_k, lengths, least_score):
+            choice.proper[r] = choice.proper[r + 1] = 0
             continue
         for end in range(2):
             mine = r + end

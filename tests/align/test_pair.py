@@ -276,6 +276,15 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
     assert single.locus.tolist() == [0, -1]
 
 
+def test_two_weak_ends_over_the_same_bases_are_no_pair():
+    inserts = InsertSizes(FR, 0, 400, 100.0, 50.0, 1000)
+    for at, locus in ((1000, -1), (1009, -1), (1010, 0), (1100, 0)):
+        loci = make_loci([[place(1000, 0, 20, 20)], [place(at, 1, 20, 20)]])
+        choice = choose(loci, [100, 100], inserts)
+        assert choice.locus.tolist() == [locus, locus]
+        assert choice.proper.tolist() == [locus + 1] * 2
+
+
 def test_a_pair_is_hidden_only_if_both_ends_are():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     loci = make_loci([[place(7000, 0, 100, 100), place(1000, 0, 100)], [place(1200, 1, 100)]])
