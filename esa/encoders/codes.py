@@ -88,9 +88,8 @@ class CodeEncoder:
         """
         table = self.table[:, :, :KEY_LANES].astype(np.int32)
         key_offsets, keys = edited_keys(
-            table, self.step, codes, fragments.start, fragments.reverse, offsets[fragments.owner],
-            offsets[fragments.owner + 1], bits, (edits.begin, edits.end), edits.plausible, depth,
-        )  # fmt: skip
+            table, self.step, codes, offsets, fragments.arrays, bits, edits, depth
+        )
         return key_offsets, keys
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:

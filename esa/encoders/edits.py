@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from esa.encoders.indels import add_indels, make_windows
+from esa.encoders.indels import add_indels, load_windows, make_windows
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
 
 
@@ -100,26 +100,28 @@ def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def edited_keys(table, step, codes, start, reverse, lo, hi, bits, anchor, plausible, depth):  # type: ignore[no-untyped-def]
+def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # type: ignore[no-untyped-def]
     """Distinct keys of fragments and of their edits that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
     keys).
 
     Args:
         table: ``int32[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
         step: bases between the starts of groups.
-        codes, start, reverse: the fragments, as in `esa.fragments.Fragments`.
-        lo, hi: ``int64[n]``, bounds of the read that each fragment is cut from.
+        codes, offsets: the reads, as in `esa.reads.ReadBatch`.
+        fragments: `esa.fragments.FragmentArrays` of them.
         bits: of a key, up to `KEY_LANES` - 2.
-        anchor, plausible: as in `esa.fragments.AnchorEdits`.
+        edits: `esa.fragments.AnchorEdits` of the fragments.
         depth: 1: single substitutions; 2: also two of them, one at most in the anchor, and indels of one base outside.
     """
     groups = len(table)
     length = step * (groups - 1) + GROUP
-    edits = 1 + 3 * length + ((9 * length * (length - 1) // 2 + 10 * length) if depth > 1 else 0)
+    most = 1 + 3 * length + ((9 * length * (length - 1) // 2 + 10 * length) if depth > 1 else 0)
+    start, reverse, owner = fragments.start, fragments.reverse, fragments.owner
+    anchor, plausible = (edits.begin, edits.end), edits.plausible
     windows = make_windows(groups, length)
-    offsets = np.zeros(len(start) + 1, np.int64)
-    out = np.empty(len(start) * 3 * length + edits, np.int32)
-    found = make_key_set(edits)
+    key_offsets = np.zeros(len(start) + 1, np.int64)
+    out = np.empty(len(start) * 3 * length + most, np.int32)
+    found = make_key_set(most)
     mask = np.int32((np.int64(1) << bits) - 1)
     buffers = _Buffers(
         np.empty(KEY_LANES, np.int32),
@@ -146,8 +148,9 @@ def edited_keys(table, step, codes, start, reverse, lo, hi, bits, anchor, plausi
         _add_edits(table, step, rows, sums, 0, buffers, f, mask, found)
         if depth > 1:
             if plausible[f] & 1:
-                bounds = (lo[f], hi[f])
-                add_indels(table, step, codes, start[f], reverse[f], bounds, anchor, windows, mask, f, found)
+                bounds = (offsets[owner[f]], offsets[owner[f] + 1])
+                around = load_windows(table, step, codes, start[f], reverse[f], bounds, windows)
+                add_indels(table, step, windows, around, anchor, mask, f, found)
             buffers.wanted[:] = second
             for p in range(length):
                 begin = 0 if anchor[0] <= p < anchor[1] else p + 1
@@ -156,11 +159,11 @@ def edited_keys(table, step, codes, start, reverse, lo, hi, bits, anchor, plausi
                         _edit(table, step, rows, sums, p, other)
                         _add_edits(table, step, rows, sums, begin, buffers, f, mask, found)
                         _edit(table, step, rows, sums, p, other)
-        at = offsets[f]
-        offsets[f + 1] = at + found.used[0]
-        if offsets[f + 1] > len(out):
-            grown = np.empty(2 * offsets[f + 1], np.int32)
+        at, end = key_offsets[f], key_offsets[f] + found.used[0]
+        key_offsets[f + 1] = end
+        if end > len(out):
+            grown = np.empty(2 * end, np.int32)
             grown[:at] = out[:at]
             out = grown
-        out[at : offsets[f + 1]] = found.keys[: found.used[0]]
-    return offsets, out[: offsets[-1]].copy()
+        out[at:end] = found.keys[: found.used[0]]
+    return key_offsets, out[: key_offsets[-1]].copy()

@@ -47,8 +47,11 @@ def make_windows(groups, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _load(table, step, codes, start, reverse, bounds, windows):  # type: ignore[no-untyped-def]
-    """Fill the windows of a fragment of the read ``codes[bounds[0]:bounds[1]]``."""
+def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: ignore[no-untyped-def]
+    """Fill the windows of a fragment of the read ``codes[bounds[0]:bounds[1]]``.
+
+    Returns whether the read has a base before the oriented fragment, and one after it.
+    """
     groups = len(table)
     length = len(windows.bases) - 2
     for i in range(length + 2):
@@ -67,6 +70,8 @@ def _load(table, step, codes, start, reverse, bounds, windows):  # type: ignore[
             row = windows.rows[shift, g]
             for b in range(KEY_LANES):
                 windows.suffix[shift, g, b] = windows.suffix[shift, g + 1, b] + table[g, row, b]
+    left, right = start > bounds[0], start + length < bounds[1]
+    return (right, left) if reverse else (left, right)
 
 
 @njit(cache=True, nogil=True)
@@ -94,13 +99,13 @@ def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment,
 
 
 @njit(cache=True, nogil=True)
-def add_indels(table, step, codes, start, reverse, bounds, anchor, windows, mask, fragment, found):  # type: ignore[no-untyped-def]
-    """Add the keys of a fragment without one inserted base or with one that was deleted, outside its anchor."""
+def add_indels(table, step, windows, around, anchor, mask, fragment, found):  # type: ignore[no-untyped-def]
+    """Add the keys of a fragment without one inserted base or with one that was deleted, outside its anchor.
+
+    ``windows``, ``around``: what `load_windows` filled and returned.
+    """
     length = len(windows.bases) - 2
-    _load(table, step, codes, start, reverse, bounds, windows)
-    before, beyond = start > bounds[0], start + length < bounds[1]
-    if reverse:
-        before, beyond = beyond, before
+    before, beyond = around
     for j in range(1, anchor[0] + 1):
         if before:
             _add_spliced(table, step, windows, OUT, AT, j, -1, mask, fragment, found)
