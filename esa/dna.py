@@ -7,8 +7,9 @@ N never matches and never seeds. Lower case is upper case. IUPAC codes are N.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from esa.compiled import njit
 
 N = 4
 BASES_PER_BYTE = 4

@@ -16,7 +16,6 @@ import pysam
 from bench_common import Workplace
 from grid_report import Table
 from grid_stats import Flags
-from numba import njit
 from numpy.typing import NDArray
 from primates import (
     HUMAN,
@@ -31,6 +30,7 @@ from primates import (
 from real_reads import primaries
 
 from esa import dna
+from esa.compiled import njit
 from esa.io.fasta import read_genome
 
 MATCH, MISMATCH, GAP_OPEN, GAP_EXTEND, END_BONUS = 1, -4, 6, 1, 5

@@ -8,9 +8,9 @@ column b is a diagonal, and an insertion comes from column b + 1 of the row abov
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from esa.align.config import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+from esa.compiled import njit
 
 OUTSIDE = np.uint8(5)
 """Code of a window position beyond the contig; nothing aligns there."""

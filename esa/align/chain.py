@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
+from esa.compiled import njit
 from esa.fragments import Fragments
 from esa.hashing import tie_break
 from esa.stores.base import Hits

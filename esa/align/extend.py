@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
-
 from esa.align.config import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+from esa.compiled import njit
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
 from esa.align.loci import Reference
 from esa.align.report import Placed, align_chosen, signed_length
 from esa.align.split import Alignments
+from esa.compiled import njit
 from esa.reads import ReadBatch
 from esa.records import (
     CIGAR_H,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.chain import (
@@ -17,6 +16,7 @@ from esa.align.chain import (
 from esa.align.config import ChainConfig, LocateConfig
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.verify import load_window, orient
+from esa.compiled import njit
 from esa.fragments import Fragments
 from esa.stores.base import Hits
 

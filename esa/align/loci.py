@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import MASKED_SHARE
+from esa.compiled import njit
 from esa.hashing import tie_break
 
 

@@ -26,10 +26,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from esa.align.config import MATCH, MISMATCH
 from esa.align.loci import rival
+from esa.compiled import njit
 
 MAX_MAPQ = 60
 FLOOR = 20

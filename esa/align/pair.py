@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig, PairConfig
 from esa.align.loci import Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
 from esa.align.verify import least_score_of
+from esa.compiled import njit
 from esa.errors import UsageError
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
 from esa.align.verify import align_gapped, load_window, make_scratch, orient, score_of, score_ungapped
+from esa.compiled import njit
 from esa.dna import LETTERS
 from esa.reads import ReadBatch
 from esa.records import (

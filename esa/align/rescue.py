@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
@@ -21,6 +20,7 @@ from esa.align.verify import (
     refine,
     score_ungapped,
 )
+from esa.compiled import njit
 
 
 def rescue(

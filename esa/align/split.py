@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.config import END_BONUS, AlignConfig, SplitConfig
 from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
+from esa.compiled import njit
 from esa.dna import N
 from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa.align.banded import OUTSIDE, align_banded, fill_profile, trace
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
 from esa.align.extend import extend_ungapped, gap_gain
 from esa.align.loci import Candidates, Loci, Locus, Reads, Reference, offer
+from esa.compiled import njit
 from esa.dna import unpack
 
 SHORT_READ = 60

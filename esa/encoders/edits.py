@@ -17,9 +17,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.encoders.indels import add_indels, load_windows, make_windows
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
 

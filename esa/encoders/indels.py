@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, key_of
 
 OUT, AT, IN = range(3)

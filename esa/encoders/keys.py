@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from esa.compiled import njit
 
 GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""

@@ -8,8 +8,9 @@ by side; with an odd number neighbours share the k-mer between them, half each (
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from esa.compiled import njit
 
 SPAN = 16
 """k-mers from the start of a token to the start of the next; even."""

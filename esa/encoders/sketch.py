@@ -12,9 +12,9 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.fragments import Fragments
 from esa.hashing import mix64
 

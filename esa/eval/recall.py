@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.encoders.base import Encoder
 from esa.encoders.codes import BITS
 from esa.eval.simulate import SimulatedReads, SimulationParameters, simulate

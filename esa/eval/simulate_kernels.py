@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from esa.compiled import njit
 from esa.hashing import GAMMA, splitmix64, uniform
 from esa.records import NONE
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from esa.compiled import njit
 from esa.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
 
 _ZERO, _NINE, _CARET = (ord(c) for c in "09^")

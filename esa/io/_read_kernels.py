@@ -6,10 +6,10 @@ A buffer is ``uint8``; a record is a row of an ``int64[:, COLUMNS]`` table of po
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from esa import dna
+from esa.compiled import njit
 
 START, NAME, NAME_END, SEQ, SEQ_END, QUAL, LENGTH = range(7)
 """Table columns: positions, and `LENGTH` in bases; ``[SEQ, SEQ_END)`` of FASTA holds line ends too."""

@@ -15,10 +15,10 @@ from typing import BinaryIO, NoReturn, cast
 
 import numpy as np
 from isal import igzip, isal_zlib
-from numba import njit
 from numpy.typing import NDArray
 
 from esa import dna
+from esa.compiled import njit
 from esa.errors import FastaError
 from esa.genome import Genome
 

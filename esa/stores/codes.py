@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.prefetch import prefetch
 from esa.stores.base import Hits, Keys, SearchEffort
 

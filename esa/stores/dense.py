@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 import faiss
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.stores.base import Hits, SearchEffort
 
 SUBVECTOR = 4

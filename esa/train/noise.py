@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from esa.compiled import njit
 from esa.hashing import uniform
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from esa.compiled import njit
 from esa.genome import Genome
 from esa.hashing import mix64, uniform
 from esa.train.noise import flank, generator

@@ -10,6 +10,7 @@ import pytest
 from align_oracles import Codes, make_batch, make_genome, mutate, offsets_of, reference_of
 
 from esa import dna
+from esa.align.chain import RIVAL_WEIGHT
 from esa.align.config import ChainConfig, LocateConfig
 from esa.align.locate import clear_kmers, index_kmers, locate_hits, vote
 from esa.align.loci import Candidates
@@ -174,6 +175,10 @@ def test_candidates_come_by_votes_and_the_limit_is_said(genome: Genome):
     assert np.all(np.diff(found.weight) <= 0)
     assert found.weight[0] == 100 - 8 + 1
     assert not found.capped[0]
-    few = locate(repeats, [unit], [places[::-1]], 100, CHAIN._replace(max_candidates=3))
-    assert candidates_of(few, 0) == candidates_of(found, 0)[:3]
-    assert few.capped[0]
+    # Left out for the limit: one with half the votes of the best is a rival, one with less is not.
+    votes = found.weight.tolist()
+    for most in range(1, 5):
+        few = locate(repeats, [unit], [places[::-1]], 100, CHAIN._replace(max_candidates=most))
+        assert candidates_of(few, 0) == candidates_of(found, 0)[:most]
+        assert bool(few.capped[0]) == (votes[most] * 100 >= votes[0] * RIVAL_WEIGHT)
+    assert votes[4] * 100 < votes[0] * RIVAL_WEIGHT <= votes[1] * 100
