@@ -15,7 +15,8 @@ import esa
 PACKAGE = Path(esa.__file__).parent
 
 RANKS = (
-    ("errors", "dna", "hashing", "prefetch"),
+    ("errors", "compiled"),
+    ("dna", "hashing", "prefetch"),
     ("genome", "reads", "records"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),

@@ -82,6 +82,8 @@ class PairConfig(NamedTuple):
     bound_iqr: pairs within this many interquartile ranges of the quartiles are proper.
     rescue_margin: loci this far under a read's best may call for the rescue of its mate.
     max_rescues: windows searched for a read's mate.
+    few_fragments: an end that is not perfect, with fewer fragments searched than this, is looked for in its mate's
+        window although it has a locus there: another copy of a tandem repeat may have been missed.
     least_rescued: an end that its mate led to is reported from this score up, or from the least score, if that is
         lower (bwa mem's 19): by chance a window of some hundred bases holds nothing that scores so much.
     """
@@ -92,6 +94,7 @@ class PairConfig(NamedTuple):
     bound_iqr: float = 3.0
     rescue_margin: int = 10
     max_rescues: int = 4
+    few_fragments: int = 8
     least_rescued: int = 19
 
 
@@ -167,7 +170,7 @@ class AlignConfig(NamedTuple):
     pair: PairConfig = PairConfig()
     split: SplitConfig = SplitConfig()
     secondary: SecondaryConfig = SecondaryConfig()
-    max_loci: int = 8
+    max_loci: int = 64
     least_score: int = 30
     seed: int = 0
 

@@ -74,10 +74,11 @@ def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def vote(window, width, n, k, slack, head, following, votes):  # type: ignore[no-untyped-def]
+def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the most votes within ``slack``, and how many.
 
-    ``votes`` (``int32``, zero, >= width + n) is zero again afterwards. Ties: the leftmost.
+    ``votes`` (``int32``, zero, >= width + n) is zero again afterwards. Ties: the leftmost. Votes for diagonals up to
+    ``apart`` from ``known`` do not count.
     """
     mask = (np.int64(1) << (2 * k)) - 1
     kmer, valid = np.int64(0), np.int64(0)
@@ -91,6 +92,8 @@ def vote(window, width, n, k, slack, head, following, votes):  # type: ignore[no
     best, at = 0, 0
     running = 0
     span = width + n
+    if apart >= 0:
+        votes[max(0, known + n - apart) : max(0, min(span, known + n + apart + 1))] = 0
     for d in range(span + slack):
         if d < span:
             running += votes[d]

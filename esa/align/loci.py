@@ -11,6 +11,9 @@ from esa.align.config import MASKED_SHARE
 from esa.compiled import njit
 from esa.hashing import tie_break
 
+HOPELESS = np.int64(-(1 << 32))
+"""Less than any score of a read or of a pair."""
+
 
 class Reads(NamedTuple):
     """What kernels need of a batch of reads.
@@ -193,15 +196,16 @@ def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
-    if loci.contig[r, k] != locus.contig or loci.reverse[r, k] != locus.reverse:
-        return False
-    if not same_bases(loci.query_begin[r, k], loci.query_end[r, k], locus.query_begin, locus.query_end):
-        return False
-    return (
+    # What tells most copies of a repeat apart comes first.
+    if not (
         abs(loci.diagonal[r, k] - locus.diagonal) <= near
         or loci.start[r, k] == locus.start
         or loci.end[r, k] == locus.end
-    )
+    ):
+        return False
+    if loci.contig[r, k] != locus.contig or loci.reverse[r, k] != locus.reverse:
+        return False
+    return same_bases(loci.query_begin[r, k], loci.query_end[r, k], locus.query_begin, locus.query_end)
 
 
 @njit(cache=True, nogil=True)
@@ -210,6 +214,9 @@ def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
 
     ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have.
     """
+    room = min(room, loci.score.shape[1])
+    if loci.held[r] >= room and locus.score < loci.score[r, loci.held[r] - 1]:
+        return
     k = 0
     while k < loci.held[r]:
         if _same_place(loci, r, k, locus, near):
@@ -224,4 +231,4 @@ def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
             loci.held[r] -= 1
         else:
             k += 1
-    _insert(loci, r, locus, salt, min(room, loci.score.shape[1]))
+    _insert(loci, r, locus, salt, room)

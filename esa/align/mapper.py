@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import END_BONUS, MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.config import END_BONUS, MATCH, MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Loci, Reference
@@ -117,6 +117,7 @@ class Mapper:
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
         wanted = everything
+        doubtful = _doubtful(seeded, self.config)
         for before, level in itertools.pairwise(self.config.levels):
             # What a level has resolved stays so, whatever the next one would ask of it.
             wanted = wanted & _unresolved(seeded, seeded.lengths, before) & (seeded.lengths <= level.longest)
@@ -125,6 +126,8 @@ class Mapper:
             self._search(seeded, level, wanted)
             if inserts is not None:
                 self._rescue(seeded, inserts, wanted)
+        if inserts is not None:
+            self._rescue(seeded, inserts, doubtful, again=True)
         choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
         parts = self._split(seeded, choice, inserts)
         further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
@@ -187,12 +190,17 @@ class Mapper:
             wanted = wanted & _unresolved(stretches, gaps.sizes, level)
         return stretches.loci
 
-    def _rescue(self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_]) -> None:
-        """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``)."""
+    def _rescue(
+        self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_], again: bool = False
+    ) -> None:
+        """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``).
+
+        ``again``: look for further places of these reads where they have one.
+        """
         active = reads[0::2] | reads[1::2]
         rescue(
             seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
-            self._reference, inserts, self.config, seeded.loci,
+            self._reference, inserts, self.config, seeded.loci, reads if again else None,
         )  # fmt: skip
 
     def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
@@ -256,6 +264,14 @@ def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -
     fragments, shares = np.array(level.resolved, np.float64).T
     share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
     return best * 100 < lengths * share
+
+
+def _doubtful(seeded: SeededBatch, config: AlignConfig) -> NDArray[np.bool_]:
+    """Reads of which another copy may lie beside the one found: what the first level did not resolve, and what is not
+    perfect and has few fragments."""
+    few = seeded.searched < config.pair.few_fragments
+    perfect = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0) >= seeded.lengths * MATCH
+    return _unresolved(seeded, seeded.lengths, config.levels[0]) | (few & ~perfect)
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -32,13 +32,16 @@ def rescue(
     inserts: InsertSizes,
     config: AlignConfig,
     loci: Loci,
+    doubtful: NDArray[np.bool_] | None = None,
 ) -> None:
     """Search each good locus's mate window for the mate, where no locus of the mate lies in it, in place.
 
-    ``active`` (``bool[pairs]``): the pairs to look at.
+    ``active`` (``bool[pairs]``): the pairs to look at. ``doubtful`` (``bool[reads]``, none): reads that are searched
+    for where they have a locus, too: another copy of a tandem repeat may lie beside it.
     """
     settings = _Settings(config.pair, config.locate, config.verify, config.least_score)
-    _rescue(Reads(codes, offsets, salts), active, reference, inserts.range, settings, loci)
+    doubtful = np.zeros(2 * len(active), np.bool_) if doubtful is None else doubtful
+    _rescue(Reads(codes, offsets, salts), active, doubtful, reference, inserts.range, settings, loci)
 
 
 class _Settings(NamedTuple):
@@ -70,10 +73,13 @@ def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _has_mate(loci, r, k, lengths, inserts):  # type: ignore[no-untyped-def]
-    """Whether a locus of the mate makes a proper pair with locus k of read r."""
+def _has_mate(loci, r, k, lengths, inserts, unpaired):  # type: ignore[no-untyped-def]
+    """Whether a locus of the mate makes a proper pair with locus k of read r that its best locus, unpaired, does not
+    beat: a poor copy of a repeat beside that locus is no reason not to look for the mate there."""
     first = r - r % 2
     for m in range(loci.held[r ^ 1]):
+        if loci.score[r ^ 1, m] < loci.score[r ^ 1, 0] - unpaired:
+            break
         j, other = (k, m) if r == first else (m, k)
         if is_proper(loci, first, j, other, lengths, inserts)[0]:
             return True
@@ -107,6 +113,24 @@ def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
+    """Whether read r has a locus at a place (diagonal, strand, contig), or near it, that may be chosen in a pair.
+
+    One that scores little there may be the right one, which was not aligned with gaps."""
+    diagonal, strand, contig = place
+    for k in range(loci.held[r]):
+        if loci.score[r, k] < loci.score[r, 0] - unpaired:
+            break
+        if (
+            loci.reverse[r, k] == strand
+            and loci.contig[r, k] == contig
+            and abs(loci.diagonal[r, k] - diagonal) <= near
+        ):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
 def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci):  # type: ignore[no-untyped-def]
     """Search the window that locus k of read r opens for its mate."""
     mate = r ^ 1
@@ -117,9 +141,15 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
     load_window(reference, contig, origin, width, buffers.window)
     query = buffers.backward[:n] if strand else buffers.forward[:n]
     index_kmers(query, n, k_mer, buffers.head, buffers.following)
+    near = n * config.verify.same_locus // 100
     shift, votes = vote(
         buffers.window, width, n, k_mer, config.locate.slack, buffers.head, buffers.following, buffers.votes
     )
+    if votes and _is_known(loci, mate, (origin + shift, strand, contig), near, config.pair.unpaired_penalty):
+        shift, votes = vote(
+            buffers.window, width, n, k_mer, config.locate.slack, buffers.head, buffers.following, buffers.votes,
+            shift, near,
+        )  # fmt: skip
     clear_kmers(query, n, k_mer, buffers.head)
     if votes < config.locate.least_votes:
         return
@@ -131,11 +161,11 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
     )
     if locus.score >= least:
         # However many better loci the mate has: this one has a reason that they lack, and room of its own.
-        offer(loci, mate, locus, salt, n * config.verify.same_locus // 100, loci.score.shape[1])
+        offer(loci, mate, locus, salt, near, loci.score.shape[1])
 
 
 @njit(cache=True, nogil=True)
-def _rescue(reads, active, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
+def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
     lengths = reads.offsets[1:] - reads.offsets[:-1]
     longest = 1
     for p in range(len(active)):
@@ -156,7 +186,9 @@ def _rescue(reads, active, reference, inserts, config, loci):  # type: ignore[no
                 worst = loci.score[r, 0] - config.pair.rescue_margin
                 if tried == config.pair.max_rescues or loci.score[r, k] < worst:
                     break
-                if _has_mate(loci, r, k, lengths, inserts):
+                if not doubtful[mate] and _has_mate(
+                    loci, r, k, lengths, inserts, config.pair.unpaired_penalty
+                ):
                     continue
                 if not oriented:
                     begin, end = reads.offsets[mate], reads.offsets[mate + 1]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from esa.align.banded import OUTSIDE, align_banded, fill_profile, trace
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
 from esa.align.extend import extend_ungapped, gap_gain
-from esa.align.loci import Candidates, Loci, Locus, Reads, Reference, offer
+from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
 from esa.compiled import njit
 from esa.dna import unpack
 
@@ -197,12 +197,27 @@ def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
+    """The value that fewer than ``rank`` others exceed; ``best``: room for so many."""
+    best[:rank] = HOPELESS
+    for value in values:
+        if value > best[rank - 1]:
+            j = rank - 1
+            while j > 0 and value > best[j - 1]:
+                best[j] = best[j - 1]
+                j -= 1
+            best[j] = value
+    return best[rank - 1]
+
+
+@njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
     least_score, least_rescued, max_loci = limits
     longest, most = _sizes(reads.offsets, candidates)
     oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     scratch = make_scratch(longest, config.max_gap)
     ungapped = np.empty((most, 3), np.int64)
+    best = np.empty(config.max_gapped, np.int64)
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
         first = candidates.offsets[r]
@@ -225,13 +240,11 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
         near = n * config.same_locus // 100
         # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
         heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
+        least_gapped = max(top - config.gapped_margin, _best_of(ungapped[:count, 0], config.max_gapped, best))
         for c in range(count):
             reverse = np.int64(candidates.reverse[first + c])
             query = oriented[1][:n] if reverse else oriented[0][:n]
-            promising = (heavy and c < config.heaviest) or (
-                ungapped[c, 0] >= top - config.gapped_margin
-                and (ungapped[:count, 0] > ungapped[c, 0]).sum() < config.max_gapped
-            )
+            promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
             locus = refine(
                 query,
                 reference,

@@ -137,7 +137,7 @@ record_options = _group(
         "-a",
         "records_everything",
         is_flag=True,
-        help="All alignments held, up to 8 or N of -k, whatever their score.",
+        help="All alignments held, up to 64 or N of -k, whatever their score.",
     ),
     click.option("--xa", "records_xa", is_flag=True, help="Up to 5 other places as an XA tag."),
 )

@@ -34,12 +34,14 @@ def votes_slowly(window: Sequence[int], query: Sequence[int], k: int) -> Counter
     return out
 
 
-def vote_fast(window: Codes, query: Codes, k: int, slack: int) -> tuple[int, int]:
+def vote_fast(
+    window: Codes, query: Codes, k: int, slack: int, known: int = 0, apart: int = -1
+) -> tuple[int, int]:
     head = np.zeros(4**k, np.int32)
     following = np.empty(len(query), np.int32)
     votes = np.zeros(len(window) + len(query) + 1, np.int32)
     index_kmers(query, len(query), k, head, following)
-    out = vote(window, len(window), len(query), k, slack, head, following, votes)
+    out = vote(window, len(window), len(query), k, slack, head, following, votes, known, apart)
     clear_kmers(query, len(query), k, head)
     assert not head.any()
     assert not votes.any()
@@ -57,7 +59,9 @@ def test_the_diagonal_with_the_most_votes_around_it_wins(slack: int):
         )
         query = mutate(rng, source[3:], 2, 1)
         on = votes_slowly(window.tolist(), query.tolist(), K)
-        diagonal, best = vote_fast(window, query, K, slack)
+        known, apart = int(rng.integers(-10, 60)), int(rng.integers(-1, 8))
+        diagonal, best = vote_fast(window, query, K, slack, known, apart)
+        on = Counter({d: votes for d, votes in on.items() if abs(d - known) > apart})
         around = {d: sum(on[d + s] for s in range(-slack, slack + 1)) for d in list(on)}
         assert best == max(around.values(), default=0)
         if best:

@@ -345,12 +345,18 @@ def mate_place(
 
 
 def run_rescue(
-    genome: Genome, reads: list[Codes], loci: Loci, inserts: InsertSizes, active: bool = True
+    genome: Genome,
+    reads: list[Codes],
+    loci: Loci,
+    inserts: InsertSizes,
+    active: bool = True,
+    doubtful: Sequence[bool] | None = None,
 ) -> None:
     batch = make_batch(reads, paired=True)
     salts = np.repeat(np.arange(len(reads) // 2, dtype=np.uint64), 2)
     which = np.full(len(reads) // 2, active)
-    rescue(batch.codes, batch.offsets, salts, which, reference_of(genome), inserts, ALIGN, loci)
+    again = None if doubtful is None else np.array(doubtful)
+    rescue(batch.codes, batch.offsets, salts, which, reference_of(genome), inserts, ALIGN, loci, again)
 
 
 @pytest.fixture(scope="module")
@@ -414,14 +420,51 @@ def test_windows_end_with_the_contig(genome: Genome):
 def test_nothing_is_rescued_where_a_pair_lies_properly_or_is_not_asked_for(genome: Genome):
     inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
     reads = [read_at(genome, 4000, 0, 100), read_at(genome, 4300, 1, 100)]
-    # A locus that is not the best one, but proper.
-    mates = [place(6500, 0, 100, 60, 1), place(4290, 1, 100, 35, 1)]
+    # A locus that is not the best one, but proper and near enough to it.
+    mates = [place(6500, 0, 100, 60, 1), place(4290, 1, 100, 60 - CONFIG.unpaired_penalty, 1)]
     loci = make_loci([[place(4000, 0, 100, 100, 1)], mates])
     run_rescue(genome, reads, loci, inserts)
     assert loci_of(loci, 0) == [place(4000, 0, 100, 100, 1)]
     loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
     run_rescue(genome, reads, loci, inserts, active=False)
     assert loci.held.tolist() == [1, 0]
+
+
+def test_a_poor_locus_is_no_reason_not_to_look_for_the_mate_there(genome: Genome):
+    """Beside its mate (a copy of a repeat), or at the very place, where it was aligned without its gap."""
+    inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
+    forward, backward = read_at(genome, 4000, 0, 100), read_at(genome, 4300, 1, 100)
+    reads = [forward, np.delete(backward, 50)]
+    right = place(4300, 1, 99, 92, 1)
+    for elsewhere, poor in itertools.product(
+        (99, 90), (place(4200, 1, 99, 60, 1), place(4301, 1, 50, 50, 1))
+    ):
+        best = place(6500, 0, 99, elsewhere, 1)
+        loci = make_loci([[place(4000, 0, 100, 100, 1)], [best, poor]], room=4)
+        run_rescue(genome, reads, loci, inserts)
+        found = [x for x in loci_of(loci, 1) if x.score == right.score]
+        assert [(x.start, x.end, x.reverse, x.contig) for x in found] == [(4300, 4400, 1, 1)]
+
+
+@pytest.mark.parametrize("apart", [60, 150])
+def test_another_copy_of_a_tandem_repeat_is_found_for_doubtful_ends(genome: Genome, apart: int):
+    rng = np.random.default_rng(apart)
+    codes = genome.fetch(0, int(genome.offsets[-1]))
+    unit = rng.integers(0, 4, apart).astype(np.uint8)
+    codes[4200 : 4200 + 2 * apart + 100] = np.tile(unit, 5)[: 2 * apart + 100]
+    tandem = make_genome([codes[:1500], codes[1500:]])
+    inserts = InsertSizes(FR, 150, 600, 400.0, 60.0, 1000)
+    copies = [place(4200 + apart * i, 1, 100, 100, 1) for i in range(3)]
+    reads = [read_at(tandem, 4000, 0, 100), read_at(tandem, 4200, 1, 100)]
+    for known in copies:
+        for doubtful in (None, [False, False], [True, False], [False, True]):
+            loci = make_loci([[place(4000, 0, 100, 100, 1)], [known]], room=4)
+            run_rescue(tandem, reads, loci, inserts, doubtful=doubtful)
+            found = loci_of(loci, 1)
+            assert len(found) == (2 if doubtful == [False, True] else 1)
+            assert known in found
+            assert all(x in copies for x in found)
+            assert loci.held[0] == 1
 
 
 def test_a_mate_of_which_little_is_left_is_rescued(genome: Genome):
