@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from esa.dna import N
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,18 @@ class ReadBatch:
             nothing, np.zeros(len(reads) + 1, np.int64), self.codes[places], nothing, offsets,
             np.zeros(len(reads), np.uint8), paired=False,
         )  # fmt: skip
+
+    def padded(self, padding: int) -> ReadBatch:
+        """The same reads with so many N on either side of each; the qualities stay as they are.
+
+        So the fragmenter finds every fragment that the reference may have at a place where a read belongs, those that
+        reach beyond it, too.
+        """
+        sizes = np.diff(self.offsets)
+        offsets = np.zeros(len(self.offsets), np.int64)
+        np.cumsum(sizes + 2 * padding, out=offsets[1:])
+        codes = np.full(offsets[-1], N, np.uint8)
+        codes[np.arange(len(self.codes)) + np.repeat(offsets[:-1] - self.offsets[:-1] + padding, sizes)] = (
+            self.codes
+        )
+        return replace(self, codes=codes, offsets=offsets)

@@ -144,6 +144,8 @@ class Level(NamedTuple):
     resolved: (fragments, share) pairs: a read of which so many fragments were searched without a limit being hit
         is resolved when its best score reaches this share (per cent) of its length; linear between, constant beyond.
     longest: longer reads are not searched at this level, bases.
+    overhang: fragments may reach beyond the read by up to half their length; what codes they would have is guessed
+        from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
     """
 
     name: str
@@ -151,6 +153,7 @@ class Level(NamedTuple):
     stride: int
     resolved: tuple[tuple[int, int], ...]
     longest: int = MAX_READ_LENGTH
+    overhang: bool = False
 
 
 class AlignConfig(NamedTuple):
@@ -211,6 +214,13 @@ ANCHORED_LEVELS = (
         SearchEffort(1024, radius=18, max_edited=4096, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
+    ),
+    Level(
+        "overhanging",
+        SearchEffort(256, probes=128, radius=18),
+        stride=0,
+        resolved=((0, 101), (1, 96), (2, 80), (5, 68), (8, 60), (14, 50), (26, 40), (55, 30)),
+        overhang=True,
     ),
     Level(
         "sliding",

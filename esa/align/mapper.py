@@ -208,7 +208,7 @@ class Mapper:
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
         seeded.reads_at_level[level.name] += len(reads)
         seeded.searched[reads] = 0
-        if level.stride == 0:
+        if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
             seeded.loci.capped[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
@@ -219,6 +219,8 @@ class Mapper:
         text, config = batch, self.config
         if seeded.padded is not None:
             text, config = seeded.padded, self._split_config
+        elif level.overhang:
+            text = batch.padded(self._padding)
         fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
         hits = self._look_up(text, fragments, level)
         np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
@@ -233,6 +235,8 @@ class Mapper:
             )  # fmt: skip
         if seeded.gaps is not None:
             candidates = seeded.gaps.on_stretches(candidates, self._padding)
+        elif level.overhang:
+            candidates = candidates._replace(diagonal=candidates.diagonal + self._padding)
         verify(
             batch.codes, batch.offsets, seeded.salts, candidates, self._reference, config, seeded.loci,
             paired=batch.paired and seeded.gaps is None,

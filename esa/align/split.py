@@ -8,7 +8,6 @@ rivals. `further_alignments` lists what is reported beside the primary alignment
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,6 @@ from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
 from esa.compiled import njit
-from esa.dna import N
 from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
 
@@ -49,19 +47,9 @@ class Gaps(NamedTuple):
         return self.end - self.begin
 
     def padded(self, batch: ReadBatch, padding: int) -> ReadBatch:
-        """The bases left over, with so many N on either side of each.
-
-        So the fragmenter finds every fragment that the reference may have at a place where these bases belong,
-        those that reach beyond them, too; and none that would find what the neighbouring part aligns.
-        """
-        bare = batch.stretches(self.read, self.begin, self.end)
-        offsets = np.zeros(len(self.read) + 1, np.int64)
-        np.cumsum(self.sizes + 2 * padding, out=offsets[1:])
-        codes = np.full(offsets[-1], N, np.uint8)
-        codes[
-            np.arange(len(bare.codes)) + np.repeat(offsets[:-1] - bare.offsets[:-1] + padding, self.sizes)
-        ] = bare.codes
-        return replace(bare, codes=codes, offsets=offsets)
+        """The bases left over, padded (`ReadBatch.padded`): no fragment of theirs finds what the neighbouring part
+        aligns."""
+        return batch.stretches(self.read, self.begin, self.end).padded(padding)
 
     def on_stretches(self, candidates: Candidates, padding: int) -> Candidates:
         """Candidates of the padded bases as those of the stretches."""

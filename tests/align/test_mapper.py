@@ -29,7 +29,11 @@ def built(request: pytest.FixtureRequest) -> Index:
     contigs = [rng.integers(0, 4, int(n)).astype(np.uint8) for n in rng.integers(40, 900, 60)]
     contigs += [unit, dna.reverse_complement(unit), mutate(rng, unit, 30, 3)]
     contigs.append(np.resize(rng.integers(0, 4, 31).astype(np.uint8), 700))
-    preset = PRESETS[request.param]
+    return build(request.param, contigs)
+
+
+def build(name: str, contigs: list[Codes]) -> Index:
+    preset = PRESETS[name]
     fragmenter = preset.fragmenter({})
     encoder = create_encoder(preset.default_encoder, preset.kind, fragmenter.length)
     return assemble(make_genome(contigs), preset, fragmenter, encoder)[0]
@@ -187,3 +191,38 @@ def test_reads_without_errors_are_found_and_exact_copies_have_no_quality(built: 
             found += 1
             assert records.alignment_score[r] == 150
     assert found >= 0.95 * sum(contig < 60 for contig, _ in origins)
+
+
+def test_short_reads_without_a_whole_fragment_are_found_by_those_that_overhang():
+    """36 bases hold five fragments of 32: for half of the reads none of them is one of the reference's."""
+    rng = np.random.default_rng(36)
+    length = 36
+    bases = rng.integers(0, 4, 100_000).astype(np.uint8)
+    built = build("anchored", [bases])
+    starts = rng.integers(0, len(bases) - length, 300)
+    reverse = rng.integers(0, 2, 300) == 1
+    reads = [bases[start : start + length] for start in starts]
+    reads = [
+        dna.reverse_complement(read) if back else read for read, back in zip(reads, reverse, strict=True)
+    ]
+    searcher = mapper_of(built)
+
+    def right() -> int:
+        found = searcher.finish(searcher.seed(make_batch(reads)), None)
+        return np.count_nonzero((found.position == starts) & ((found.flag & FLAG_REVERSE > 0) == reverse))
+
+    assert right() >= 295
+    levels = tuple(level for level in searcher.config.levels if not level.overhang)
+    searcher.config = searcher.config._replace(levels=levels)
+    assert right() < 250
+
+
+def test_padded_reads_keep_their_bases():
+    batch = make_batch([np.array([0, 1, 2], np.uint8), np.empty(0, np.uint8), np.array([3], np.uint8)])
+    padded = batch.padded(2)
+    assert [padded.sequence(r).tolist() for r in range(3)] == [
+        [4, 4, 0, 1, 2, 4, 4],
+        [4] * 4,
+        [4, 4, 3, 4, 4],
+    ]
+    assert [padded.name(r) for r in range(3)] == [batch.name(r) for r in range(3)]
