@@ -17,6 +17,7 @@ import argparse
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,8 @@ class TimedMapper(Mapper):
         level = SPLIT if SPLIT in self._within else arguments[1].name
         self._timed(level, super()._search, *arguments)
 
-    def _rescue(self, *arguments: Any) -> None:
-        self._timed(RESCUE, super()._rescue, *arguments)
+    def _rescue(self, *arguments: Any, **options: Any) -> None:
+        self._timed(RESCUE, partial(super()._rescue, **options), *arguments)
 
     def _split(self, *arguments: Any) -> Any:
         return self._timed(SPLIT, super()._split, *arguments)

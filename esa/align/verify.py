@@ -16,6 +16,8 @@ from esa.dna import unpack
 
 SHORT_READ = 60
 """Reads of fewer bases are reported from a proportionally lower score up."""
+LEAST_EVIDENCE = 19
+"""In a whole genome unrelated sequence often scores less: no read is so short that this would do, unless asked for."""
 
 FIRST_BAND = 8
 """Half-width of the band that is tried first: indels are mostly short."""
@@ -49,8 +51,9 @@ def verify(
 
 @njit(cache=True, nogil=True)
 def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
-    """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads."""
-    return min(least_score, max(1, least_score * length // SHORT_READ))
+    """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads as far as
+    `LEAST_EVIDENCE`."""
+    return min(least_score, max(LEAST_EVIDENCE, least_score * length // SHORT_READ))
 
 
 @njit(cache=True, nogil=True)

@@ -268,12 +268,14 @@ def test_scores_below_the_least_are_no_loci():
 
 
 def test_least_score_is_scaled_down_for_short_reads():
-    assert [least_score_of(n, 30) for n in (1, 2, 10, 59, 60, 61, 250)] == [1, 1, 5, 29, 30, 30, 30]
+    assert [least_score_of(n, 30) for n in (1, 37, 39, 40, 59, 60, 61, 250)] == [19, 19, 19, 20, 29, 30, 30, 30]
+    assert [least_score_of(n, 12) for n in (1, 60)] == [12, 12]
+    assert [least_score_of(n, 120) for n in (1, 20, 60)] == [19, 40, 120]
 
 
 def test_reads_of_no_bases_and_of_n_are_no_trouble():
     genome = random_genome(np.random.default_rng(13), [300])
     reads = [np.empty(0, np.uint8), np.full(50, dna.N, np.uint8), genome.fetch(10, 11)]
-    loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3))
+    loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3), CONFIG._replace(least_score=1))
     assert loci.held.tolist() == [0, 0, 1]
     assert loci_of(loci, 2)[0].score == 1
