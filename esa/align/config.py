@@ -86,6 +86,8 @@ class PairConfig(NamedTuple):
         window although it has a locus there: another copy of a tandem repeat may have been missed.
     least_rescued: an end that its mate led to is reported from this score up, or from the least score, if that is
         lower (bwa mem's 19): by chance a window of some hundred bases holds nothing that scores so much.
+    longest_scored: an end of so many bases at most that has no locus after all levels is scored on every diagonal of
+        its mate's window, if shared k-mers lead to nothing there. (Longer ends with a part that aligns share some.)
     """
 
     unpaired_penalty: int = 17
@@ -96,6 +98,7 @@ class PairConfig(NamedTuple):
     max_rescues: int = 4
     few_fragments: int = 8
     least_rescued: int = 19
+    longest_scored: int = 300
 
 
 class SplitConfig(NamedTuple):

@@ -49,6 +49,16 @@ def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True)
+def best_part(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+    """Best score of a stretch of ``query[lo:hi]`` aligned as in `extend_ungapped`, without the bonuses of the ends."""
+    best, running = 0, 0
+    for i in range(lo, hi):
+        running = max(running, 0) + pair_score(query[i], window[i + shift])
+        best = max(best, running)
+    return best
+
+
+@njit(cache=True, nogil=True)
 def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
     """What query base i loses on window base j against a match."""
     if 0 <= j < len(window):

@@ -13,7 +13,7 @@ from esa.align.chain import (
     most_of_a_read,
     trimmed,
 )
-from esa.align.config import ChainConfig, LocateConfig
+from esa.align.config import AMBIGUOUS, END_BONUS, MATCH, MISMATCH, ChainConfig, LocateConfig
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.verify import load_window, orient
 from esa.compiled import njit
@@ -109,6 +109,35 @@ def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):
             peak = d
     votes[:span] = 0
     return peak - n, best
+
+
+@njit(cache=True, nogil=True)
+def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyped-def]
+    """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
+
+    All that lie within the window are scored, side by side, where `vote` counts k-mers: what is short or full of
+    errors shares too few. ``running`` and ``best`` (``int32``, >= width): room. Ties: the leftmost. Returns
+    (diagonal, total); a query of no bases, or longer than the window, lies nowhere: (0, 0).
+    """
+    n = len(query)
+    count = max(0, width - n + 1) if n else 0
+    running[:count] = END_BONUS
+    best[:count] = 0
+    for i in range(n):
+        base = query[i]
+        for d in range(count):
+            other = window[d + i]
+            score = MATCH if base == other else MISMATCH
+            if base > 3 or other > 3:
+                score = AMBIGUOUS
+            running[d] = max(running[d], 0) + score
+            best[d] = max(best[d], running[d])
+    at, total = 0, 0
+    for d in range(count):
+        here = max(best[d], running[d] + END_BONUS)
+        if here > total:
+            at, total = d, here
+    return at, total
 
 
 @njit(cache=True, nogil=True)

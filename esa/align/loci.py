@@ -56,6 +56,9 @@ class Loci(NamedTuple):
     start, end: ``int64``, global interval of the reference that the alignment covers.
     band: ``int32``, half-width of the band that holds the alignment; 0: it has no gaps.
     query_begin, query_end: ``int32``, interval of the read that is aligned, in the direction it was sequenced.
+    part: ``int32``, score of its best part, at least ``score``: what a least score is asked of. An end that is reached
+        may cost up to `END_BONUS` of the score, yet is no reason to report less. (Heuristic: parts without gaps only,
+        and only of what scores little.)
     capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 
@@ -69,6 +72,7 @@ class Loci(NamedTuple):
     band: NDArray[np.int32]
     query_begin: NDArray[np.int32]
     query_end: NDArray[np.int32]
+    part: NDArray[np.int32]
     capped: NDArray[np.uint8]
 
     @classmethod
@@ -86,6 +90,7 @@ class Loci(NamedTuple):
             band=np.zeros(shape, np.int32),
             query_begin=np.zeros(shape, np.int32),
             query_end=np.zeros(shape, np.int32),
+            part=np.zeros(shape, np.int32),
             capped=np.zeros(reads, np.uint8),
         )
 
@@ -114,6 +119,7 @@ class Locus(NamedTuple):
     band: int
     query_begin: int
     query_end: int
+    part: int
 
 
 @njit(cache=True, nogil=True)
@@ -127,6 +133,7 @@ def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
     loci.band[r, k] = locus.band
     loci.query_begin[r, k] = locus.query_begin
     loci.query_end[r, k] = locus.query_end
+    loci.part[r, k] = locus.part
 
 
 @njit(cache=True, nogil=True)
@@ -140,6 +147,7 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.band[r, k] = loci.band[r, origin]
     loci.query_begin[r, k] = loci.query_begin[r, origin]
     loci.query_end[r, k] = loci.query_end[r, origin]
+    loci.part[r, k] = loci.part[r, origin]
 
 
 @njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import END_BONUS, MATCH, MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Loci, Reference
@@ -91,7 +91,6 @@ class Mapper:
         self._reference = Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
         self._split_config = config._replace(
             chain=config.chain._replace(max_candidates=config.split.max_candidates),
-            least_score=max(1, config.least_score - END_BONUS),
         )
         self._split_levels = tuple(x for x in config.levels if x.longest == MAX_READ_LENGTH)[-1:]
         if fragmenter.exact_diagonal:

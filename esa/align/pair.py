@@ -221,7 +221,7 @@ def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, c
 @njit(cache=True, nogil=True)
 def _stands_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
     """Whether a read has a locus that is reported whatever its mate has."""
-    return loci.held[r] > 0 and loci.score[r, 0] >= least_score_of(length, least_score)
+    return loci.held[r] > 0 and loci.part[r, 0] >= least_score_of(length, least_score)
 
 
 @njit(cache=True, nogil=True)
@@ -267,12 +267,12 @@ def choose_pairs(
 @njit(cache=True, nogil=True)
 def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-untyped-def]
     """Whether neither of two loci stands alone, nor both together: what both cover is evidence once."""
-    if loci.score[r, j] >= least_score_of(lengths[r], least_score):
+    if loci.part[r, j] >= least_score_of(lengths[r], least_score):
         return False
-    if loci.score[r + 1, k] >= least_score_of(lengths[r + 1], least_score):
+    if loci.part[r + 1, k] >= least_score_of(lengths[r + 1], least_score):
         return False
     shared = min(loci.end[r, j], loci.end[r + 1, k]) - max(loci.start[r, j], loci.start[r + 1, k])
-    return np.int64(loci.score[r, j]) + np.int64(loci.score[r + 1, k]) - max(0, shared) < least_score
+    return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < least_score
 
 
 @njit(cache=True, nogil=True)

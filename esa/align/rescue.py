@@ -8,16 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
-from esa.align.locate import clear_kmers, index_kmers, vote
-from esa.align.loci import Loci, Reads, Reference, offer
+from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
+from esa.align.loci import Loci, Reads, Reference
 from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper
 from esa.align.verify import (
     Scratch,
-    least_paired,
+    least_of,
+    least_score_of,
     load_window,
     make_scratch,
+    offer_at,
     orient,
-    refine,
     score_ungapped,
 )
 from esa.compiled import njit
@@ -95,6 +96,8 @@ class _Buffers(NamedTuple):
     head: NDArray[np.int32]
     following: NDArray[np.int32]
     votes: NDArray[np.int32]
+    running: NDArray[np.int32]
+    best: NDArray[np.int32]
     scratch: Scratch
 
 
@@ -108,6 +111,8 @@ def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
         np.zeros(4**config.locate.k, np.int32),
         np.empty(longest, np.int32),
         np.zeros(widest + longest, np.int32),
+        np.empty(widest, np.int32),
+        np.empty(widest, np.int32),
         make_scratch(longest, config.verify.max_gap),
     )
 
@@ -131,8 +136,23 @@ def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci):  # type: ignore[no-untyped-def]
-    """Search the window that locus k of read r opens for its mate."""
+def _offer_mate(loci, mate, query, place, reference, config, salt, scratch):  # type: ignore[no-untyped-def]
+    """Offer a read its locus at a place that its mate led to; returns whether it scores enough."""
+    ungapped = score_ungapped(query, reference, place[2], place[0], scratch.window)
+    least = least_of(len(query), (config.least_score, config.pair.least_rescued))
+    near = len(query) * config.verify.same_locus // 100
+    # However many better loci the mate has: this one has a reason that they lack, and room of its own.
+    known = (salt, near, loci.score.shape[1])
+    return offer_at(
+        loci, mate, query, place, ungapped, reference, least, config.verify.max_gap, known, scratch
+    )
+
+
+@njit(cache=True, nogil=True)
+def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buffers, loci):  # type: ignore[no-untyped-def]
+    """Search the window that locus k of read r opens for its mate.
+
+    ``thorough``: score every diagonal of the window if shared k-mers lead to nothing."""
     mate = r ^ 1
     n = lengths[mate]
     k_mer = config.locate.k
@@ -151,17 +171,15 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, buffers, loci)
             shift, near,
         )  # fmt: skip
     clear_kmers(query, n, k_mer, buffers.head)
-    if votes < config.locate.least_votes:
+    if votes >= config.locate.least_votes and _offer_mate(
+        loci, mate, query, (origin + shift, strand, contig), reference, config, salt, buffers.scratch
+    ):
         return
-    diagonal = origin + shift
-    ungapped = score_ungapped(query, reference, contig, diagonal, buffers.scratch.window)
-    least = least_paired(n, config.least_score, config.pair.least_rescued)
-    locus = refine(
-        query, reference, (diagonal, strand, contig), ungapped, config.verify.max_gap, least, buffers.scratch
-    )
-    if locus.score >= least:
-        # However many better loci the mate has: this one has a reason that they lack, and room of its own.
-        offer(loci, mate, locus, salt, near, loci.score.shape[1])
+    if thorough:
+        shift, _ = best_diagonal(query, buffers.window, width, buffers.running, buffers.best)
+        _offer_mate(
+            loci, mate, query, (origin + shift, strand, contig), reference, config, salt, buffers.scratch
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -181,18 +199,25 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
             if loci.held[r] == 0 or not config.locate.k <= lengths[mate] <= MAX_READ_LENGTH:
                 continue
             oriented = False
+            lost = loci.held[mate] == 0 or loci.part[mate, 0] < least_score_of(
+                lengths[mate], config.least_score
+            )
             tried = 0
             for k in range(loci.held[r]):
                 worst = loci.score[r, 0] - config.pair.rescue_margin
                 if tried == config.pair.max_rescues or loci.score[r, k] < worst:
                     break
-                if not doubtful[mate] and _has_mate(
-                    loci, r, k, lengths, inserts, config.pair.unpaired_penalty
-                ):
+                has_mate = _has_mate(loci, r, k, lengths, inserts, config.pair.unpaired_penalty)
+                if has_mate and not doubtful[mate]:
                     continue
                 if not oriented:
                     begin, end = reads.offsets[mate], reads.offsets[mate + 1]
                     orient(reads.codes, begin, end, buffers.forward, buffers.backward)
                     oriented = True
                 tried += 1
-                _rescue_mate(r, k, reads.salts[mate], reference, lengths, inserts, config, buffers, loci)
+                thorough = (
+                    doubtful[mate] and not has_mate and lost and lengths[mate] <= config.pair.longest_scored
+                )
+                _rescue_mate(
+                    r, k, reads.salts[mate], reference, lengths, inserts, config, thorough, buffers, loci
+                )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import END_BONUS, AlignConfig, SplitConfig
+from esa.align.config import AlignConfig, SplitConfig
 from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
 from esa.align.verify import least_score_of
@@ -253,8 +253,7 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
 def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
     """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``, in the ``order`` of their gaps.
 
-    A part has at least as many bases as its score must be. One that reaches an end of the read may have paid for
-    that with up to `END_BONUS` of its score: clipped, it would reach the least score.
+    A part has at least as many bases as its score must be.
     """
     chosen = np.full(len(gaps.read), -1, np.int32)
     for g in order:
@@ -266,8 +265,7 @@ def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: igno
                 break
             begin = gaps.low[g] + loci.query_begin[g, k]
             end = gaps.low[g] + loci.query_end[g, k]
-            paid = END_BONUS if begin == 0 or end == lengths[r] else 0
-            masked = loci.score[g, k] + paid < least or end - begin < least
+            masked = loci.part[g, k] < least or end - begin < least
             for part in range(count):
                 masked |= same_bases(begin, end, cover.begin[r, part], cover.end[r, part])
             if not masked:
@@ -329,7 +327,7 @@ def _with_secondaries(read, loci, locus, least, config):  # type: ignore[no-unty
         first = made
         for k in range(loci.held[i]):
             share = loci.score[i, locus[i]] * config.least_share
-            worth = loci.score[i, k] >= least[i] and loci.score[i, k] * 100 >= share
+            worth = loci.part[i, k] >= least[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue
             if of_read == config.most:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from esa.align.banded import OUTSIDE, align_banded, fill_profile, trace
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
-from esa.align.extend import extend_ungapped, gap_gain
+from esa.align.extend import best_part, extend_ungapped, gap_gain
 from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
 from esa.compiled import njit
 from esa.dna import unpack
@@ -57,12 +57,6 @@ def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def least_paired(length, least_score, least_rescued):  # type: ignore[no-untyped-def]
-    """Score from which an alignment of a read is reported if it makes a proper pair."""
-    return min(least_score_of(length, least_score), least_rescued)
-
-
-@njit(cache=True, nogil=True)
 def orient(codes, begin, end, forward, backward):  # type: ignore[no-untyped-def]
     """Copy a read and its reverse complement into two buffers."""
     n = end - begin
@@ -90,13 +84,19 @@ def score_of(total, begin, end, length):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def score_ungapped(query, reference, contig, diagonal, window):  # type: ignore[no-untyped-def]
-    """Total and query interval of the best ungapped alignment on a diagonal (`extend_ungapped`)."""
-    n = len(query)
+def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-untyped-def]
+    """Bases of the contig on a diagonal into ``window``; (first, end) of the query that they pair with."""
     lo = min(n, max(0, reference.offsets[contig] - diagonal))
     hi = max(lo, min(n, reference.offsets[contig + 1] - diagonal))
     if lo < hi:
         unpack(reference.packed, reference.n_starts, reference.n_ends, diagonal + lo, diagonal + hi, window)
+    return lo, hi
+
+
+@njit(cache=True, nogil=True)
+def score_ungapped(query, reference, contig, diagonal, window):  # type: ignore[no-untyped-def]
+    """Total and query interval of the best ungapped alignment on a diagonal (`extend_ungapped`)."""
+    lo, hi = _load_diagonal(reference, contig, diagonal, len(query), window)
     total, begin, end = extend_ungapped(query, window, -lo, lo, hi)
     return total, begin, end
 
@@ -157,7 +157,46 @@ def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type:
         reach = min(reach, band_for(n, total, max_gap))
     if reverse:
         begin, stop = n - stop, n - begin
-    return Locus(score, diagonal, reverse, contig, start, end, band, begin, stop)
+    return Locus(score, diagonal, reverse, contig, start, end, band, begin, stop, score)
+
+
+class Least(NamedTuple):
+    """What is asked of a locus of a read.
+
+    held: of its best part, to be a locus at all.
+    sure: heuristic: from this score up the best part is not looked at.
+    """
+
+    held: int
+    sure: int
+
+
+@njit(cache=True, nogil=True)
+def least_of(length, limits):  # type: ignore[no-untyped-def]
+    """`Least` of a read; ``limits``: the least score, and that in a proper pair."""
+    least_score, least_rescued = limits
+    return Least(min(least_score_of(length, least_score), least_rescued), least_score + 2 * END_BONUS)
+
+
+@njit(cache=True, nogil=True)
+def offer_at(loci, r, query, place, ungapped, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
+    """Offer read r its locus at a place (`refine`), if that scores enough; returns whether it does.
+
+    ``least``: a `Least`. ``known``: (salt, near, room) of `offer`.
+    """
+    locus = refine(query, reference, place, ungapped, max_gap, least.held, scratch)
+    if locus.score < least.sure and ungapped[0] >= least.held:
+        lo, hi = _load_diagonal(reference, place[2], place[0], len(query), scratch.window)
+        part = max(locus.score, best_part(query, scratch.window, -lo, lo, hi))
+        locus = Locus(
+            locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
+            locus.query_begin, locus.query_end, part,
+        )  # fmt: skip
+    if locus.part < least.held:
+        return False
+    salt, near, room = known
+    offer(loci, r, locus, salt, near, room)
+    return True
 
 
 class Scratch(NamedTuple):
@@ -215,7 +254,7 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
-    least_score, least_rescued, max_loci = limits
+    max_loci = limits[2]
     longest, most = _sizes(reads.offsets, candidates)
     oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     scratch = make_scratch(longest, config.max_gap)
@@ -239,7 +278,7 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
                 query, reference, contig, diagonal, scratch.window
             )
             top = max(top, ungapped[c, 0])
-        least = least_paired(n, least_score, least_rescued)
+        least = least_of(n, limits[:2])
         near = n * config.same_locus // 100
         # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
         heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
@@ -248,14 +287,15 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
             reverse = np.int64(candidates.reverse[first + c])
             query = oriented[1][:n] if reverse else oriented[0][:n]
             promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
-            locus = refine(
+            offer_at(
+                loci,
+                r,
                 query,
-                reference,
                 (candidates.diagonal[first + c], reverse, np.int64(candidates.contig[first + c])),
                 (ungapped[c, 0], ungapped[c, 1], ungapped[c, 2]),
-                config.max_gap if promising else 0,
+                reference,
                 least,
+                config.max_gap if promising else 0,
+                (reads.salts[r], near, room),
                 scratch,
             )
-            if locus.score >= least:
-                offer(loci, r, locus, reads.salts[r], near, room)

@@ -6,7 +6,7 @@ The numbers of the score are written out here: they are the design's, not a tuni
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,11 +208,13 @@ class Locus:
     start: int
     end: int
     band: int = 0
+    part: int = field(default=0, compare=False)
+    """Score of its best part; 0: the score."""
 
 
 def loci_of(loci: Loci, read: int) -> list[Locus]:
     return [
-        Locus(*(int(array[read, k]) for array in loci[1:8]))  # type: ignore[index]
+        Locus(*(int(array[read, k]) for array in (*loci[1:8], loci.part)))  # type: ignore[index]
         for k in range(loci.held[read])
     ]
 
@@ -223,6 +225,7 @@ def make_loci(reads: Sequence[Sequence[Locus]], room: int = 8) -> Loci:
     for r, entries in enumerate(reads):
         loci.held[r] = len(entries)
         for k, entry in enumerate(entries):
-            for array, value in zip(loci[1:8], vars(entry).values(), strict=True):
+            values = {**vars(entry), "part": entry.part or entry.score}
+            for array, value in zip((*loci[1:8], loci.part), values.values(), strict=True):
                 array[r, k] = value
     return loci

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from test_banded import align_path
 
 from esa import dna
-from esa.align.extend import extend_ungapped, gap_gain
+from esa.align.extend import best_part, extend_ungapped, gap_gain
 
 bases = st.integers(0, 4)
 
@@ -71,6 +71,18 @@ def test_extend_of_short_reads_with_one_mismatch(length: int):
             total, begin, end = extend_ungapped(query, window, 0, 0, length)
             assert total == best_ungapped(query.tolist(), window.tolist(), 0, 0, length)
             assert total == 0 or end > begin
+
+
+def test_the_best_part_is_the_best_of_all_parts():
+    rng = np.random.default_rng(4)
+    for _ in range(300):
+        window = rng.integers(0, 5, 30).astype(np.uint8)
+        query = mutate(rng, window[4:24], int(rng.integers(0, 8)), 0)
+        lo = int(rng.integers(0, 4))
+        hi = int(rng.integers(lo, len(query) + 1))
+        scores = [score_pair(int(query[i]), int(window[i + 4])) for i in range(len(query))]
+        stretches = [sum(scores[i:j]) for i in range(lo, hi) for j in range(i, hi + 1)]
+        assert best_part(query, window, 4, lo, hi) == max(stretches, default=0)
 
 
 def best_one_gap(query: Codes, window: Codes, shift: int, max_gap: int) -> int:

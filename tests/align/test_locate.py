@@ -12,7 +12,8 @@ from align_oracles import Codes, make_batch, make_genome, mutate, offsets_of, re
 from esa import dna
 from esa.align.chain import RIVAL_WEIGHT
 from esa.align.config import ChainConfig, LocateConfig
-from esa.align.locate import clear_kmers, index_kmers, locate_hits, vote
+from esa.align.extend import extend_ungapped
+from esa.align.locate import best_diagonal, clear_kmers, index_kmers, locate_hits, vote
 from esa.align.loci import Candidates
 from esa.fragments import Fragments
 from esa.genome import Genome
@@ -70,6 +71,26 @@ def test_the_diagonal_with_the_most_votes_around_it_wins(slack: int):
             # The heaviest single diagonal of the winner's surroundings.
             assert on[diagonal] == max(near.values())
             assert abs(diagonal - winner) <= slack
+
+
+def test_the_best_diagonal_is_the_best_of_all_that_lie_in_the_window():
+    rng = np.random.default_rng(6)
+    ties = 0
+    for _ in range(300):
+        letters = int(rng.integers(2, 6))
+        window = rng.integers(0, letters, int(rng.integers(0, 70))).astype(np.uint8)
+        query = rng.integers(0, letters, int(rng.integers(0, 40))).astype(np.uint8)
+        if rng.random() < 0.5 and len(window) > 30:
+            query = mutate(rng, window[8:30], 6, 0)
+        totals = [
+            extend_ungapped(query, window, d, 0, len(query))[0] for d in range(len(window) - len(query) + 1)
+        ]
+        best = max(totals, default=0)
+        room = np.full((2, len(window)), 99, np.int32)
+        at = totals.index(best) if best else 0
+        assert best_diagonal(query, window, len(window), *room) == (at, best)
+        ties += totals.count(best) > 1
+    assert ties > 30
 
 
 def locate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -274,6 +275,15 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
     single = Choice.empty(2)
     choose_single(make_loci([[good], [weak]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, -1]
+    # What counts is the best part.
+    part = replace(weak, diagonal=9000, part=ALIGN.least_score)
+    choose_single(make_loci([[good], [part]]), np.array([100, 100]), ALIGN, single)
+    assert single.locus.tolist() == [0, 0]
+    assert choose(make_loci([[good], [part]]), [100, 100], inserts).locus.tolist() == [0, 0]
+    weakest = place(1200, 1, 100, 10)
+    for evidence, locus in ((9, -1), (19, 0)):
+        apart = make_loci([[place(1000, 0, 100, 11)], [replace(weakest, start=1200, part=evidence)]])
+        assert choose(apart, [100, 100], inserts).locus.tolist() == [locus, locus]
 
 
 def test_two_weak_ends_over_the_same_bases_are_no_pair():
@@ -476,6 +486,25 @@ def test_a_mate_of_which_little_is_left_is_rescued(genome: Genome):
         loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
         run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts)
         assert [x.score for x in loci_of(loci, 1)] == [kept] * (kept == CONFIG.least_rescued)
+
+
+def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
+    """What no other way led to is scored on every diagonal, and only then; not, where the end is placed elsewhere."""
+    inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
+    mate = read_at(genome, 4300, 1, 100)
+    mate[7::8] = 3 - mate[7::8]
+    assert ALIGN.locate.k > 7
+    for doubtful, entries, held in (
+        (None, [], 0),
+        ([True, False], [], 0),
+        ([False, True], [], 1),
+        ([False, True], [place(1600, 0, 100, ALIGN.least_score - 1, 1)], 2),
+        ([False, True], [place(1600, 0, 100, ALIGN.least_score, 1)], 1),
+    ):
+        loci = make_loci([[place(4000, 0, 100, 100, 1)], entries])
+        run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts, doubtful=doubtful)
+        assert loci.held[1] == held
+        assert (4300 in [x.diagonal for x in loci_of(loci, 1)]) == (held > len(entries))
 
 
 def test_a_rescued_locus_stays_however_many_better_ones_there_are(genome: Genome):

@@ -9,7 +9,7 @@ import pytest
 from align_oracles import make_batch, make_candidates
 
 from esa import dna
-from esa.align.config import END_BONUS, AlignConfig, SecondaryConfig, SplitConfig
+from esa.align.config import AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
 from esa.align.mapq import mapping_quality
 from esa.align.pair import Choice
@@ -18,8 +18,8 @@ from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY
 
 LEAST = 30
 Interval = tuple[int, int]
-Scored = tuple[int, int, int]
-"""Score and query interval of a locus."""
+Scored = tuple[int, ...]
+"""Score and query interval of a locus, and the score of its best part, if that is more."""
 
 
 def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
@@ -27,8 +27,9 @@ def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
     loci = Loci.empty(len(reads), room)
     for r, entries in enumerate(reads):
         loci.held[r] = len(entries)
-        for k, (score, begin, end) in enumerate(entries):
+        for k, (score, begin, end, *part) in enumerate(entries):
             loci.score[r, k], loci.query_begin[r, k], loci.query_end[r, k] = score, begin, end
+            loci.part[r, k] = max(score, *part, 0)
             loci.diagonal[r, k] = loci.start[r, k] = 1000 * k
     return loci
 
@@ -86,11 +87,10 @@ def test_what_parts_found_leave_over_is_searched_next_and_nothing_twice():
         ([(60, 0, 60)], True),
         ([(29, 2, 31)], False),
         ([(30, 2, 32)], True),
-        # At the end of the read what that cost counts; but the part has 30 bases in any case.
-        ([(LEAST - END_BONUS, 0, 32)], True),
-        ([(LEAST - END_BONUS, 1, 33)], False),
-        ([(LEAST - END_BONUS - 1, 0, 34)], False),
-        ([(29, 0, 29)], False),
+        # What reaching the end of the read cost does not count; but the part has 30 bases in any case.
+        ([(25, 0, 32, 30)], True),
+        ([(25, 0, 34, 29)], False),
+        ([(25, 0, 29, 30)], False),
         # Masked from half of the shorter one on.
         ([(60, 30, 90)], False),
         ([(60, 29, 89)], True),

@@ -224,7 +224,7 @@ def test_candidates_capped_make_loci_capped_and_no_candidates_leave_a_read_alone
     kept = Locus(44, 7, 1, 0, 8, 60)
     loci = Loci.empty(3, 8)
     loci.held[2] = 1
-    for array, value in zip(loci[1:8], vars(kept).values(), strict=True):
+    for array, value in zip((*loci[1:8], loci.part), vars(kept).values(), strict=True):
         array[2, 0] = value
     run(genome, reads, make_candidates([[(100, 0, 0)], [(200, 0, 0)], []], capped=[0, 1, 0]), loci=loci)
     assert loci.capped.tolist() == [0, 1, 0]
@@ -265,6 +265,22 @@ def test_scores_below_the_least_are_no_loci():
     candidates = make_candidates([[(100, 0, 0)]])
     assert [x.score for x in loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=29)), 0)]
     assert not loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=40)), 0)
+
+
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_what_reaching_an_end_costs_is_no_reason_not_to_report(reverse: int):
+    """30 bases, a mismatch and 2 bases to the end of the read: scores 28, the end's bonus apart, where 30 do alone."""
+    genome = random_genome(np.random.default_rng(17), [400])
+    read = 3 - genome.fetch(100, 180)
+    read[47:] = genome.fetch(147, 180)
+    read[77] = 3 - read[77]
+    candidates = make_candidates([[(100, reverse, 0)]])
+    if reverse:
+        read = dna.reverse_complement(read)
+    for least, held in ((30, 1), (31, 0)):
+        loci = run(genome, [read], candidates, CONFIG._replace(least_score=least))
+        found = [(x.start, x.end, x.score, x.part) for x in loci_of(loci, 0)]
+        assert found == [(147, 180, 28, 30)] * held
 
 
 def test_least_score_is_scaled_down_for_short_reads():
