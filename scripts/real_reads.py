@@ -13,6 +13,8 @@ from bench_common import CHR20, DSM30083, ECOLI_536, MG1655, NA12878, BenchError
 from grid_stats import Flags
 from numpy.typing import NDArray
 
+from esa.align.config import AMBIGUOUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+
 CEU_WINDOW = ("20", 20_000_000, 20_300_000)
 CEU76 = RealSet("CEU 2x76", "human_1000G_CEU_PE76_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
 CEU51 = RealSet("CEU 2x51-54", "human_1000G_CEU_PE51-54_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
@@ -38,7 +40,7 @@ class Primaries:
         names: of the reads.
         mapped: ``bool[n]``.
         mapq: ``uint8[n]``.
-        score: ``int64[n]``, AS, 0 if unmapped.
+        score: ``int64[n]``, `best_part`, 0 if unmapped.
         identity: ``float64[n]``, 1 - NM / columns of the alignment; 0 if unmapped.
         inside: ``bool[n]``, whether the record overlaps the window; false where none is given.
     """
@@ -61,7 +63,7 @@ def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Pri
         names.append(record.query_name or "")
         mapped.append(not record.is_unmapped)
         mapq.append(record.mapping_quality)
-        score.append(0 if record.is_unmapped else int(str(record.get_tag("AS"))))
+        score.append(0 if record.is_unmapped else best_part(record))
         identity.append(0.0 if record.is_unmapped else identity_of(record))
         inside.append(window is not None and overlaps(record, window))
     return Primaries(
@@ -72,6 +74,32 @@ def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Pri
         np.array(identity, np.float64),
         np.array(inside, np.bool_),
     )
+
+
+def best_part(record: pysam.AlignedSegment) -> int:
+    """Score of the best part of an alignment, from CIGAR and MD.
+
+    One measure for all: bwa mem's AS is this, esa's is the score of the whole alignment, less where an end costs,
+    minimap2's comes from other penalties.
+    """
+    first, last = record.query_alignment_start, record.query_alignment_end
+    best = running = 0
+    opened = None  # by which of both the gap that is open skips
+    for i, at, base in record.get_aligned_pairs(with_seq=True):
+        if i is not None and not first <= i < last:
+            continue
+        if i is None or at is None:
+            skips = "query" if i is None else "reference"
+            running -= GAP_EXTEND + (GAP_OPEN if opened != skips else 0)
+            opened = skips
+        else:
+            opened = None
+            # A mismatch is in lower case.
+            letters = {str(base).upper(), str(record.query_sequence)[i].upper()}
+            pair = AMBIGUOUS if letters - set("ACGT") else MATCH if len(letters) == 1 else MISMATCH
+            running = max(running, 0) + pair
+        best = max(best, running)
+    return best
 
 
 def identity_of(record: pysam.AlignedSegment) -> float:

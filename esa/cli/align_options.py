@@ -104,7 +104,7 @@ alignment_options = _group(
         "alignment_least_score",
         type=click.IntRange(1, LARGEST),
         default=None,
-        help="Least score, of an alignment's best part, that is reported; ends of proper pairs from 19 up.  [default: 30]",
+        help="Least score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
     ),
     click.option(
         "-I",
