@@ -40,7 +40,6 @@ class Primaries:
         names: of the reads.
         mapped: ``bool[n]``.
         mapq: ``uint8[n]``.
-        score: ``int64[n]``, `best_part`, 0 if unmapped.
         identity: ``float64[n]``, 1 - NM / columns of the alignment; 0 if unmapped.
         inside: ``bool[n]``, whether the record overlaps the window; false where none is given.
     """
@@ -48,7 +47,6 @@ class Primaries:
     names: tuple[str, ...]
     mapped: Flags
     mapq: NDArray[np.uint8]
-    score: NDArray[np.int64]
     identity: NDArray[np.float64]
     inside: Flags
 
@@ -58,22 +56,25 @@ class Primaries:
 
 def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Primaries:
     """Of a SAM file; ``window`` is a contig, a start and an end."""
-    names, mapped, mapq, score, identity, inside = [], [], [], [], [], []
+    names, mapped, mapq, identity, inside = [], [], [], [], []
     for record in primaries(sam):
         names.append(record.query_name or "")
         mapped.append(not record.is_unmapped)
         mapq.append(record.mapping_quality)
-        score.append(0 if record.is_unmapped else best_part(record))
         identity.append(0.0 if record.is_unmapped else identity_of(record))
         inside.append(window is not None and overlaps(record, window))
     return Primaries(
         tuple(names),
         np.array(mapped, np.bool_),
         np.array(mapq, np.uint8),
-        np.array(score, np.int64),
         np.array(identity, np.float64),
         np.array(inside, np.bool_),
     )
+
+
+def best_parts(sam: Path) -> NDArray[np.int64]:
+    """`best_part` of the primary records of a SAM file with MD tags; 0 if unmapped."""
+    return np.array([0 if record.is_unmapped else best_part(record) for record in primaries(sam)], np.int64)
 
 
 def best_part(record: pysam.AlignedSegment) -> int:
