@@ -256,16 +256,25 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
         read = (offsets[r], offsets[r + 1] - offsets[r])
         count = _sort_keys(hits, fragments, (lo, q), read, shift, keys, query_of) if high > low else 0
         position, score = hits.position[low:high], hits.score[low:high]
-        made = 0
+        made, top = 0, 0
         t = 0
         while t < count:
             end = _cluster_end(keys, t, count, config.diagonal_slack, position, contig_offsets)
-            weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
-            clusters.weight[made] = weight
-            clusters.strand[made] = diagonal >= _STRAND_BIT
-            clusters.diagonal[made] = (diagonal & (_STRAND_BIT - 1)) - shift
-            clusters.contig[made] = contig_of(contig_offsets, position[keys[t] & _INDEX_MASK])
-            made += 1
+            if end == t + 1:
+                weight, diagonal = (
+                    score[keys[t] & _INDEX_MASK] * score[keys[t] & _INDEX_MASK],
+                    keys[t] >> _INDEX_BITS,
+                )
+            else:
+                weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
+            top = max(top, weight)
+            # What is too light beside those seen so far is so beside all of them: most clusters end here.
+            if weight * 100 >= top * config.least_weight:
+                clusters.weight[made] = weight
+                clusters.strand[made] = diagonal >= _STRAND_BIT
+                clusters.diagonal[made] = (diagonal & (_STRAND_BIT - 1)) - shift
+                clusters.contig[made] = contig_of(contig_offsets, position[keys[t] & _INDEX_MASK])
+                made += 1
             t = end
         append_heaviest(clusters, made, r, salts[r], config, order, candidates)
     return trimmed(candidates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,19 +78,23 @@ class Loci(NamedTuple):
     @classmethod
     def empty(cls, reads: int, max_loci: int) -> Loci:
         """No loci for any read."""
-        shape = (reads, max_loci)
+
+        def room(dtype: type[np.generic]) -> NDArray[Any]:
+            # Most reads have few loci: the first of all reads lie side by side, and so on.
+            return np.zeros((max_loci, reads), dtype).T
+
         return cls(
             held=np.zeros(reads, np.int32),
-            score=np.zeros(shape, np.int32),
-            diagonal=np.zeros(shape, np.int64),
-            reverse=np.zeros(shape, np.uint8),
-            contig=np.zeros(shape, np.int32),
-            start=np.zeros(shape, np.int64),
-            end=np.zeros(shape, np.int64),
-            band=np.zeros(shape, np.int32),
-            query_begin=np.zeros(shape, np.int32),
-            query_end=np.zeros(shape, np.int32),
-            part=np.zeros(shape, np.int32),
+            score=room(np.int32),
+            diagonal=room(np.int64),
+            reverse=room(np.uint8),
+            contig=room(np.int32),
+            start=room(np.int64),
+            end=room(np.int64),
+            band=room(np.int32),
+            query_begin=room(np.int32),
+            query_end=room(np.int32),
+            part=room(np.int32),
             capped=np.zeros(reads, np.uint8),
         )
 

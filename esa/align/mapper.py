@@ -242,18 +242,18 @@ class Mapper:
         )  # fmt: skip
 
     def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level) -> Hits:
-        embeddings = self._encoder.embed(batch.codes, fragments)
-        depth = level.effort.edits
-        if not depth:
-            return self._store.search(embeddings, level.effort)
+        encoder, store, effort = self._encoder, self._store, level.effort
+        # Only probes of the least certain bits ask how certain each is.
+        signs_suffice = effort.edits > 0 or effort.probes == 1
+        if not (signs_suffice and isinstance(encoder, CodeEncoder) and isinstance(store, CodeStore)):
+            return store.search(encoder.embed(batch.codes, fragments), effort)
+        queries = encoder.signs(batch.codes, fragments)
+        if not effort.edits:
+            return store.search_codes(queries, effort)
         assert isinstance(self._fragmenter, AnchoredFragmenter)
-        assert isinstance(self._encoder, CodeEncoder)
-        assert isinstance(self._store, CodeStore)
         edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
-        keys = self._encoder.edited_keys(
-            batch.codes, batch.offsets, fragments, self._store.key_bits, edits, depth
-        )
-        return self._store.search(embeddings, level.effort, Keys(*keys))
+        keys = encoder.edited_keys(batch.codes, batch.offsets, fragments, store.key_bits, edits, effort.edits)
+        return store.search_codes(queries, effort, Keys(*keys))
 
     @property
     def _padding(self) -> int:

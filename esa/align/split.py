@@ -99,7 +99,8 @@ class Alignments(NamedTuple):
 
 def select_rows(loci: Loci, rows: NDArray[np.integer]) -> Loci:
     """The loci of some reads."""
-    return Loci(*(array[rows] for array in loci))
+    # Kernels are compiled for one order of the axes: that of `Loci.empty`.
+    return Loci(*(np.asfortranarray(array[rows]) for array in loci))
 
 
 class Parts:
@@ -176,7 +177,8 @@ class Parts:
 
 def concatenated(alignments: list[Alignments]) -> Alignments:
     """All rows, one table after the other."""
-    loci = Loci(*(np.concatenate(arrays) for arrays in zip(*(a.loci for a in alignments), strict=True)))
+    arrays = zip(*(a.loci for a in alignments), strict=True)
+    loci = Loci(*(np.asfortranarray(np.concatenate(parts)) for parts in arrays))
     columns = {
         name: np.concatenate([getattr(a, name) for a in alignments])
         for name in Alignments._fields

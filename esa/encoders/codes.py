@@ -71,6 +71,12 @@ class CodeEncoder:
         _embed(self.table, self.step, codes, fragments.start, fragments.reverse, out)
         return out
 
+    def signs(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.uint64]:
+        """``uint64[len(fragments)]``: the code alone. Bit b is set where sum b of `embed` is positive."""
+        out = np.empty(len(fragments), np.uint64)
+        _signs(self.table, self.step, codes, fragments.start, fragments.reverse, out)
+        return out
+
     def edited_keys(
         self,
         codes: NDArray[np.uint8],
@@ -116,22 +122,66 @@ def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int1
 
 @njit(cache=True, nogil=True)
 def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
-    groups, _, bits = table.shape
-    length = step * (groups - 1) + GROUP
+    rows = np.empty(len(table), np.int64)
     for f in range(len(start)):
-        row = out[f]
-        row[:] = 0
-        unknown = False
-        for base in codes[start[f] : start[f] + length]:
-            unknown |= base > 3
-        for g in range(groups):
-            index = group_row(codes, start[f], reverse[f], length, g * step)
-            if unknown:
-                _add_mean(table[g], index, _unknown(codes, start[f], reverse[f], length, g * step), row)
-                continue
-            sums = table[g, index]
-            for b in range(bits):
-                row[b] += sums[b]
+        _sum(table, step, codes, start[f], reverse[f], rows, out[f])
+
+
+@njit(cache=True, nogil=True)
+def _signs(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
+    rows = np.empty(len(table), np.int64)
+    sums = np.empty(BITS, np.int16)
+    for f in range(len(start)):
+        _sum(table, step, codes, start[f], reverse[f], rows, sums)
+        code = np.uint64(0)
+        for b in range(BITS):
+            code |= np.uint64(sums[b] > 0) << np.uint64(b)
+        out[f] = code
+
+
+@njit(cache=True, nogil=True)
+def _sum(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
+    """Sums of one fragment; ``rows`` (``int64[groups]``) is room."""
+    if _load_rows(codes, start, reverse, step, rows):
+        _sum_unknown(table, step, codes, start, reverse, sums)
+        return
+    sums[:] = 0
+    for g in range(len(rows)):
+        # The slice first, its elements by the loop's own counter: else numba guards each for a negative index,
+        # and nothing is vectorised.
+        added = table[g, rows[g]]
+        for b in range(BITS):
+            sums[b] += added[b]
+
+
+@njit(cache=True, nogil=True)
+def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
+    """Each group's row in its table (`group_row`), from one pass over the bases; whether one of them is an N."""
+    at, way, flip = start, 1, 0
+    if reverse:
+        at, way, flip = start + step * (len(rows) - 1) + GROUP - 1, -1, 3
+    seen = np.uint8(0)
+    row = 0
+    for g in range(-1, len(rows)):
+        for _ in range(step if g >= 0 else GROUP - step):
+            base = codes[at]
+            at += way
+            seen |= base
+            row = (row >> 2) | ((flip ^ (base & 3)) << (2 * GROUP - 2))
+        if g >= 0:
+            rows[g] = row
+    return seen > 3
+
+
+@njit(cache=True, nogil=True)
+def _sum_unknown(table, step, codes, start, reverse, sums):  # type: ignore[no-untyped-def]
+    """`_sum` of a fragment that holds an N."""
+    groups = len(table)
+    length = step * (groups - 1) + GROUP
+    sums[:] = 0
+    for g in range(groups):
+        index = group_row(codes, start, reverse, length, g * step)
+        _add_mean(table[g], index, _unknown(codes, start, reverse, length, g * step), sums)
 
 
 @njit(cache=True, nogil=True)

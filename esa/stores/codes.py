@@ -107,20 +107,29 @@ class CodeStore:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def search(self, embeddings: NDArray[Any], effort: SearchEffort, keys: Keys | None = None) -> Hits:
-        """Codes in the probed buckets at a Hamming distance under ``effort.radius``.
+    def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
+        """`search_codes` for the signs of the embeddings, under the keys that their margins make likely."""
+        return self.search_codes(
+            binarize(embeddings), effort, margin_keys(embeddings, self.key_bits, effort.probes)
+        )
+
+    def search_codes(
+        self, queries: NDArray[np.uint64], effort: SearchEffort, keys: Keys | None = None
+    ) -> Hits:
+        """Codes at a Hamming distance under ``effort.radius`` in the buckets of these keys; None: of the query's own.
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
         capped, if any of those left out lies under `COPY_DISTANCE`; so is one of whose buckets one was passed over.
         """
         if keys is None:
-            keys = margin_keys(embeddings, self.key_bits, effort.probes)
+            own = (queries & np.uint64((1 << self.key_bits) - 1)).astype(np.int32)
+            keys = Keys(np.arange(len(queries) + 1, dtype=np.int64), own)
         offsets, position, reverse, score, capped, scanned = _search(
             self.codes,
             self.position,
             self.buckets,
-            binarize(embeddings),
+            queries,
             keys,
             (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited),
         )

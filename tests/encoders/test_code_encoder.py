@@ -66,6 +66,17 @@ def test_embedding_is_the_sum_of_the_table_s_rows(
     ]
 
 
+def test_signs_are_those_of_the_embedding(encoder: CodeEncoder):
+    rng = np.random.default_rng(3)
+    codes = rng.choice(5, 300, p=[0.24, 0.24, 0.24, 0.24, 0.04]).astype(np.uint8)
+    cut = windows(list(range(280)), rng.integers(0, 2, 280).tolist())
+    found = encoder.signs(codes, cut)
+    assert found.dtype == np.uint64
+    expected = [sum(1 << b for b in range(BITS) if row[b] > 0) for row in encoder.embed(codes, cut)]
+    assert found.tolist() == expected
+    assert encoder.signs(codes, windows([], [])).tolist() == []
+
+
 @given(st.lists(st.integers(0, 4), min_size=LENGTH, max_size=40))
 @settings(max_examples=50)
 def test_a_window_embeds_the_same_seen_from_the_other_strand(encoder: CodeEncoder, bases: list[int]):

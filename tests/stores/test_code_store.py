@@ -156,7 +156,7 @@ def test_the_keys_that_are_given_are_looked_up(fragments: Fragments):
     own = [code % (1 << KEY_BITS) for code in map(code_of, fragments.embeddings[:40])]
     every = np.array(sorted(set(own[1:]) - {own[0]}), np.int32)
     keys = Keys(np.array([0, 1 + len(every), 1 + len(every)]), np.concatenate([np.int32(own[:1]), every]))
-    found = store.search(query, SearchEffort(1000, radius=65), keys)
+    found = store.search_codes(binarize(query), SearchEffort(1000, radius=65), keys)
     assert set(fragments.position[:40].tolist()) <= {position for position, _, _ in hits_of(found, 0)}
     assert hits_of(found, 1) == []
 
@@ -211,6 +211,15 @@ def test_every_fragment_finds_itself_in_its_own_bucket(fragments: Fragments):
     found = fragments.build().search(fragments.embeddings, SearchEffort(1000, probes=1, radius=1))
     for q in range(300):
         assert (int(fragments.position[q]), int(fragments.reverse[q]), 1) in hits_of(found, q)
+
+
+def test_codes_alone_are_looked_up_in_their_own_buckets(fragments: Fragments):
+    store, effort = fragments.build(), SearchEffort(1000, probes=1, radius=20)
+    alone = store.search_codes(binarize(fragments.embeddings), effort)
+    with_margins = store.search(fragments.embeddings, effort)
+    assert alone.offsets[-1] > 300
+    for q in range(300):
+        assert hits_of(alone, q) == hits_of(with_margins, q)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 299, 300])
