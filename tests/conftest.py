@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 from hypothesis import settings
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+
+# A shell's background jobs ignore SIGINT, and so would what they start: the tests that interrupt a run need it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Workers of pytest-xdist have the cores to share: threads of torch and faiss beside them only wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -123,3 +123,20 @@ def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # typ
         else:
             # Nothing before explains the total: the path begins here.
             return count, i, b
+
+
+@njit(cache=True, nogil=True)
+def best_part_of_path(query, profile, ops, i, j):  # type: ignore[no-untyped-def]
+    """Best score of a stretch of a path (``ops`` of `trace`, last first) that begins with query base i on window base
+    j, without the bonuses of the ends."""
+    best, running, before = 0, 0, 0
+    for op in ops[::-1]:
+        if op == 0:
+            running = max(running, 0) + profile[query[i], j]
+            best = max(best, running)
+        else:
+            running -= GAP_EXTEND + (GAP_OPEN if op != before else 0)
+        i += op != 2
+        j += op != 1
+        before = op
+    return best

@@ -86,8 +86,9 @@ class PairConfig(NamedTuple):
         window although it has a locus there: another copy of a tandem repeat may have been missed.
     least_rescued: an end that its mate led to is reported from this score up, or from the least score, if that is
         lower (bwa mem's 19): by chance a window of some hundred bases holds nothing that scores so much.
-    longest_scored: an end of so many bases at most that has no locus after all levels is scored on every diagonal of
-        its mate's window, if shared k-mers lead to nothing there. (Longer ends with a part that aligns share some.)
+    longest_scored: an end of so many bases at most that after all levels has no locus to be reported by itself is
+        scored on every diagonal of its mate's window, if shared k-mers lead to nothing there. (Longer ends with a part
+        that aligns share some.)
     """
 
     unpaired_penalty: int = 17
@@ -164,8 +165,8 @@ class AlignConfig(NamedTuple):
 
     levels: the escalation, cheapest first.
     max_loci: loci kept of a read, for pairing and MAPQ; those that its mate points to come on top.
-    least_score: alignments that score less are not reported (for reads of 60 bases and more), but for ends of
-        proper pairs (`PairConfig.least_rescued`).
+    least_score: alignments whose best part scores less are not reported (for reads of 60 bases and more), but for ends
+        of proper pairs (`PairConfig.least_rescued`).
     seed: varies how ties are broken.
     """
 

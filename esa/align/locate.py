@@ -116,8 +116,9 @@ def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyp
     """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
 
     All that lie within the window are scored, side by side, where `vote` counts k-mers: what is short or full of
-    errors shares too few. ``running`` and ``best`` (``int32``, >= width): room. Ties: the leftmost. Returns
-    (diagonal, total); a query of no bases, or longer than the window, lies nowhere: (0, 0).
+    errors shares too few. (Heuristic: beyond the contig the window holds N, which costs more than being cut off.)
+    ``running`` and ``best`` (``int32``, >= width): room. Ties: the leftmost. Returns (diagonal, total); a query of no
+    bases, or longer than the window, lies nowhere: (0, 0).
     """
     n = len(query)
     count = max(0, width - n + 1) if n else 0

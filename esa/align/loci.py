@@ -57,8 +57,8 @@ class Loci(NamedTuple):
     band: ``int32``, half-width of the band that holds the alignment; 0: it has no gaps.
     query_begin, query_end: ``int32``, interval of the read that is aligned, in the direction it was sequenced.
     part: ``int32``, score of its best part, at least ``score``: what a least score is asked of. An end that is reached
-        may cost up to `END_BONUS` of the score, yet is no reason to report less. (Heuristic: parts without gaps only,
-        and only of what scores little.)
+        may cost up to `END_BONUS` of the score, yet is no reason to report less. (Of what scores enough anyhow it is
+        the score.)
     capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 

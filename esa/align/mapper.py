@@ -194,7 +194,7 @@ class Mapper:
     ) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``).
 
-        ``again``: look for further places of these reads where they have one.
+        ``again``: look for further places of these reads where they have one, and more thoroughly where they have none.
         """
         active = reads[0::2] | reads[1::2]
         rescue(

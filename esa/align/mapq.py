@@ -18,7 +18,8 @@ those of pairs, a limit counts only if both ends hit one, and MAPQ is at most `e
 and both ends have equals elsewhere, so that the insert size alone speaks.
 
 The constants are fitted to single reads of 50 to 250 bases, 0.6 to 10 % divergence, on *C. elegans* chromosome X and
-*P. falciparum*, not on the human chromosome that the README's calibration table is from.
+*P. falciparum*, not on human chromosome 20 or *M. tuberculosis*, where the README shows how well they hold; `TIED_MAPQ`
+alone is from chromosome 20.
 """
 
 from __future__ import annotations

@@ -219,18 +219,22 @@ def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, c
 
 
 @njit(cache=True, nogil=True)
-def _stands_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
-    """Whether a read has a locus that is reported whatever its mate has."""
-    return loci.held[r] > 0 and loci.part[r, 0] >= least_score_of(length, least_score)
+def standing_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
+    """The best locus of a read that is reported whatever its mate has; -1 if it has none."""
+    least = least_score_of(length, least_score)
+    for k in range(loci.held[r]):
+        if loci.part[r, k] >= least:
+            return k
+    return -1
 
 
 @njit(cache=True, nogil=True)
 def _choose_single(loci, lengths, least_score, begin, end, choice):  # type: ignore[no-untyped-def]
     for r in range(begin, end):
-        if not _stands_alone(loci, r, lengths[r], least_score):
-            continue
-        choice.locus[r] = 0
-        choice.second[r], choice.mapq[r] = judge_alone(loci, r, 0, lengths[r], FLOOR)
+        k = standing_alone(loci, r, lengths[r], least_score)
+        if k >= 0:
+            choice.locus[r] = k
+            choice.second[r], choice.mapq[r] = judge_alone(loci, r, k, lengths[r], FLOOR)
 
 
 @njit(cache=True, nogil=True)
@@ -300,9 +304,9 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
                 if joint[j, k] > best:
                     best, at_j, at_k = joint[j, k], j, k
                     choice.proper[r] = choice.proper[r + 1] = proper
-        if not choice.proper[r] and not (
-            _stands_alone(loci, r, lengths[r], least_score)
-            and _stands_alone(loci, r + 1, lengths[r + 1], least_score)
+        if not choice.proper[r] and (
+            loci.part[r, at_j] < least_score_of(lengths[r], least_score)
+            or loci.part[r + 1, at_k] < least_score_of(lengths[r + 1], least_score)
         ):
             _choose_single(loci, expected, least_score, r, r + 2, choice)
             continue

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
 from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
 from esa.align.loci import Loci, Reads, Reference
-from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper
+from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper, standing_alone
 from esa.align.verify import (
     Scratch,
     least_of,
-    least_score_of,
     load_window,
     make_scratch,
     offer_at,
@@ -38,7 +37,8 @@ def rescue(
     """Search each good locus's mate window for the mate, where no locus of the mate lies in it, in place.
 
     ``active`` (``bool[pairs]``): the pairs to look at. ``doubtful`` (``bool[reads]``, none): reads that are searched
-    for where they have a locus, too: another copy of a tandem repeat may lie beside it.
+    for where they have a locus, too: another copy of a tandem repeat may lie beside it. Those of them that nothing is
+    reported of otherwise are scored on every diagonal (`PairConfig.longest_scored`).
     """
     settings = _Settings(config.pair, config.locate, config.verify, config.least_score)
     doubtful = np.zeros(2 * len(active), np.bool_) if doubtful is None else doubtful
@@ -199,9 +199,7 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
             if loci.held[r] == 0 or not config.locate.k <= lengths[mate] <= MAX_READ_LENGTH:
                 continue
             oriented = False
-            lost = loci.held[mate] == 0 or loci.part[mate, 0] < least_score_of(
-                lengths[mate], config.least_score
-            )
+            lost = standing_alone(loci, mate, lengths[mate], config.least_score) < 0
             tried = 0
             for k in range(loci.held[r]):
                 worst = loci.score[r, 0] - config.pair.rescue_margin

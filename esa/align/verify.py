@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.banded import OUTSIDE, align_banded, fill_profile, trace
+from esa.align.banded import OUTSIDE, align_banded, best_part_of_path, fill_profile, trace
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
 from esa.align.extend import best_part, extend_ungapped, gap_gain
 from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
@@ -179,18 +179,29 @@ def least_of(length, limits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _part_of(query, reference, place, ungapped, locus, scratch):  # type: ignore[no-untyped-def]
+    """Score of the best part of a locus's alignment; ``ungapped``: as in `refine`."""
+    diagonal, _, contig = place
+    if locus.band == 0:
+        lo, _ = _load_diagonal(reference, contig, diagonal, len(query), scratch.window)
+        return best_part(query, scratch.window, -lo, ungapped[1], ungapped[2])
+    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, locus.band, scratch)
+    return best_part_of_path(
+        query, scratch.profile, scratch.ops[:count], first, start - (diagonal - locus.band)
+    )
+
+
+@njit(cache=True, nogil=True)
 def offer_at(loci, r, query, place, ungapped, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
     """Offer read r its locus at a place (`refine`), if that scores enough; returns whether it does.
 
     ``least``: a `Least`. ``known``: (salt, near, room) of `offer`.
     """
     locus = refine(query, reference, place, ungapped, max_gap, least.held, scratch)
-    if locus.score < least.sure and ungapped[0] >= least.held:
-        lo, hi = _load_diagonal(reference, place[2], place[0], len(query), scratch.window)
-        part = max(locus.score, best_part(query, scratch.window, -lo, lo, hi))
+    if locus.score < least.sure and locus.score + 2 * END_BONUS >= least.held:
         locus = Locus(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
-            locus.query_begin, locus.query_end, part,
+            locus.query_begin, locus.query_end, _part_of(query, reference, place, ungapped, locus, scratch),
         )  # fmt: skip
     if locus.part < least.held:
         return False

@@ -280,6 +280,11 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
     choose_single(make_loci([[good], [part]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, 0]
     assert choose(make_loci([[good], [part]]), [100, 100], inserts).locus.tolist() == [0, 0]
+    # What scores most need not be what has the best part.
+    pair_of_loci = [place(7000, 1, 100, ALIGN.least_score - 1), replace(part, score=ALIGN.least_score - 3)]
+    for mate in ([], [place(1000, 0, 100, 10)]):
+        choice = choose(make_loci([pair_of_loci, mate]), [100, 100], inserts)
+        assert choice.locus.tolist() == [1, -1]
     weakest = place(1200, 1, 100, 10)
     for evidence, locus in ((9, -1), (19, 0)):
         apart = make_loci([[place(1000, 0, 100, 11)], [replace(weakest, start=1200, part=evidence)]])

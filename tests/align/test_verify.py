@@ -283,6 +283,30 @@ def test_what_reaching_an_end_costs_is_no_reason_not_to_report(reverse: int):
         assert found == [(147, 180, 28, 30)] * held
 
 
+def test_only_a_part_of_what_is_aligned_counts():
+    """26 bases at the end of the read win over 30 within, for the end's bonus; these are not reported."""
+    genome = random_genome(np.random.default_rng(19), [400])
+    read = 3 - genome.fetch(100, 200)
+    read[:26] = genome.fetch(100, 126)
+    read[50:80] = genome.fetch(150, 180)
+    candidates = make_candidates([[(100, 0, 0)]])
+    assert not loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=30)), 0)
+    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=26)), 0)
+    assert (found.start, found.end, found.score, found.part) == (100, 126, 26, 26)
+
+
+def test_the_best_part_of_a_gapped_alignment():
+    """30 bases, 2 of them after a gap of 1 base, a mismatch and 2 bases to the end of the read."""
+    genome = random_genome(np.random.default_rng(20), [400])
+    right = np.concatenate([genome.fetch(125, 147), genome.fetch(148, 168)])
+    read = np.concatenate([3 - genome.fetch(100, 125), right])
+    read[-3] = 3 - read[-3]
+    candidates = make_candidates([[(100, 0, 0)]])
+    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=25)), 0)
+    part = 22 - 7 + 17
+    assert (found.start, found.end, found.score, found.part) == (125, 168, part - 4 + 2, part)
+
+
 def test_least_score_is_scaled_down_for_short_reads():
     shortest = (1, 37, 39, 40, 59, 60, 61, 250)
     assert [least_score_of(n, 30) for n in shortest] == [19, 19, 19, 20, 29, 30, 30, 30]
