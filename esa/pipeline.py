@@ -12,7 +12,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ from esa.io.output import AlignmentOutput
 from esa.io.sam import ReadGroup, SamFormatter, header
 from esa.reads import ReadBatch
 from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
+from esa.work import Work
 
 READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
@@ -77,8 +78,9 @@ class AlignSummary:
         ambiguous: IUPAC letters in reads that became N.
         inserts: insert sizes, None for single reads.
         seconds: wall time of the run.
+        first_seconds: of it, until the first records were written.
         bytes_done: of the input as stored, up to about the last read counted here.
-        reads_at_level: reads that each level of the escalation looked at.
+        work: what was spent and where.
     """
 
     reads: int = 0
@@ -89,8 +91,9 @@ class AlignSummary:
     ambiguous: int = 0
     inserts: InsertSizes | None = None
     seconds: float = 0.0
+    first_seconds: float = 0.0
     bytes_done: int = 0
-    reads_at_level: Counter[str] = field(default_factory=Counter)
+    work: Work = field(default_factory=Work)
 
     def count(self, records: Records) -> None:
         """Add the records of a batch."""
@@ -127,7 +130,8 @@ def align(
 
     def finish(seeded: SeededBatch) -> tuple[SeededBatch, Records, NDArray[np.uint8]]:
         records = mapper.finish(seeded, summary.inserts)
-        return seeded, records, formatter.format(seeded.batch, records)
+        with seeded.work.stage("format"):
+            return seeded, records, formatter.format(seeded.batch, records)
 
     reader = _ReadAhead(source)
     with ThreadPoolExecutor(options.threads) as pool, reader as batches:
@@ -143,14 +147,17 @@ def align(
         # Closed at once when writing fails: what waits for a worker is then not worked on.
         with contextlib.closing(finished):
             for done, records, text in finished:
-                output.write(text)
+                with summary.work.stage("write"):
+                    output.write(text)
                 summary.count(records)
-                summary.reads_at_level += done.reads_at_level
+                summary.work.add(done.work)
                 summary.seconds = time.monotonic() - start
+                summary.first_seconds = summary.first_seconds or summary.seconds
                 summary.bytes_done = reader.bytes_behind.popleft()
                 progress(summary)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
+    summary.work.add(reader.work)
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -209,11 +216,13 @@ class _ReadAhead:
 
     Attributes:
         bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
+        work: what reading took.
     """
 
     def __init__(self, source: ReadSource) -> None:
         self._source = source
         self.bytes_behind: deque[int] = deque()
+        self.work = Work()
         self._queue: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
         # A daemon: a reader that waits for standard input must not keep the process alive.
@@ -236,7 +245,12 @@ class _ReadAhead:
     def _run(self) -> None:
         last: BaseException | None = None
         try:
-            for batch in self._source:
+            batches = iter(self._source)
+            while True:
+                with self.work.stage("read"):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
                 self.bytes_behind.append(self._source.bytes_read)
                 if not self._put(batch):
                     return

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from esa.align.pair import ORIENTATIONS
 from esa.index import IndexSummary
-from esa.pipeline import AlignSummary
+from esa.pipeline import AlignOptions, AlignSummary
+from esa.work import LEVEL_COUNTS, STAGES
 
 if TYPE_CHECKING:  # torch, which `esa align` never imports
     from esa.train.run import TrainSummary
+
+DIGITS = 3
+"""Of seconds in JSON."""
 
 
 def index_summary(summary: IndexSummary) -> str:
@@ -62,6 +68,40 @@ def align_summary(summary: AlignSummary) -> str:
         ("time", f"{summary.seconds:.1f} s, {summary.reads / max(summary.seconds, 1e-9):,.0f} reads/s")
     )
     return _table(lines)
+
+
+def align_stats(summary: AlignSummary, options: AlignOptions) -> str:
+    """JSON for those who tune: counts of a run of `esa align`, where its time went, what each level looked at.
+
+    Seconds of ``stages`` are those of all threads together, so they may add up to more than the wall time.
+    """
+    inserts = summary.inserts
+    spent, levels = summary.work.seconds, summary.work.levels
+    content = {
+        "version": options.version,
+        "command_line": options.command_line,
+        "threads": options.threads,
+        "reads": summary.reads,
+        "pairs": summary.pairs,
+        "mapped": summary.mapped,
+        "properly_paired": summary.proper,
+        "supplementary": summary.supplementary,
+        "ambiguous_bases": summary.ambiguous,
+        "insert_size": inserts and {**asdict(inserts), "orientation": ORIENTATIONS[inserts.orientation]},
+        "seconds": round(summary.seconds, DIGITS),
+        "first_record_seconds": round(summary.first_seconds, DIGITS),
+        "reads_per_second": round(summary.reads / max(summary.seconds, 1e-9), 1),
+        "stages": {stage: round(spent.get(stage, 0.0), DIGITS) for stage in STAGES},
+        "levels": [
+            {
+                "name": name,
+                "share_of_reads": round(counts["reads"] / max(summary.reads, 1), 6),
+                **{count: counts[count] for count in LEVEL_COUNTS},
+            }
+            for name, counts in levels.items()
+        ],
+    }
+    return json.dumps(content, indent=2) + "\n"
 
 
 def train_summary(summary: TrainSummary) -> str:

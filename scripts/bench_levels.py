@@ -99,7 +99,7 @@ class TimedMapper(Mapper):
             sample = self.insert_sample(seeded, self.config.pair.learning_pairs)
             inserts = learn_insert_sizes(sample, self.config.pair)
         self._timed(REST, self.finish, seeded, inserts)
-        return seeded.reads_at_level
+        return Counter({level: counts["reads"] for level, counts in seeded.work.levels.items()})
 
 
 def reads_of(

@@ -214,7 +214,7 @@ def test_summary_counts(aligner: Aligner, paired: str) -> None:
     assert summary.mapped == sum(not flag & 4 for flag in flags)
     assert summary.proper == sum(bool(flag & 2) for flag in flags) // 2
     assert summary.seconds > 0
-    assert summary.reads_at_level[aligner.config.levels[0].name] == 2 * PAIRS
+    assert summary.work.levels[aligner.config.levels[0].name]["reads"] == 2 * PAIRS
 
 
 def test_progress_counts_the_bytes_of_what_is_done(aligner: Aligner) -> None:

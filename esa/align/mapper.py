@@ -8,7 +8,6 @@ chooses and reports. Every method is a function of its arguments alone, so batch
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -35,6 +34,7 @@ from esa.reads import ReadBatch
 from esa.records import Records
 from esa.stores.base import Hits, Keys, Store
 from esa.stores.codes import CodeStore
+from esa.work import Work
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB, their edited keys a few times as much."""
@@ -61,7 +61,7 @@ class SeededBatch:
     searched: NDArray[np.int32]
     gaps: Gaps | None = None
     padded: ReadBatch | None = None
-    reads_at_level: Counter[str] = field(default_factory=Counter)
+    work: Work = field(default_factory=Work)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -127,17 +127,20 @@ class Mapper:
                 self._rescue(seeded, inserts, wanted)
         if inserts is not None:
             self._rescue(seeded, inserts, doubtful, again=True)
-        choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
-        parts = self._split(seeded, choice, inserts)
-        further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
-        records = make_records(
-            seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
-        )
-        if further is None:
-            return records
-        return with_further(
-            records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
-        )
+        with seeded.work.stage("pair"):
+            choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
+        with seeded.work.stage("split"):
+            parts = self._split(seeded, choice, inserts)
+            further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
+        with seeded.work.stage("trace"):
+            records = make_records(
+                seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
+            )
+            if further is None:
+                return records
+            return with_further(
+                records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
+            )
 
     def _choose(
         self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
@@ -159,7 +162,7 @@ class Mapper:
             if not len(gaps.read):
                 break
             if found == 0:
-                seeded.reads_at_level[SPLIT] += len(np.unique(gaps.read))
+                seeded.work.count(SPLIT, reads=len(np.unique(gaps.read)))
             parts.add(gaps, self._search_gaps(seeded, gaps))
         judged = parts.judged()
         if judged is not None:
@@ -182,6 +185,7 @@ class Mapper:
             np.zeros(len(gaps.read), np.int32),
             gaps=gaps,
             padded=gaps.padded(seeded.batch, self._padding),
+            work=seeded.work,
         )
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
@@ -197,15 +201,17 @@ class Mapper:
         ``again``: look for further places of these reads where they have one, and more thoroughly where they have none.
         """
         active = reads[0::2] | reads[1::2]
-        rescue(
-            seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
-            self._reference, inserts, self.config, seeded.loci, reads if again else None,
-        )  # fmt: skip
+        with seeded.work.stage("rescue"):
+            rescue(
+                seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
+                self._reference, inserts, self.config, seeded.loci, reads if again else None,
+            )  # fmt: skip
 
     def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
         """Run one level for the active reads and put what it finds beside the loci they have."""
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
-        seeded.reads_at_level[level.name] += len(reads)
+        if seeded.gaps is None:
+            seeded.work.count(level.name, reads=len(reads))
         seeded.searched[reads] = 0
         if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
@@ -220,40 +226,62 @@ class Mapper:
             text, config = seeded.padded, self._split_config
         elif level.overhang:
             text = batch.padded(self._padding)
-        fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
-        hits = self._look_up(text, fragments, level)
+        work = seeded.work
+        with work.stage("cut"):
+            fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
+        hits = self._look_up(text, fragments, level, work)
         np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
-        if self._fragmenter.exact_diagonal:
-            candidates = chain_hits(
-                hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
-            )
-        else:
-            candidates = locate_hits(
-                text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
-                self._reference, config.chain, config.locate,
-            )  # fmt: skip
+        with work.stage("chain"):
+            if self._fragmenter.exact_diagonal:
+                candidates = chain_hits(
+                    hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
+                )
+            else:
+                candidates = locate_hits(
+                    text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
+                    self._reference, config.chain, config.locate,
+                )  # fmt: skip
         if seeded.gaps is not None:
             candidates = seeded.gaps.on_stretches(candidates, self._padding)
         elif level.overhang:
             candidates = candidates._replace(diagonal=candidates.diagonal + self._padding)
-        verify(
-            batch.codes, batch.offsets, seeded.salts, candidates, self._reference, config, seeded.loci,
-            paired=batch.paired and seeded.gaps is None,
-        )  # fmt: skip
+        with work.stage("verify"):
+            verify(
+                batch.codes, batch.offsets, seeded.salts, candidates, self._reference, config, seeded.loci,
+                paired=batch.paired and seeded.gaps is None,
+            )  # fmt: skip
+        work.count(
+            SPLIT if seeded.gaps is not None else level.name,
+            fragments=len(fragments),
+            scanned=hits.scanned,
+            hits=len(hits.position),
+            fragments_capped=int(np.count_nonzero(hits.capped)),
+            candidates=len(candidates.diagonal),
+            reads_capped=int(np.count_nonzero(candidates.capped)),
+        )
 
-    def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level) -> Hits:
+    def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level, work: Work) -> Hits:
         encoder, store, effort = self._encoder, self._store, level.effort
         # Only probes of the least certain bits ask how certain each is.
         signs_suffice = effort.edits > 0 or effort.probes == 1
         if not (signs_suffice and isinstance(encoder, CodeEncoder) and isinstance(store, CodeStore)):
-            return store.search(encoder.embed(batch.codes, fragments), effort)
-        queries = encoder.signs(batch.codes, fragments)
-        if not effort.edits:
-            return store.search_codes(queries, effort)
-        assert isinstance(self._fragmenter, AnchoredFragmenter)
-        edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
-        keys = encoder.edited_keys(batch.codes, batch.offsets, fragments, store.key_bits, edits, effort.edits)
-        return store.search_codes(queries, effort, Keys(*keys))
+            with work.stage("encode"):
+                embeddings = encoder.embed(batch.codes, fragments)
+            with work.stage("probe"):
+                return store.search(embeddings, effort)
+        keys = None
+        with work.stage("encode"):
+            queries = encoder.signs(batch.codes, fragments)
+            if effort.edits:
+                assert isinstance(self._fragmenter, AnchoredFragmenter)
+                edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
+                keys = Keys(
+                    *encoder.edited_keys(
+                        batch.codes, batch.offsets, fragments, store.key_bits, edits, effort.edits
+                    )
+                )
+        with work.stage("probe"):
+            return store.search_codes(queries, effort, keys)
 
     @property
     def _padding(self) -> int:

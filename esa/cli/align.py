@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 @alignment_options
 @record_options
 @click.option("--batch-size", type=click.IntRange(1), default=None, help="Reads worked on together.")
+@click.option(
+    "--stats", metavar="FILE", help="Write counts, seconds by stage and shares of the levels, as JSON."
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
     index: str,
@@ -55,6 +59,7 @@ def command(
     alignment: AlignmentOptions,
     records: RecordOptions,
     batch_size: int | None,
+    stats: str | None,
     quiet: bool,
 ) -> None:
     """Align reads to an index made by `esa index`.
@@ -64,9 +69,9 @@ def command(
     """
     from esa.index import open_index
     from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
-    from esa.io.output import open_output
+    from esa.io.output import open_file, open_output
     from esa.pipeline import AlignOptions, align
-    from esa.render import align_summary
+    from esa.render import align_stats, align_summary
 
     options = AlignOptions(
         threads,
@@ -85,10 +90,13 @@ def command(
         config = _config(opened.preset.levels, alignment, records)
         with (
             open_output(output, threads=threads) as sink,
+            nullcontext() if stats is None else open_file(stats) as stats_file,
             announce_compilation(quiet),
             _progress_bar(source, quiet) as bar,
         ):
             summary = align(opened, source, sink, config, options, partial(_advance, bar))
+            if stats_file is not None:
+                stats_file.write(align_stats(summary, options).encode())
     if not quiet:
         click.echo(align_summary(summary), err=True)
 

@@ -134,7 +134,8 @@ def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     levels = tuple(level._replace(longest=100) for level in searcher.config.levels)
     searcher.config = searcher.config._replace(levels=levels)
     seeded = searcher.seed(make_batch(reads))
-    assert seeded.reads_at_level.total() == sum(len(read) <= 100 for read in reads) < len(reads)
+    counts = [counts["reads"] for counts in seeded.work.levels.values()]
+    assert sum(counts) == sum(len(read) <= 100 for read in reads) < len(reads)
 
 
 def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
