@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-levels bench-speed bench-encoders validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-encoders validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs 
 
 bench-gaps: $(STAMP) ## insertions and deletions to 50 bases, clipped bases (needs bwa, minimap2 and ESA_DATA)
 	$(BIN)/python scripts/bench_gaps.py $(ARGS)
+
+bench-split: $(STAMP) ## chimeric reads, and ordinary ones that should stay whole (needs bwa, dwgsim and ESA_DATA)
+	$(BIN)/python scripts/bench_split.py $(ARGS)
 
 bench-levels: $(STAMP) ## what each level of the escalation is asked, costs and finds (needs ESA_DATA)
 	$(BIN)/python scripts/bench_levels.py $(ARGS)
