@@ -81,6 +81,9 @@ def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyp
 
     ``score``: of the read's hits. ``best_of`` (a number a query, zero) is zero again afterwards.
     """
+    if end == begin + 1:
+        value = score[keys[begin] & _INDEX_MASK]
+        return value * value, keys[begin] >> _INDEX_BITS
     weight = 0
     heaviest, here, diagonal, current = 0, 0, np.int64(0), np.int64(-1)
     for t in range(begin, end):
@@ -260,13 +263,7 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
         t = 0
         while t < count:
             end = _cluster_end(keys, t, count, config.diagonal_slack, position, contig_offsets)
-            if end == t + 1:
-                weight, diagonal = (
-                    score[keys[t] & _INDEX_MASK] * score[keys[t] & _INDEX_MASK],
-                    keys[t] >> _INDEX_BITS,
-                )
-            else:
-                weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
+            weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
             top = max(top, weight)
             # What is too light beside those seen so far is so beside all of them: most clusters end here.
             if weight * 100 >= top * config.least_weight:

@@ -219,11 +219,16 @@ def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, c
 
 
 @njit(cache=True, nogil=True)
+def _stands_alone(loci, r, k, length, least_score):  # type: ignore[no-untyped-def]
+    """Whether locus k of read r is reported whatever its mate has."""
+    return loci.part[r, k] >= least_score_of(length, least_score)
+
+
+@njit(cache=True, nogil=True)
 def standing_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
     """The best locus of a read that is reported whatever its mate has; -1 if it has none."""
-    least = least_score_of(length, least_score)
     for k in range(loci.held[r]):
-        if loci.part[r, k] >= least:
+        if _stands_alone(loci, r, k, length, least_score):
             return k
     return -1
 
@@ -271,9 +276,9 @@ def choose_pairs(
 @njit(cache=True, nogil=True)
 def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-untyped-def]
     """Whether neither of two loci stands alone, nor both together: what both cover is evidence once."""
-    if loci.part[r, j] >= least_score_of(lengths[r], least_score):
+    if _stands_alone(loci, r, j, lengths[r], least_score):
         return False
-    if loci.part[r + 1, k] >= least_score_of(lengths[r + 1], least_score):
+    if _stands_alone(loci, r + 1, k, lengths[r + 1], least_score):
         return False
     shared = min(loci.end[r, j], loci.end[r + 1, k]) - max(loci.start[r, j], loci.start[r + 1, k])
     return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < least_score
@@ -304,9 +309,9 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
                 if joint[j, k] > best:
                     best, at_j, at_k = joint[j, k], j, k
                     choice.proper[r] = choice.proper[r + 1] = proper
-        if not choice.proper[r] and (
-            loci.part[r, at_j] < least_score_of(lengths[r], least_score)
-            or loci.part[r + 1, at_k] < least_score_of(lengths[r + 1], least_score)
+        if not choice.proper[r] and not (
+            _stands_alone(loci, r, at_j, lengths[r], least_score)
+            and _stands_alone(loci, r + 1, at_k, lengths[r + 1], least_score)
         ):
             _choose_single(loci, expected, least_score, r, r + 2, choice)
             continue

@@ -136,13 +136,12 @@ def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _offer_mate(loci, mate, query, place, reference, config, salt, scratch):  # type: ignore[no-untyped-def]
-    """Offer a read its locus at a place that its mate led to; returns whether it scores enough."""
+def _offer_mate(loci, mate, query, place, reference, config, known, scratch):  # type: ignore[no-untyped-def]
+    """Offer a read its locus at a place that its mate led to; returns whether it scores enough.
+
+    ``known``: as in `offer_at`."""
     ungapped = score_ungapped(query, reference, place[2], place[0], scratch.window)
-    least = least_of(len(query), (config.least_score, config.pair.least_rescued))
-    near = len(query) * config.verify.same_locus // 100
-    # However many better loci the mate has: this one has a reason that they lack, and room of its own.
-    known = (salt, near, loci.score.shape[1])
+    least = least_of(len(query), config.least_score, config.pair.least_rescued)
     return offer_at(
         loci, mate, query, place, ungapped, reference, least, config.verify.max_gap, known, scratch
     )
@@ -171,14 +170,16 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buff
             shift, near,
         )  # fmt: skip
     clear_kmers(query, n, k_mer, buffers.head)
+    # However many better loci the mate has: this one has a reason that they lack, and room of its own.
+    known = (salt, near, loci.score.shape[1])
     if votes >= config.locate.least_votes and _offer_mate(
-        loci, mate, query, (origin + shift, strand, contig), reference, config, salt, buffers.scratch
+        loci, mate, query, (origin + shift, strand, contig), reference, config, known, buffers.scratch
     ):
         return
     if thorough:
         shift, _ = best_diagonal(query, buffers.window, width, buffers.running, buffers.best)
         _offer_mate(
-            loci, mate, query, (origin + shift, strand, contig), reference, config, salt, buffers.scratch
+            loci, mate, query, (origin + shift, strand, contig), reference, config, known, buffers.scratch
         )
 
 

@@ -172,9 +172,8 @@ class Least(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def least_of(length, limits):  # type: ignore[no-untyped-def]
-    """`Least` of a read; ``limits``: the least score, and that in a proper pair."""
-    least_score, least_rescued = limits
+def least_of(length, least_score, least_rescued):  # type: ignore[no-untyped-def]
+    """`Least` of a read, of the least score and that in a proper pair."""
     return Least(min(least_score_of(length, least_score), least_rescued), least_score + 2 * END_BONUS)
 
 
@@ -265,7 +264,7 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
-    max_loci = limits[2]
+    least_score, least_rescued, max_loci = limits
     longest, most = _sizes(reads.offsets, candidates)
     oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
     scratch = make_scratch(longest, config.max_gap)
@@ -289,7 +288,7 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
                 query, reference, contig, diagonal, scratch.window
             )
             top = max(top, ungapped[c, 0])
-        least = least_of(n, limits[:2])
+        least = least_of(n, least_score, least_rescued)
         near = n * config.same_locus // 100
         # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
         heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin

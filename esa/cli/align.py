@@ -14,9 +14,11 @@ from esa.cli.align_options import (
     AlignmentOptions,
     ReadGroupOptions,
     RecordOptions,
+    RunOptions,
     alignment_options,
     read_group_options,
     record_options,
+    run_options,
 )
 from esa.cli.compiling import announce_compilation
 from esa.cli.options import shows_progress, threads_option
@@ -43,11 +45,7 @@ if TYPE_CHECKING:
 @read_group_options
 @alignment_options
 @record_options
-@click.option("--batch-size", type=click.IntRange(1), default=None, help="Reads worked on together.")
-@click.option(
-    "--stats", metavar="FILE", help="Write counts, seconds by stage and shares of the levels, as JSON."
-)
-@click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
+@run_options
 def command(
     index: str,
     reads1: str,
@@ -58,9 +56,7 @@ def command(
     read_group: ReadGroupOptions,
     alignment: AlignmentOptions,
     records: RecordOptions,
-    batch_size: int | None,
-    stats: str | None,
-    quiet: bool,
+    run: RunOptions,
 ) -> None:
     """Align reads to an index made by `esa index`.
 
@@ -84,20 +80,20 @@ def command(
         inserts=_inserts(alignment),
     )
     with ReadSource(
-        reads1, reads2, interleaved=interleaved, batch_size=batch_size or DEFAULT_BATCH_SIZE
+        reads1, reads2, interleaved=interleaved, batch_size=run.batch_size or DEFAULT_BATCH_SIZE
     ) as source:
         opened = open_index(index, threads)
         config = _config(opened.preset.levels, alignment, records)
         with (
             open_output(output, threads=threads) as sink,
-            nullcontext() if stats is None else open_file(stats) as stats_file,
-            announce_compilation(quiet),
-            _progress_bar(source, quiet) as bar,
+            nullcontext() if run.stats is None else open_file(run.stats) as stats_file,
+            announce_compilation(run.quiet),
+            _progress_bar(source, run.quiet) as bar,
         ):
             summary = align(opened, source, sink, config, options, partial(_advance, bar))
             if stats_file is not None:
                 stats_file.write(align_stats(summary, options).encode())
-    if not quiet:
+    if not run.quiet:
         click.echo(align_summary(summary), err=True)
 
 

@@ -55,6 +55,15 @@ class RecordOptions:
             )
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What the run is told that has no part in the records."""
+
+    batch_size: int | None
+    stats: str | None
+    quiet: bool
+
+
 def _group(name: str, kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """A decorator that adds options to a command and hands it their values as one ``kind``, named ``name``."""
 
@@ -140,4 +149,23 @@ record_options = _group(
         help="All alignments held, up to 64 or N of -k, whatever their score.",
     ),
     click.option("--xa", "records_xa", is_flag=True, help="Up to 5 other places as an XA tag."),
+)
+
+run_options = _group(
+    "run",
+    RunOptions,
+    click.option(
+        "--batch-size",
+        "run_batch_size",
+        type=click.IntRange(1),
+        default=None,
+        help="Reads worked on together.",
+    ),
+    click.option(
+        "--stats",
+        "run_stats",
+        metavar="FILE",
+        help="Write counts, seconds by stage and shares of the levels, as JSON.",
+    ),
+    click.option("-q", "--quiet", "run_quiet", is_flag=True, help="No progress, no summary."),
 )
