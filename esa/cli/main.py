@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 
 import click
 
 from esa import __version__
+from esa.cli.signals import Interrupts, Terminated
 from esa.errors import EXIT_BROKEN_PIPE, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, EsaError
 
 SUBCOMMANDS = {
@@ -49,14 +48,6 @@ def cli() -> None:
     """Embed, search, align: DNA read alignment by nearest-neighbour search over embeddings."""
 
 
-class _Terminated(BaseException):
-    """SIGTERM, as an exception: unfinished files are removed on the way out."""
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    raise _Terminated
-
-
 def _quiet_exit(code: int) -> int:
     """Leave without Python's own complaint about a closed stdout at shutdown."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,8 +62,12 @@ def _invoke(arguments: list[str]) -> None:
         sys.stdout.flush()
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run `esa` with ``argv`` (default: the process's) and return its exit code."""
+def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lambda: None) -> int:
+    """Run `esa` with ``argv`` (default: the process's) and return its exit code.
+
+    Args:
+        interrupted: called when an interrupt has arrived here.
+    """
     try:
         _invoke(sys.argv[1:] if argv is None else list(argv))
         return 0
@@ -84,9 +79,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _quiet_exit(EXIT_BROKEN_PIPE)
     except (KeyboardInterrupt, click.Abort):
+        interrupted()
         click.echo("esa: interrupted", err=True)
         return EXIT_SIGINT
-    except _Terminated:
+    except Terminated:
+        interrupted()
         click.echo("esa: terminated", err=True)
         return EXIT_SIGTERM
     except EsaError as error:
@@ -101,8 +98,9 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(run())
+    interrupts = Interrupts()
+    interrupts.install()
+    sys.exit(run(interrupted=interrupts.taken))
 
 
 if __name__ == "__main__":

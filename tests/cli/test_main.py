@@ -17,6 +17,7 @@ from samples import esa, make_index, random_bases, write
 from esa import __version__
 from esa.cli import main
 from esa.cli.main import SUBCOMMANDS, run
+from esa.cli.signals import Terminated
 
 HEAVY = ("numba", "torch", "numpy", "faiss", "pysam", "Bio", "tqdm")
 """Modules that `esa --help` must do without."""
@@ -99,7 +100,7 @@ def test_wrong_usage(arguments: list[str], named: str, capsys: pytest.CaptureFix
     ("raised", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "esa: interrupted\n"),
-        (main._Terminated(), 143, "esa: terminated\n"),
+        (Terminated(), 143, "esa: terminated\n"),
         (OSError(28, "No space left on device", "x"), 1, "esa: No space left on device: x\n"),
         (OSError("no errno"), 1, "esa: no errno\n"),
         (main.EsaError("what"), 1, "esa: what\n"),
