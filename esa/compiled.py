@@ -43,6 +43,16 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         config.CACHE_DIR = before
 
 
+def leaf(function: Callable[..., Any]) -> Any:
+    """`njit` for a kernel that makes no array and returns none.
+
+    It is compiled without numba's reference counts. A view, or a tuple of arrays taken apart, costs an atomic
+    increment and decrement each, often more than what a small kernel does with it; where nothing is made, nothing
+    need be counted. (numba refuses to compile an allocation here; the option is how it compiles kernels of its own.)
+    """
+    return njit(function, cache=True, nogil=True, _nrt=False)
+
+
 @cache
 def kernel_folder() -> Path:
     """Folder of the compiled code of this version of the package; made if need be."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf
 
 N = 4
 BASES_PER_BYTE = 4
@@ -57,7 +57,7 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return complement[codes[::-1]]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def pack(codes, packed):  # type: ignore[no-untyped-def]
     """Write base codes 2 bits each into ``packed`` (``uint8[ceil(n / 4)]``). N is written as A: see `unpack`."""
     for byte in range(len(packed)):
@@ -69,14 +69,20 @@ def pack(codes, packed):  # type: ignore[no-untyped-def]
         packed[byte] = value
 
 
-@njit(cache=True, nogil=True)
+@leaf
+def base_at(packed, position):  # type: ignore[no-untyped-def]
+    """Base code at a position that holds no N."""
+    return (packed[position >> 2] >> np.uint8(2 * (position & 3))) & np.uint8(3)
+
+
+@leaf
 def unpack(packed, n_starts, n_ends, start, end, out):  # type: ignore[no-untyped-def]
     """Write the base codes of ``[start, end)`` into ``out[: end - start]``.
 
     ``n_starts`` and ``n_ends`` (``int64``, sorted, disjoint, half-open) are the runs of N that packing lost.
     """
     for i in range(start, end):
-        out[i - start] = (packed[i >> 2] >> np.uint8(2 * (i & 3))) & np.uint8(3)
+        out[i - start] = base_at(packed, i)
     run = np.searchsorted(n_ends, start, side="right")
     while run < len(n_starts) and n_starts[run] < end:
         for i in range(max(start, n_starts[run]), min(end, n_ends[run])):

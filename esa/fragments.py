@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.hashing import mix64
 
 
@@ -182,7 +182,7 @@ _LARGEST_HASH = 2.0**64 - 2.0**11
 """The largest 64-bit number that a float holds."""
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-def]
     """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_ANCHOR` where it can be none."""
     mask = np.uint64((1 << (2 * k)) - 1)
@@ -236,7 +236,7 @@ def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-
     return plausible
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _minimizers(hashes, n, window, out):  # type: ignore[no-untyped-def]
     """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
 

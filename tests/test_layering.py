@@ -16,7 +16,7 @@ PACKAGE = Path(esa.__file__).parent
 
 RANKS = (
     ("errors", "compiled"),
-    ("dna", "hashing", "prefetch"),
+    ("bits", "dna", "hashing", "prefetch"),
     ("genome", "reads", "records", "work"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),

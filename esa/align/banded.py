@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from esa.align.config import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
-from esa.compiled import njit
+from esa.compiled import leaf
 
 OUTSIDE = np.uint8(5)
 """Code of a window position beyond the contig; nothing aligns there."""
@@ -18,7 +18,7 @@ OUTSIDE = np.uint8(5)
 IMPOSSIBLE = np.int32(-(1 << 24))
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
     """``profile[q, j]`` (``int32[5, >= width]``): score of query base q against ``window[j]``."""
     for q in range(5):
@@ -32,7 +32,7 @@ def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
                 profile[q, j] = MATCH if base == q else MISMATCH
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def align_banded(query, profile, columns, matched, inserted, deleted):  # type: ignore[no-untyped-def]
     """Fill the band of ``query`` against a window of ``len(query) + columns - 1`` bases.
 
@@ -84,7 +84,7 @@ def align_banded(query, profile, columns, matched, inserted, deleted):  # type: 
     return best, end_i, end_b
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # type: ignore[no-untyped-def]
     """Walk back from a cell of a band filled with rows = len(query) + 1.
 
@@ -125,7 +125,7 @@ def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # typ
             return count, i, b
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def best_part_of_path(query, profile, ops, i, j):  # type: ignore[no-untyped-def]
     """Best score of a stretch of a path (``ops`` of `trace`, last first) that begins with query base i on window base
     j, without the bonuses of the ends."""

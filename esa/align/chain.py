@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.hashing import tie_break
 from esa.stores.base import Hits
@@ -45,7 +45,7 @@ def chain_hits(
     return candidates
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     """Index of the contig that holds a global position."""
     return np.searchsorted(contig_offsets, position, side="right") - 1
@@ -75,7 +75,7 @@ def _sort_keys(hits, fragments, queries, read, shift, keys, query_of):  # type: 
     return count
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyped-def]
     """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on.
 
@@ -104,7 +104,7 @@ def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyp
     return weight, diagonal
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: ignore[no-untyped-def]
     """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig.
 
@@ -123,7 +123,7 @@ def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: 
     return end
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def keep_heaviest(weight, diagonal, count, salt, config, order):  # type: ignore[no-untyped-def]
     """Indices of the clusters to verify, heaviest first, into ``order``; ties by `tie_break`.
 
@@ -153,7 +153,7 @@ def keep_heaviest(weight, diagonal, count, salt, config, order):  # type: ignore
     return kept, cut
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _heavier(weight, diagonal, a, b, salt):  # type: ignore[no-untyped-def]
     if weight[a] != weight[b]:
         return weight[a] > weight[b]
@@ -191,7 +191,7 @@ def make_candidates(reads, most):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def append_heaviest(clusters, count, r, salt, config, order, candidates):  # type: ignore[no-untyped-def]
     """Append the heaviest of read r's clusters to the candidates, reads in ascending order."""
     kept, cut = keep_heaviest(clusters.weight, clusters.diagonal, count, salt, config, order)
@@ -220,7 +220,7 @@ def trimmed(candidates):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
     """(Most queries, most hits) of a read, the queries' owners being non-decreasing."""
     queries, hits = 0, 0

@@ -15,8 +15,9 @@ from esa.align.chain import (
 )
 from esa.align.config import AMBIGUOUS, END_BONUS, MATCH, MISMATCH, ChainConfig, LocateConfig
 from esa.align.loci import Candidates, Reads, Reference
-from esa.align.verify import load_window, orient
-from esa.compiled import njit
+from esa.align.strands import make_strands, orient
+from esa.align.verify import load_window
+from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.stores.base import Hits
 
@@ -43,14 +44,14 @@ def locate_hits(
     return candidates
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _kmer_step(kmer, valid, base, mask):  # type: ignore[no-untyped-def]
     if base > 3:
         return np.int64(0), np.int64(0)
     return ((kmer << 2) | base) & mask, valid + 1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
     """Chain the places of each k-mer of ``query[:n]``: ``head[kmer]`` is the last one + 1, 0 where there is none."""
     mask = (np.int64(1) << (2 * k)) - 1
@@ -62,7 +63,7 @@ def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
             head[kmer] = i - k + 2
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
     """Undo `index_kmers`."""
     mask = (np.int64(1) << (2 * k)) - 1
@@ -73,7 +74,7 @@ def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
             head[kmer] = 0
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the most votes within ``slack``, and how many.
 
@@ -111,7 +112,7 @@ def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):
     return peak - n, best
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
 
@@ -141,7 +142,7 @@ def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyp
     return at, total
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _locate_in_window(window, width, n, config, tables, votes, clusters, made):  # type: ignore[no-untyped-def]
     """Append the best diagonal on either strand to the clusters, as an offset into the window."""
     head, following = tables
@@ -166,7 +167,7 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
     for q in range(len(fragments.owner)):
         widest = max(widest, fragment_length + 2 * fragments.length[q])
     _, most_hits = most_of_a_read(fragments.owner, hits.offsets)
-    oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
+    strands = make_strands(longest)
     head = (np.zeros(4**config.k, np.int32), np.zeros(4**config.k, np.int32))
     following = (np.empty(longest, np.int32), np.empty(longest, np.int32))
     votes = np.zeros(widest + longest + 1, np.int32)
@@ -183,9 +184,9 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
         made = 0
         if hits.offsets[q] > hits.offsets[lo]:
             n = reads.offsets[r + 1] - reads.offsets[r]
-            orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], oriented[0], oriented[1])
+            orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], strands)
             for strand in range(2):
-                index_kmers(oriented[strand], n, config.k, head[strand], following[strand])
+                index_kmers(strands.codes[strand], n, config.k, head[strand], following[strand])
             for f in range(lo, q):
                 width = fragment_length + 2 * fragments.length[f]
                 for h in range(hits.offsets[f], hits.offsets[f + 1]):
@@ -199,6 +200,6 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
                     clusters.diagonal[before:made] += origin
                     clusters.contig[before:made] = contig
             for strand in range(2):
-                clear_kmers(oriented[strand], n, config.k, head[strand])
+                clear_kmers(strands.codes[strand], n, config.k, head[strand])
         append_heaviest(clusters, made, r, reads.salts[r], chain, order, candidates)
     return trimmed(candidates)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import MASKED_SHARE
-from esa.compiled import njit
+from esa.compiled import leaf
 from esa.hashing import tie_break
 
 HOPELESS = np.int64(-(1 << 32))
@@ -126,7 +126,7 @@ class Locus(NamedTuple):
     part: int
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
     loci.score[r, k] = locus.score
     loci.diagonal[r, k] = locus.diagonal
@@ -140,7 +140,7 @@ def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
     loci.part[r, k] = locus.part
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.score[r, k] = loci.score[r, origin]
     loci.diagonal[r, k] = loci.diagonal[r, origin]
@@ -154,7 +154,7 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.part[r, k] = loci.part[r, origin]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
     """Whether entry k comes before a new locus: by score, then by `tie_break`.
 
@@ -173,7 +173,7 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
     """Put a locus in its place; drop the worst if there are more than ``room``."""
     held = loci.held[r]
@@ -190,7 +190,7 @@ def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
     loci.held[r] = held + 1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     """Whether two query intervals are about the same part of the read: their overlap is `MASKED_SHARE` of the
     shorter one. Alignments that are not do not rival each other: the read may be chimeric."""
@@ -198,7 +198,7 @@ def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-d
     return overlap * 100 >= MASKED_SHARE * min(end - begin, other_end - other_begin)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
     """Whether locus k of read r is another place for the bases that its chosen locus aligns."""
     return k != chosen and same_bases(
@@ -206,7 +206,7 @@ def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
     # What tells most copies of a repeat apart comes first.
     if not (
@@ -220,7 +220,7 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
     return same_bases(loci.query_begin[r, k], loci.query_end[r, k], locus.query_begin, locus.query_end)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
     """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from esa.align.config import MATCH, MISMATCH
 from esa.align.loci import rival
-from esa.compiled import njit
+from esa.compiled import leaf
 
 MAX_MAPQ = 60
 FLOOR = 20
@@ -46,7 +46,7 @@ EDIT = MATCH - MISMATCH
 """What a substitution costs."""
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def mapping_quality(lead, above, near, score, length, capped):  # type: ignore[no-untyped-def]
     """MAPQ (``int``) of a locus by the module's formula.
 
@@ -72,7 +72,7 @@ def mapping_quality(lead, above, near, score, length, capped):  # type: ignore[n
     return int(max(0.0, quality) + 0.499)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def rivals(loci, r, chosen):  # type: ignore[no-untyped-def]
     """(Best score of the rivals of the chosen locus of read r, how many lie within `TIE` of it); -1, 0 if none.
 

@@ -13,7 +13,7 @@ from esa.align.config import AlignConfig, PairConfig
 from esa.align.loci import HOPELESS, Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
 from esa.align.verify import least_score_of
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.errors import UsageError
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
@@ -159,13 +159,13 @@ class Choice(NamedTuple):
         )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def five_prime(loci, r, k, length):  # type: ignore[no-untyped-def]
     """Global position of the 5' end of a read at a locus (of the base beyond it on the reverse strand)."""
     return loci.diagonal[r, k] + (length if loci.reverse[r, k] else 0)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def lie_of(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
     """(Orientation, size) of locus j of read r and locus k of its mate, read r + 1."""
     mine = five_prime(loci, r, j, lengths[r])
@@ -178,7 +178,7 @@ def lie_of(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
     return (FR if ahead >= 0 else RF), abs(ahead)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
     count = 0
     for p in range(pairs):
@@ -194,7 +194,7 @@ def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def is_proper(loci, r, j, k, lengths, inserts):  # type: ignore[no-untyped-def]
     """(Whether locus j of read r and locus k of its mate, read r + 1, lie as the insert sizes say, their size)."""
     if loci.contig[r, j] != loci.contig[r + 1, k]:
@@ -203,7 +203,7 @@ def is_proper(loci, r, j, k, lengths, inserts):  # type: ignore[no-untyped-def]
     return lie == inserts.orientation and inserts.low <= size <= inserts.high, size
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired):  # type: ignore[no-untyped-def]
     """(Joint score, proper) of locus j of read r and locus k of its mate."""
     score = np.int64(loci.score[r, j]) + np.int64(loci.score[r + 1, k])
@@ -218,13 +218,13 @@ def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, c
     _choose_single(loci, lengths, config.least_score, 0, len(lengths), choice)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _stands_alone(loci, r, k, length, least_score):  # type: ignore[no-untyped-def]
     """Whether locus k of read r is reported whatever its mate has."""
     return loci.part[r, k] >= least_score_of(length, least_score)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def standing_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
     """The best locus of a read that is reported whatever its mate has; -1 if it has none."""
     for k in range(loci.held[r]):
@@ -233,7 +233,7 @@ def standing_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def
     return -1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _choose_single(loci, lengths, least_score, begin, end, choice):  # type: ignore[no-untyped-def]
     for r in range(begin, end):
         k = standing_alone(loci, r, lengths[r], least_score)
@@ -242,7 +242,7 @@ def _choose_single(loci, lengths, least_score, begin, end, choice):  # type: ign
             choice.second[r], choice.mapq[r] = judge_alone(loci, r, k, lengths[r], FLOOR)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def judge_alone(loci, r, chosen, length, floor):  # type: ignore[no-untyped-def]
     """(XS, MAPQ) of a locus of read r by itself.
 
@@ -273,7 +273,7 @@ def choose_pairs(
     _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties(), limits, choice)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-untyped-def]
     """Whether neither of two loci stands alone, nor both together: what both cover is evidence once."""
     if _stands_alone(loci, r, j, lengths[r], least_score):
@@ -284,7 +284,7 @@ def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-unty
     return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < least_score
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _tied(loci, r, chosen):  # type: ignore[no-untyped-def]
     """Whether read r by itself has another locus as good as the chosen one."""
     return rivals(loci, r, chosen)[0] >= loci.score[r, chosen] - TIE

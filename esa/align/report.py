@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from esa.align.config import VerifyConfig
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
-from esa.align.verify import align_gapped, load_window, make_scratch, orient, score_of, score_ungapped
-from esa.compiled import njit
-from esa.dna import LETTERS
+from esa.align.strands import WORD, make_strands, mark_mismatches, orient, query_on, words_for
+from esa.align.verify import align_gapped, load_window, make_scratch, score_marked, score_of
+from esa.bits import lowest_bit
+from esa.compiled import leaf, njit
+from esa.dna import LETTERS, base_at
 from esa.reads import ReadBatch
 from esa.records import (
     CIGAR_D,
@@ -138,7 +140,7 @@ def signed_length(ahead: NDArray[np.int64]) -> NDArray[np.int64]:
     return ahead + np.sign(ahead)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _append_number(out, at, number):  # type: ignore[no-untyped-def]
     digits = 1
     rest = number // 10
@@ -151,17 +153,19 @@ def _append_number(out, at, number):  # type: ignore[no-untyped-def]
     return at + digits
 
 
-@njit(cache=True, nogil=True)
-def _append_op(cigar, begin, count, op):  # type: ignore[no-untyped-def]
-    """Add one base of an operation to the CIGAR ``cigar[begin:count]``; returns its new end."""
-    if count > begin and cigar[count - 1] & np.uint32(15) == op:
-        cigar[count - 1] += np.uint32(16)
-        return count
-    cigar[count] = np.uint32(16 | op)
-    return count + 1
+@leaf
+def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
+    """Add so many bases of an operation to the CIGAR ``cigar[begin:end]``; returns its new end."""
+    if count == 0:
+        return end
+    if end > begin and cigar[end - 1] & np.uint32(15) == op:
+        cigar[end - 1] += np.uint32(count << 4)
+        return end
+    cigar[end] = np.uint32(count << 4 | op)
+    return end + 1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
     """Append the CIGAR (without clips) and MD of an alignment; its operations are ``ops[:count]``, last first.
 
@@ -175,7 +179,7 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
         op = ops[step]
         if op == PAIR:
             same = query[i] == window[j] and query[i] < 4
-            at = _append_op(cigar, begin, at, (CIGAR_EQ if same else CIGAR_X) if eqx else CIGAR_M)
+            at = _append_ops(cigar, begin, at, (CIGAR_EQ if same else CIGAR_X) if eqx else CIGAR_M, 1)
             if same:
                 run += 1
             else:
@@ -187,11 +191,11 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
             i += 1
             j += 1
         elif op == INSERTION:
-            at = _append_op(cigar, begin, at, CIGAR_I)
+            at = _append_ops(cigar, begin, at, CIGAR_I, 1)
             edits += 1
             i += 1
         else:
-            at = _append_op(cigar, begin, at, CIGAR_D)
+            at = _append_ops(cigar, begin, at, CIGAR_D, 1)
             if not deleting:
                 md_at = _append_number(md, md_at, run)
                 md[md_at] = _CARET
@@ -205,7 +209,38 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
     return at, _append_number(md, md_at, run), edits, j
 
 
-@njit(cache=True, nogil=True)
+@leaf
+def _describe_marked(marks, reference, diagonal, interval, eqx, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
+    """`_describe` of an alignment without gaps, of the query bases ``interval``, from `mark_mismatches`.
+
+    Returns (new CIGAR end, new MD end, NM).
+    """
+    first, last = interval
+    begin, edits, done = at, 0, first
+    for w in range(first // WORD, words_for(last)):
+        bits = marks[w]
+        while bits:
+            i = w * WORD + (lowest_bit(bits) >> 1)
+            bits &= bits - np.uint64(1)
+            if not first <= i < last:
+                continue
+            md_at = _append_number(md, md_at, i - done)
+            md[md_at] = LETTERS[base_at(reference.packed, diagonal + i)]
+            md_at += 1
+            if eqx:
+                at = _append_ops(cigar, begin, at, CIGAR_EQ, i - done)
+                at = _append_ops(cigar, begin, at, CIGAR_X, 1)
+            edits += 1
+            done = i + 1
+    at = (
+        _append_ops(cigar, begin, at, CIGAR_EQ, last - done)
+        if eqx
+        else _append_ops(cigar, begin, at, CIGAR_M, last - first)
+    )
+    return at, _append_number(md, md_at, last - done), edits
+
+
+@leaf
 def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
     longest = 1
     for r in range(len(locus)):
@@ -220,8 +255,7 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
     contig, position, span, nm, score = placed
     reads = len(locus)
     longest = _longest_chosen(offsets, locus)
-    forward = np.empty(longest, np.uint8)
-    backward = np.empty(longest, np.uint8)
+    strands = make_strands(longest)
     scratch = make_scratch(longest, config.max_gap)
     cigar = np.empty(reads * 4 + 2 * len(scratch.ops), np.uint32)
     cigar_offsets = np.zeros(reads + 1, np.int64)
@@ -236,26 +270,35 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
                 cigar = _enlarged(cigar, at, len(cigar) * 2)
             if md_at + 4 * len(scratch.ops) > len(md):
                 md = _enlarged(md, md_at, len(md) * 2)
-            orient(codes, offsets[r], offsets[r + 1], forward, backward)
-            query = backward[:n] if loci.reverse[r, k] else forward[:n]
+            orient(codes, offsets[r], offsets[r + 1], strands)
+            query = query_on(strands, n, loci.reverse[r, k])
             where = loci.contig[r, k]
             diagonal = loci.diagonal[r, k]
             band = loci.band[r, k]
+            mismatches = -1
             if band:
                 total, first, last, start, end, count = align_gapped(
                     query, reference, where, diagonal, band, scratch
                 )
             else:
-                total, first, last = score_ungapped(query, reference, where, diagonal, scratch.window)
+                mismatches = mark_mismatches(query, reference, where, diagonal, scratch.marks)
+                total, first, last = score_marked(query, reference, where, diagonal, mismatches, scratch)
                 start, end, count = diagonal + first, diagonal + last, last - first
-                scratch.ops[:count] = PAIR
-            load_window(reference, where, start, end - start, scratch.window)
             if first:
                 cigar[at] = np.uint32(first << 4 | CIGAR_S)
                 at += 1
-            at, md_at, nm[r], span[r] = _describe(
-                query, first, scratch.window, scratch.ops, count, eqx, cigar, at, md, md_at
-            )
+            if mismatches >= 0:
+                at, md_at, nm[r] = _describe_marked(
+                    scratch.marks, reference, diagonal, (first, last), eqx, cigar, at, md, md_at
+                )
+                span[r] = count
+            else:
+                if not band:
+                    scratch.ops[:count] = PAIR
+                load_window(reference, where, start, end - start, scratch.window)
+                at, md_at, nm[r], span[r] = _describe(
+                    query.codes, first, scratch.window, scratch.ops, count, eqx, cigar, at, md, md_at
+                )
             if last < n:
                 cigar[at] = np.uint32((n - last) << 4 | CIGAR_S)
                 at += 1

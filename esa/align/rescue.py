@@ -11,16 +11,16 @@ from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairCon
 from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
 from esa.align.loci import Loci, Reads, Reference
 from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper, standing_alone
+from esa.align.strands import Strands, make_strands, orient, query_on
 from esa.align.verify import (
     Scratch,
     least_of,
     load_window,
     make_scratch,
     offer_at,
-    orient,
     score_ungapped,
 )
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 
 
 def rescue(
@@ -54,7 +54,7 @@ class _Settings(NamedTuple):
     least_score: int
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-untyped-def]
     """(First base, width, strand) of the window in which the mate of a read at a locus should lie."""
     at = five_prime(loci, r, k, length)
@@ -73,7 +73,7 @@ def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-u
     return begin, end - begin, strand
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _has_mate(loci, r, k, lengths, inserts, unpaired):  # type: ignore[no-untyped-def]
     """Whether a locus of the mate makes a proper pair with locus k of read r that its best locus, unpaired, does not
     beat: a poor copy of a repeat beside that locus is no reason not to look for the mate there."""
@@ -90,8 +90,7 @@ def _has_mate(loci, r, k, lengths, inserts, unpaired):  # type: ignore[no-untype
 class _Buffers(NamedTuple):
     """Room for the search of one window, and the mate in both orientations."""
 
-    forward: NDArray[np.uint8]
-    backward: NDArray[np.uint8]
+    strands: Strands
     window: NDArray[np.uint8]
     head: NDArray[np.int32]
     following: NDArray[np.int32]
@@ -105,8 +104,7 @@ class _Buffers(NamedTuple):
 def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
     widest = inserts.high - inserts.low + longest
     return _Buffers(
-        np.empty(longest, np.uint8),
-        np.empty(longest, np.uint8),
+        make_strands(longest),
         np.empty(widest, np.uint8),
         np.zeros(4**config.locate.k, np.int32),
         np.empty(longest, np.int32),
@@ -117,7 +115,7 @@ def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
     """Whether read r has a locus at a place (diagonal, strand, contig), or near it, that may be chosen in a pair.
 
@@ -135,19 +133,19 @@ def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
     return False
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _offer_mate(loci, mate, query, place, reference, config, known, scratch):  # type: ignore[no-untyped-def]
     """Offer a read its locus at a place that its mate led to; returns whether it scores enough.
 
     ``known``: as in `offer_at`."""
-    ungapped = score_ungapped(query, reference, place[2], place[0], scratch.window)
-    least = least_of(len(query), config.least_score, config.pair.least_rescued)
+    ungapped = score_ungapped(query, reference, place[2], place[0], scratch)
+    least = least_of(len(query.codes), config.least_score, config.pair.least_rescued)
     return offer_at(
         loci, mate, query, place, ungapped, reference, least, config.verify.max_gap, known, scratch
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buffers, loci):  # type: ignore[no-untyped-def]
     """Search the window that locus k of read r opens for its mate.
 
@@ -156,30 +154,30 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buff
     n = lengths[mate]
     k_mer = config.locate.k
     contig = np.int64(loci.contig[r, k])
-    origin, width, strand = _mate_window(loci, r, k, lengths[r], n, inserts)
+    origin, width, reverse = _mate_window(loci, r, k, lengths[r], n, inserts)
     load_window(reference, contig, origin, width, buffers.window)
-    query = buffers.backward[:n] if strand else buffers.forward[:n]
-    index_kmers(query, n, k_mer, buffers.head, buffers.following)
+    query = query_on(buffers.strands, n, reverse)
+    index_kmers(query.codes, n, k_mer, buffers.head, buffers.following)
     near = n * config.verify.same_locus // 100
     shift, votes = vote(
         buffers.window, width, n, k_mer, config.locate.slack, buffers.head, buffers.following, buffers.votes
     )
-    if votes and _is_known(loci, mate, (origin + shift, strand, contig), near, config.pair.unpaired_penalty):
+    if votes and _is_known(loci, mate, (origin + shift, reverse, contig), near, config.pair.unpaired_penalty):
         shift, votes = vote(
             buffers.window, width, n, k_mer, config.locate.slack, buffers.head, buffers.following, buffers.votes,
             shift, near,
         )  # fmt: skip
-    clear_kmers(query, n, k_mer, buffers.head)
+    clear_kmers(query.codes, n, k_mer, buffers.head)
     # However many better loci the mate has: this one has a reason that they lack, and room of its own.
     known = (salt, near, loci.score.shape[1])
     if votes >= config.locate.least_votes and _offer_mate(
-        loci, mate, query, (origin + shift, strand, contig), reference, config, known, buffers.scratch
+        loci, mate, query, (origin + shift, reverse, contig), reference, config, known, buffers.scratch
     ):
         return
     if thorough:
-        shift, _ = best_diagonal(query, buffers.window, width, buffers.running, buffers.best)
+        shift, _ = best_diagonal(query.codes, buffers.window, width, buffers.running, buffers.best)
         _offer_mate(
-            loci, mate, query, (origin + shift, strand, contig), reference, config, known, buffers.scratch
+            loci, mate, query, (origin + shift, reverse, contig), reference, config, known, buffers.scratch
         )
 
 
@@ -211,7 +209,7 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
                     continue
                 if not oriented:
                     begin, end = reads.offsets[mate], reads.offsets[mate + 1]
-                    orient(reads.codes, begin, end, buffers.forward, buffers.backward)
+                    orient(reads.codes, begin, end, buffers.strands)
                     oriented = True
                 tried += 1
                 thorough = (

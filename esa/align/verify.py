@@ -11,8 +11,18 @@ from esa.align.banded import OUTSIDE, align_banded, best_part_of_path, fill_prof
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
 from esa.align.extend import best_part, extend_ungapped, gap_gain
 from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
-from esa.compiled import njit
+from esa.align.strands import (
+    best_part_marked,
+    extend_marked,
+    make_strands,
+    mark_mismatches,
+    orient,
+    query_on,
+    words_for,
+)
+from esa.compiled import leaf, njit
 from esa.dna import unpack
+from esa.prefetch import prefetch
 
 SHORT_READ = 60
 """Reads of fewer bases are reported from a proportionally lower score up."""
@@ -21,6 +31,9 @@ LEAST_EVIDENCE = 19
 
 FIRST_BAND = 8
 """Half-width of the band that is tried first: indels are mostly short."""
+
+ASKED_AHEAD = 32
+"""Candidates whose reference is fetched from memory before their turn comes."""
 
 FILTERED_REACH = 18
 """Longest possible gap up to which `gap_gain` costs less than the bands that it may save."""
@@ -49,24 +62,14 @@ def verify(
     _verify(reads, candidates, reference, config.verify, limits, loci)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
     """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads as far as
     `LEAST_EVIDENCE`."""
     return min(least_score, max(LEAST_EVIDENCE, least_score * length // SHORT_READ))
 
 
-@njit(cache=True, nogil=True)
-def orient(codes, begin, end, forward, backward):  # type: ignore[no-untyped-def]
-    """Copy a read and its reverse complement into two buffers."""
-    n = end - begin
-    for i in range(n):
-        base = codes[begin + i]
-        forward[i] = base
-        backward[n - 1 - i] = 3 - base if base < 4 else base
-
-
-@njit(cache=True, nogil=True)
+@leaf
 def load_window(reference, contig, start, width, window):  # type: ignore[no-untyped-def]
     """Bases ``[start, start + width)`` (global) into ``window``, `OUTSIDE` where the contig has none."""
     lo = min(max(start, reference.offsets[contig]), start + width)
@@ -77,13 +80,13 @@ def load_window(reference, contig, start, width, window):  # type: ignore[no-unt
         unpack(reference.packed, reference.n_starts, reference.n_ends, lo, hi, window[lo - start :])
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def score_of(total, begin, end, length):  # type: ignore[no-untyped-def]
     """Alignment score of a total: without the bonuses of the ends reached."""
     return total - (END_BONUS if begin == 0 else 0) - (END_BONUS if end == length else 0)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-untyped-def]
     """Bases of the contig on a diagonal into ``window``; (first, end) of the query that they pair with."""
     lo = min(n, max(0, reference.offsets[contig] - diagonal))
@@ -93,39 +96,49 @@ def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-u
     return lo, hi
 
 
-@njit(cache=True, nogil=True)
-def score_ungapped(query, reference, contig, diagonal, window):  # type: ignore[no-untyped-def]
+@leaf
+def score_ungapped(query, reference, contig, diagonal, scratch):  # type: ignore[no-untyped-def]
     """Total and query interval of the best ungapped alignment on a diagonal (`extend_ungapped`)."""
-    lo, hi = _load_diagonal(reference, contig, diagonal, len(query), window)
-    total, begin, end = extend_ungapped(query, window, -lo, lo, hi)
-    return total, begin, end
+    mismatches = mark_mismatches(query, reference, contig, diagonal, scratch.marks)
+    return score_marked(query, reference, contig, diagonal, mismatches, scratch)
 
 
-@njit(cache=True, nogil=True)
+@leaf
+def score_marked(query, reference, contig, diagonal, mismatches, scratch):  # type: ignore[no-untyped-def]
+    """`score_ungapped` after `mark_mismatches` has returned ``mismatches``."""
+    n = len(query.codes)
+    if mismatches >= 0:
+        return extend_marked(scratch.marks, mismatches, n)
+    lo, hi = _load_diagonal(reference, contig, diagonal, n, scratch.window)
+    return extend_ungapped(query.codes, scratch.window, -lo, lo, hi)
+
+
+@leaf
 def band_for(length, total, max_gap):  # type: ignore[no-untyped-def]
     """Longest gap with which an alignment of a read could beat ``total``, within ``max_gap``."""
     return min(max_gap, (length * MATCH + 2 * END_BONUS - total - 1 - GAP_OPEN) // GAP_EXTEND)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ignore[no-untyped-def]
     """Best alignment within ``band`` of a diagonal.
 
     Returns (total, query begin, query end, global start, global end, number of operations); the operations are
     in ``scratch.ops``, last first (`esa.align.banded.trace`).
     """
-    n = len(query)
+    codes = query.codes
+    n = len(codes)
     columns = 2 * band + 1
     origin = diagonal - band
     load_window(reference, contig, origin, n + 2 * band, scratch.window)
     fill_profile(scratch.window, n + 2 * band, scratch.profile)
     bands = (scratch.matched[: n + 1], scratch.inserted[: n + 1], scratch.deleted[: n + 1])
-    total, last, column = align_banded(query, scratch.profile, columns, *bands)
-    count, first, first_column = trace(query, scratch.profile, *bands, last, column, scratch.ops)
+    total, last, column = align_banded(codes, scratch.profile, columns, *bands)
+    count, first, first_column = trace(codes, scratch.profile, *bands, last, column, scratch.ops)
     return total, first, last + 1, origin + first + first_column, origin + last + column + 1, count
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type: ignore[no-untyped-def]
     """The locus of a read at a place, with gaps of up to ``max_gap`` bases where one may pay.
 
@@ -136,11 +149,11 @@ def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type:
     """
     diagonal, reverse, contig = place
     total, begin, stop = ungapped
-    n = len(query)
+    n = len(query.codes)
     reach = band_for(n, total, max_gap)
     if 0 < reach <= FILTERED_REACH and begin == 0 and stop == n:
         load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
-        if gap_gain(query, scratch.window[: n + 2 * reach], reach, reach) == 0:
+        if gap_gain(query.codes, scratch.window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
     score, start, end, band = score_of(total, begin, stop, n), diagonal + begin, diagonal + stop, 0
     # A narrow band first: what it finds mostly proves that no longer gap can do better.
@@ -171,26 +184,28 @@ class Least(NamedTuple):
     sure: int
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def least_of(length, least_score, least_rescued):  # type: ignore[no-untyped-def]
     """`Least` of a read, of the least score and that in a proper pair."""
     return Least(min(least_score_of(length, least_score), least_rescued), least_score + 2 * END_BONUS)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _part_of(query, reference, place, ungapped, locus, scratch):  # type: ignore[no-untyped-def]
     """Score of the best part of a locus's alignment; ``ungapped``: as in `refine`."""
     diagonal, _, contig = place
     if locus.band == 0:
-        lo, _ = _load_diagonal(reference, contig, diagonal, len(query), scratch.window)
-        return best_part(query, scratch.window, -lo, ungapped[1], ungapped[2])
+        if mark_mismatches(query, reference, contig, diagonal, scratch.marks) >= 0:
+            return best_part_marked(scratch.marks, ungapped[1], ungapped[2])
+        lo, _ = _load_diagonal(reference, contig, diagonal, len(query.codes), scratch.window)
+        return best_part(query.codes, scratch.window, -lo, ungapped[1], ungapped[2])
     _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, locus.band, scratch)
     return best_part_of_path(
-        query, scratch.profile, scratch.ops[:count], first, start - (diagonal - locus.band)
+        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - locus.band)
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def offer_at(loci, r, query, place, ungapped, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
     """Offer read r its locus at a place (`refine`), if that scores enough; returns whether it does.
 
@@ -213,6 +228,7 @@ class Scratch(NamedTuple):
     """Buffers of one kernel call, for reads of up to a length and bands of up to a half-width."""
 
     window: NDArray[np.uint8]
+    marks: NDArray[np.uint64]
     profile: NDArray[np.int32]
     matched: NDArray[np.int32]
     inserted: NDArray[np.int32]
@@ -227,6 +243,7 @@ def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
     shape = (longest + 1, 2 * max_gap + 2)
     return Scratch(
         np.empty(width, np.uint8),
+        np.empty(words_for(longest), np.uint64),
         np.empty((5, width), np.int32),
         np.empty(shape, np.int32),
         np.empty(shape, np.int32),
@@ -235,7 +252,7 @@ def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
     """(Longest read that has candidates, most candidates of a read)."""
     longest, most = 1, 1
@@ -248,7 +265,7 @@ def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
     return longest, most
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
     """The value that fewer than ``rank`` others exceed; ``best``: room for so many."""
     best[:rank] = HOPELESS
@@ -262,30 +279,43 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
     return best[rank - 1]
 
 
+@leaf
+def _ask_for(reference, candidates, begin, end):  # type: ignore[no-untyped-def]
+    """Prefetch the reference at the candidates ``[begin, end)``; returns where the next ones begin."""
+    end = min(end, len(candidates.diagonal))
+    for c in range(begin, end):
+        byte = candidates.diagonal[c] >> 2
+        if 0 <= byte < len(reference.packed):
+            prefetch(reference.packed, byte)
+    return max(begin, end)
+
+
 @njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
     least_score, least_rescued, max_loci = limits
     longest, most = _sizes(reads.offsets, candidates)
-    oriented = (np.empty(longest, np.uint8), np.empty(longest, np.uint8))
+    strands = make_strands(longest)
     scratch = make_scratch(longest, config.max_gap)
     ungapped = np.empty((most, 3), np.int64)
     best = np.empty(config.max_gapped, np.int64)
+    asked_for = 0
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
         first = candidates.offsets[r]
+        asked_for = _ask_for(reference, candidates, asked_for, first + ASKED_AHEAD)
         count = candidates.offsets[r + 1] - first
         loci.capped[r] |= candidates.capped[r]
         if count == 0 or n > MAX_READ_LENGTH:
             continue
-        orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], oriented[0], oriented[1])
+        orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], strands)
         top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
         # What a rescue brought has room of its own.
         room = max(max_loci, loci.held[r])
         for c in range(count):
-            query = oriented[1][:n] if candidates.reverse[first + c] else oriented[0][:n]
+            query = query_on(strands, n, candidates.reverse[first + c])
             contig, diagonal = candidates.contig[first + c], candidates.diagonal[first + c]
             ungapped[c, 0], ungapped[c, 1], ungapped[c, 2] = score_ungapped(
-                query, reference, contig, diagonal, scratch.window
+                query, reference, contig, diagonal, scratch
             )
             top = max(top, ungapped[c, 0])
         least = least_of(n, least_score, least_rescued)
@@ -295,7 +325,7 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
         least_gapped = max(top - config.gapped_margin, _best_of(ungapped[:count, 0], config.max_gapped, best))
         for c in range(count):
             reverse = np.int64(candidates.reverse[first + c])
-            query = oriented[1][:n] if reverse else oriented[0][:n]
+            query = query_on(strands, n, reverse)
             promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
             offer_at(
                 loci,

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.encoders.edits import edited_keys
 from esa.encoders.keys import GROUP, KEY_LANES, group_row
 from esa.fragments import AnchorEdits, Fragments
@@ -154,7 +154,7 @@ def _sum(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-unt
             sums[b] += added[b]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
     """Each group's row in its table (`group_row`), from one pass over the bases; whether one of them is an N."""
     at, way, flip = start, 1, 0

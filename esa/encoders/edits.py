@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.encoders.indels import add_indels, load_windows, make_windows
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
 
@@ -36,13 +36,13 @@ class _Buffers(NamedTuple):
     wanted: NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _groups_with(p, step, groups):  # type: ignore[no-untyped-def]
     """The groups that base p is in: [lo, hi)."""
     return max(0, (p - GROUP + step) // step), min(groups - 1, p // step) + 1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found):  # type: ignore[no-untyped-def]
     """Add the keys of the wanted single substitutions, from base ``begin`` on, of a fragment whose groups have these
     rows and sums."""
@@ -70,15 +70,18 @@ def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found): 
                 table[hi - 1, rows[hi - 1] ^ (other << (2 * (p - (hi - 1) * step)))] if several else nothing
             )
             if hi - lo > 2:
-                rest[:] = limit
+                for b in range(KEY_LANES):
+                    rest[b] = limit[b]
                 for g in range(lo + 1, hi - 1):
-                    rest -= table[g, rows[g] ^ (other << (2 * (p - g * step)))]
+                    middle = table[g, rows[g] ^ (other << (2 * (p - g * step)))]
+                    for b in range(KEY_LANES):
+                        rest[b] -= middle[b]
                 add_key(key_of(rest, first, last) & mask, fragment, found)
             else:
                 add_key(key_of(limit, first, last) & mask, fragment, found)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
     """Substitute base p in rows and sums, in place; once more: take it back."""
     lo, hi = _groups_with(p, step, len(table))
@@ -89,7 +92,7 @@ def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
             sums[b] += table[g, rows[g], b] - table[g, old, b]
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
     """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.AnchorEdits`)."""
     begin, end = anchor

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, key_of
 
 OUT, AT, IN = range(3)
@@ -74,7 +74,7 @@ def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: 
     return (right, left) if reverse else (left, right)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment, found):  # type: ignore[no-untyped-def]
     """Add the key of bases ``[:j]`` of one window, ``inserted`` at j (-1: nothing) and the rest of another one."""
     groups = len(table)
@@ -98,7 +98,7 @@ def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment,
     add_key(key_of(total, windows.suffix[right, hi], nothing) & mask, fragment, found)
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def add_indels(table, step, windows, around, anchor, mask, fragment, found):  # type: ignore[no-untyped-def]
     """Add the keys of a fragment without one inserted base or with one that was deleted, outside its anchor.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 
 GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""
@@ -36,7 +36,7 @@ def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def
     return row
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def key_of(limit, first, last):  # type: ignore[no-untyped-def]
     """Key whose bit b is set where ``first[b] + last[b] > limit[b]`` (``int32[KEY_LANES]``), without a branch."""
     key = np.int32(0)
@@ -66,7 +66,7 @@ def make_key_set(most):  # type: ignore[no-untyped-def]
     return KeySet(np.full(slots, -1, np.int64), np.empty(most, np.int32), np.zeros(1, np.int64))
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def add_key(key, fragment, found):  # type: ignore[no-untyped-def]
     """Put a key among those of a fragment, if it is not there yet."""
     last = len(found.slots) - 1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa import dna
-from esa.compiled import njit
+from esa.compiled import leaf
 
 START, NAME, NAME_END, SEQ, SEQ_END, QUAL, LENGTH = range(7)
 """Table columns: positions, and `LENGTH` in bases; ``[SEQ, SEQ_END)`` of FASTA holds line ends too."""
@@ -44,7 +44,7 @@ def _parse_codes() -> NDArray[np.uint8]:
 _CODES = _parse_codes()
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
     """Position of the first line feed in ``[i, end)``, or ``end``."""
     while i + _STRIDE <= end:
@@ -60,21 +60,21 @@ def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _skip_blank_lines(buffer, i, end):  # type: ignore[no-untyped-def]
     while i < end and (buffer[i] == _NEWLINE or buffer[i] == _RETURN):
         i += 1
     return i
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _strip_return(buffer, start, end):  # type: ignore[no-untyped-def]
     if end > start and buffer[end - 1] == _RETURN:
         return end - 1
     return end
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
     """End of the name in the header ``[start, end)``: before the first white space, and before /1 or /2."""
     i = start
@@ -86,7 +86,7 @@ def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     """Enter the FASTQ records of ``buffer[i:end]`` into rows ``n`` onwards of the table.
 
@@ -135,7 +135,7 @@ def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     return n, i, FULL
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     """Enter FASTA records, of any number of lines, as `scan_fastq` does."""
     while n < len(table):
@@ -167,7 +167,7 @@ def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     return n, i, FULL
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _gather_name(source, out):  # type: ignore[no-untyped-def]
     """Copy a name; False if SAM cannot hold it."""
     if len(source) == 0 or len(source) > MAX_NAME or source[0] == _AT:
@@ -180,7 +180,7 @@ def _gather_name(source, out):  # type: ignore[no-untyped-def]
     return outside == 0
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
     """Encode a sequence, over line ends; returns its ambiguous letters, or -1 if one is no nucleotide."""
     ambiguous = 0
@@ -202,7 +202,7 @@ def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
     return ambiguous
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _gather_quals(source, out):  # type: ignore[no-untyped-def]
     outside = np.uint8(0)
     for k in range(len(source)):
@@ -212,7 +212,7 @@ def _gather_quals(source, out):  # type: ignore[no-untyped-def]
     return outside == 0
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def gather(buffer, table, n, first, step, has_qual, names, name_offsets, codes, quals, offsets):  # type: ignore[no-untyped-def]
     """Copy ``n`` records into a batch, as its reads ``first, first + step, ...``.
 
@@ -236,7 +236,7 @@ def gather(buffer, table, n, first, step, has_qual, names, name_offsets, codes, 
     return -1, ambiguous
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def first_unlike_pair(names, name_offsets):  # type: ignore[no-untyped-def]
     """Index of the first pair whose two names differ, or -1."""
     for pair in range((len(name_offsets) - 1) // 2):

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.bits import popcount
+from esa.compiled import leaf, njit
 from esa.prefetch import prefetch
 from esa.stores.base import Hits, Keys, SearchEffort
 
@@ -31,15 +32,6 @@ PROBE_BITS = 12
 
 _ORIENTATION = np.uint64(1)
 """Bit of a kept code that holds the fragment's orientation."""
-
-
-@njit(cache=True, nogil=True, inline="always")
-def popcount(x):  # type: ignore[no-untyped-def]
-    """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @njit(cache=True, nogil=True)
@@ -247,7 +239,7 @@ def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-un
     return keys
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _size(buckets, keys):  # type: ignore[no-untyped-def]
     """Codes in the buckets of all keys together."""
     size = np.int64(0)
@@ -256,7 +248,7 @@ def _size(buckets, keys):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def _scan(codes, position, buckets, code, keys, radius, hits, count):  # type: ignore[no-untyped-def]
     """Append the codes within ``radius`` in the buckets of the keys to ``hits``; returns how many there are then."""
     hit_position, hit_reverse, hit_score = hits

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from esa.bits import popcount
 from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
 from esa.stores.codes import (
     COPY_DISTANCE,
@@ -20,7 +21,6 @@ from esa.stores.codes import (
     CodeStoreBuilder,
     binarize,
     default_key_bits,
-    popcount,
     probe_patterns,
 )
 

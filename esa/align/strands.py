@@ -1,0 +1,220 @@
+"""A read on both strands, and where it differs from the reference along a diagonal, 32 bases a step.
+
+Packed 2 bits a base (`esa.dna`), 32 bases of a read are compared with 32 of the reference by one exclusive or. Reads
+that hold an N, and diagonals that touch one or leave the contig, are compared base by base (`esa.align.extend`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.align.config import END_BONUS, MATCH, MISMATCH
+from esa.bits import lowest_bit, popcount
+from esa.compiled import leaf, njit
+from esa.dna import N
+
+WORD = 32
+"""Bases of a word."""
+
+_EVEN = np.uint64(0x5555555555555555)
+_ONE = np.uint64(1)
+_SPARE_BYTES = 16
+"""Of the packed reference beyond a diagonal: words are read whole, and up to three bases late."""
+
+
+class Strands(NamedTuple):
+    """A read in both orientations.
+
+    codes: ``uint8[2, >= bases]``, as sequenced and its reverse complement; the room is a multiple of `WORD`.
+    words: ``uint64[2, words]``, the same packed, N as some base.
+    plain: ``bool[1]``, whether there is no N.
+    """
+
+    codes: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    plain: NDArray[np.bool_]
+
+
+class Query(NamedTuple):
+    """A read in one orientation: ``codes`` (``uint8[bases]``), ``words`` and ``plain`` as in `Strands`."""
+
+    codes: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    plain: bool
+
+
+@leaf
+def words_for(bases):  # type: ignore[no-untyped-def]
+    """Words that hold so many bases."""
+    return (bases + WORD - 1) // WORD
+
+
+@njit(cache=True, nogil=True)
+def make_strands(longest):  # type: ignore[no-untyped-def]
+    """`Strands` for reads of up to ``longest`` bases."""
+    words = words_for(longest)
+    return Strands(
+        np.zeros((2, words * WORD), np.uint8), np.zeros((2, words), np.uint64), np.zeros(1, np.bool_)
+    )
+
+
+@leaf
+def orient(codes, begin, end, strands):  # type: ignore[no-untyped-def]
+    """Put the read ``codes[begin:end]`` into ``strands``."""
+    n = end - begin
+    words = words_for(n)
+    read = codes[begin:end]
+    forward, backward = strands.codes[0], strands.codes[1]
+    # Unsigned: an index that may be negative is looked at twice, and nothing is vectorised.
+    last = np.uint64(n - 1)
+    for i in range(n):
+        forward[i] = read[i]
+        base = read[last - np.uint64(i)]
+        backward[i] = 3 - base if base < N else base
+    forward[n : words * WORD] = 0
+    strands.plain[0] = _pack(forward, words, strands.words[0])
+    _complement(strands.words[0], words, n, strands.words[1])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def query_on(strands, n, reverse):  # type: ignore[no-untyped-def]
+    """The `Query` of a read of n bases in one orientation."""
+    return Query(strands.codes[reverse][:n], strands.words[reverse], strands.plain[0])
+
+
+@leaf
+def _load(array, at):  # type: ignore[no-untyped-def]
+    """Eight bytes from ``array[at]`` on as a number, the first the lowest (LLVM makes one load of it)."""
+    word = np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(array[np.uint64(at + k)]) << np.uint64(8 * k)
+    return word
+
+
+@leaf
+def _pack(codes, words, out):  # type: ignore[no-untyped-def]
+    """Pack ``codes[: words * WORD]``; returns whether no N is among them."""
+    seen = np.uint64(0)
+    for w in range(words):
+        word = np.uint64(0)
+        for k in range(4):
+            # Eight bases, a byte each, fold into 16 bits.
+            x = _load(codes, w * WORD + 8 * k)
+            seen |= x
+            x &= np.uint64(0x0303030303030303)
+            x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
+            x = (x | (x >> np.uint64(12))) & np.uint64(0x000000FF000000FF)
+            x = (x | (x >> np.uint64(24))) & np.uint64(0xFFFF)
+            word |= x << np.uint64(16 * k)
+        out[w] = word
+    return seen & np.uint64(0x0404040404040404) == 0
+
+
+@leaf
+def _complement(words, count, n, out):  # type: ignore[no-untyped-def]
+    """The reverse complement of n packed bases in ``count`` words."""
+    spare = np.uint64(2 * (count * WORD - n))
+    before = np.uint64(0)
+    for w in range(count):
+        x = ~words[w]
+        x = ((x >> np.uint64(2)) & np.uint64(0x3333333333333333)) | (
+            (x & np.uint64(0x3333333333333333)) << np.uint64(2)
+        )
+        x = ((x >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)) | (
+            (x & np.uint64(0x0F0F0F0F0F0F0F0F)) << np.uint64(4)
+        )
+        swapped = np.uint64(0)
+        for k in range(8):
+            swapped |= ((x >> np.uint64(8 * k)) & np.uint64(0xFF)) << np.uint64(56 - 8 * k)
+        # The bases behind the read's end come first: they are shifted out, across the words.
+        out[count - 1 - w] = (swapped >> spare) | ((before << _ONE) << (np.uint64(63) - spare))
+        before = swapped
+
+
+@leaf
+def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[no-untyped-def]
+    """Bit 2 i of ``mask`` (``uint64``, a bit pair a base) is set where query base i differs from its partner on a
+    diagonal.
+
+    Returns how many differ; -1 where the diagonal leaves the contig, or an N is on it or in the query.
+    """
+    n = len(query.codes)
+    end = diagonal + n
+    if not query.plain or diagonal < reference.offsets[contig] or end > reference.offsets[contig + 1]:
+        return -1
+    if (end >> 2) + _SPARE_BYTES > len(reference.packed) or _touches_n(reference, diagonal, end):
+        return -1
+    count = 0
+    shift = np.uint64(2 * (diagonal & 3))
+    for w in range(words_for(n)):
+        byte = (diagonal >> 2) + 8 * w
+        following = np.uint64(reference.packed[np.uint64(byte + 8)])
+        word = (_load(reference.packed, byte) >> shift) | ((following << _ONE) << (np.uint64(63) - shift))
+        differing = word ^ query.words[w]
+        differing = (differing | (differing >> _ONE)) & _EVEN
+        if n - WORD * w < WORD:
+            differing &= (_ONE << np.uint64(2 * (n - WORD * w))) - _ONE
+        mask[w] = differing
+        count += popcount(differing)
+    return count
+
+
+@leaf
+def _touches_n(reference, start, end):  # type: ignore[no-untyped-def]
+    run = np.searchsorted(reference.n_ends, start, side="right")
+    return run < len(reference.n_starts) and reference.n_starts[run] < end
+
+
+@leaf
+def extend_marked(mask, mismatches, n):  # type: ignore[no-untyped-def]
+    """`esa.align.extend.extend_ungapped` of a whole diagonal from its `mark_mismatches`, from mark to mark."""
+    if mismatches <= 1 and n * MATCH > 2 * (MATCH - MISMATCH):
+        return 2 * END_BONUS + n * MATCH - mismatches * (MATCH - MISMATCH), 0, n
+    best, best_begin, best_end = 0, 0, 0
+    running, begin, at = END_BONUS, 0, 0
+    for w in range(words_for(n)):
+        bits = mask[w]
+        while bits:
+            i = w * WORD + (lowest_bit(bits) >> 1)
+            bits &= bits - _ONE
+            if i > at:
+                if running < 0:
+                    running, begin = 0, at
+                running += (i - at) * MATCH
+                if running > best:
+                    best, best_begin, best_end = running, begin, i
+            if running < 0:
+                running, begin = 0, i
+            running += MISMATCH
+            at = i + 1
+            total = running + (END_BONUS if at == n else 0)
+            if total > best or (total == best and at == n):
+                best, best_begin, best_end = total, begin, at
+    if at < n:
+        if running < 0:
+            running, begin = 0, at
+        total = running + (n - at) * MATCH + END_BONUS
+        if total >= best:
+            best, best_begin, best_end = total, begin, n
+    return best, best_begin, best_end
+
+
+@leaf
+def best_part_marked(mask, lo, hi):  # type: ignore[no-untyped-def]
+    """`esa.align.extend.best_part` from marks."""
+    best, running, at = 0, 0, lo
+    for w in range(lo // WORD, words_for(hi)):
+        bits = mask[w]
+        while bits:
+            i = w * WORD + (lowest_bit(bits) >> 1)
+            bits &= bits - _ONE
+            if not lo <= i < hi:
+                continue
+            running = max(running, 0) + (i - at) * MATCH
+            best = max(best, running)
+            running += MISMATCH
+            at = i + 1
+    return max(best, max(running, 0) + (hi - at) * MATCH)
