@@ -12,6 +12,7 @@ from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LE
 from esa.align.extend import best_part, extend_ungapped, gap_gain
 from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
 from esa.align.strands import (
+    Strands,
     best_part_marked,
     extend_marked,
     make_strands,
@@ -290,52 +291,82 @@ def _ask_for(reference, candidates, begin, end):  # type: ignore[no-untyped-def]
     return max(begin, end)
 
 
+class _Buffers(NamedTuple):
+    """Room of one call of `verify`.
+
+    strands, scratch: for the longest read.
+    ungapped: ``int64[most candidates of a read, 3]``, what `score_ungapped` returns.
+    best: ``int64[max_gapped]``, see `_best_of`.
+    """
+
+    strands: Strands
+    scratch: Scratch
+    ungapped: NDArray[np.int64]
+    best: NDArray[np.int64]
+
+
 @njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
-    least_score, least_rescued, max_loci = limits
     longest, most = _sizes(reads.offsets, candidates)
-    strands = make_strands(longest)
-    scratch = make_scratch(longest, config.max_gap)
-    ungapped = np.empty((most, 3), np.int64)
-    best = np.empty(config.max_gapped, np.int64)
+    buffers = _Buffers(
+        make_strands(longest),
+        make_scratch(longest, config.max_gap),
+        np.empty((most, 3), np.int64),
+        np.empty(config.max_gapped, np.int64),
+    )
+    _verify_reads(reads, candidates, reference, config, limits, buffers, loci)
+
+
+@leaf
+def _verify_reads(reads, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
     asked_for = 0
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
-        first = candidates.offsets[r]
+        first, end = candidates.offsets[r], candidates.offsets[r + 1]
         asked_for = _ask_for(reference, candidates, asked_for, first + ASKED_AHEAD)
-        count = candidates.offsets[r + 1] - first
         loci.capped[r] |= candidates.capped[r]
-        if count == 0 or n > MAX_READ_LENGTH:
-            continue
-        orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], strands)
-        top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
-        # What a rescue brought has room of its own.
-        room = max(max_loci, loci.held[r])
-        for c in range(count):
-            query = query_on(strands, n, candidates.reverse[first + c])
-            contig, diagonal = candidates.contig[first + c], candidates.diagonal[first + c]
-            ungapped[c, 0], ungapped[c, 1], ungapped[c, 2] = score_ungapped(
-                query, reference, contig, diagonal, scratch
-            )
-            top = max(top, ungapped[c, 0])
-        least = least_of(n, least_score, least_rescued)
-        near = n * config.same_locus // 100
-        # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
-        heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
-        least_gapped = max(top - config.gapped_margin, _best_of(ungapped[:count, 0], config.max_gapped, best))
-        for c in range(count):
-            reverse = np.int64(candidates.reverse[first + c])
-            query = query_on(strands, n, reverse)
-            promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
-            offer_at(
-                loci,
-                r,
-                query,
-                (candidates.diagonal[first + c], reverse, np.int64(candidates.contig[first + c])),
-                (ungapped[c, 0], ungapped[c, 1], ungapped[c, 2]),
-                reference,
-                least,
-                config.max_gap if promising else 0,
-                (reads.salts[r], near, room),
-                scratch,
-            )
+        if first < end and n <= MAX_READ_LENGTH:
+            orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
+            _verify_read(r, n, reads.salts[r], candidates, reference, config, limits, buffers, loci)
+
+
+@leaf
+def _verify_read(r, n, salt, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
+    """Offer read r of n bases, which ``buffers.strands`` holds, its candidates."""
+    least_score, least_rescued, max_loci = limits
+    strands, scratch, ungapped = buffers.strands, buffers.scratch, buffers.ungapped
+    first = candidates.offsets[r]
+    count = candidates.offsets[r + 1] - first
+    top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
+    # What a rescue brought has room of its own.
+    room = max(max_loci, loci.held[r])
+    for c in range(count):
+        query = query_on(strands, n, candidates.reverse[first + c])
+        contig, diagonal = candidates.contig[first + c], candidates.diagonal[first + c]
+        ungapped[c, 0], ungapped[c, 1], ungapped[c, 2] = score_ungapped(
+            query, reference, contig, diagonal, scratch
+        )
+        top = max(top, ungapped[c, 0])
+    least = least_of(n, least_score, least_rescued)
+    near = n * config.same_locus // 100
+    # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
+    heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
+    least_gapped = max(
+        top - config.gapped_margin, _best_of(ungapped[:count, 0], config.max_gapped, buffers.best)
+    )
+    for c in range(count):
+        reverse = np.int64(candidates.reverse[first + c])
+        query = query_on(strands, n, reverse)
+        promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
+        offer_at(
+            loci,
+            r,
+            query,
+            (candidates.diagonal[first + c], reverse, np.int64(candidates.contig[first + c])),
+            (ungapped[c, 0], ungapped[c, 1], ungapped[c, 2]),
+            reference,
+            least,
+            config.max_gap if promising else 0,
+            (salt, near, room),
+            scratch,
+        )
