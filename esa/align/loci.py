@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,23 @@ class Candidates(NamedTuple):
     capped: NDArray[np.uint8]
 
 
+_LOCUS = np.dtype(
+    [
+        ("diagonal", np.int64),
+        ("start", np.int64),
+        ("end", np.int64),
+        ("score", np.int32),
+        ("contig", np.int32),
+        ("band", np.int32),
+        ("query_begin", np.int32),
+        ("query_end", np.int32),
+        ("part", np.int32),
+        ("reverse", np.uint8),
+    ],
+    align=True,
+)
+
+
 class Loci(NamedTuple):
     """Verified places of each read, best score first; row i belongs to read i, ``held[i]`` entries of it count.
 
@@ -78,25 +96,27 @@ class Loci(NamedTuple):
     @classmethod
     def empty(cls, reads: int, max_loci: int) -> Loci:
         """No loci for any read."""
+        # One locus lies in one place, as it is written and moved as a whole; and as most reads have few, the first
+        # of all reads lie side by side, and so on. Not zeroed: most of it is never touched.
+        table = np.empty((max_loci, reads), _LOCUS).T
+        fields = {name: table[name] for name in _LOCUS.names or ()}
+        return cls(held=np.zeros(reads, np.int32), capped=np.zeros(reads, np.uint8), **fields)
 
-        def room(dtype: type[np.generic]) -> NDArray[Any]:
-            # Most reads have few loci: the first of all reads lie side by side, and so on.
-            return np.zeros((max_loci, reads), dtype).T
+    def select(self, rows: NDArray[np.integer]) -> Loci:
+        """The loci of some reads."""
+        return self._filled([array[rows] for array in self])
 
-        return cls(
-            held=np.zeros(reads, np.int32),
-            score=room(np.int32),
-            diagonal=room(np.int64),
-            reverse=room(np.uint8),
-            contig=room(np.int32),
-            start=room(np.int64),
-            end=room(np.int64),
-            band=room(np.int32),
-            query_begin=room(np.int32),
-            query_end=room(np.int32),
-            part=room(np.int32),
-            capped=np.zeros(reads, np.uint8),
-        )
+    def followed_by(self, others: Sequence[Loci]) -> Loci:
+        """These and the rows of others, one after the other."""
+        return self._filled([np.concatenate(parts) for parts in zip(self, *others, strict=True)])
+
+    def _filled(self, arrays: list[NDArray[Any]]) -> Loci:
+        # Kernels are compiled for the layout of `empty`.
+        new = Loci.empty(len(arrays[0]), self.score.shape[1])
+        fields: tuple[NDArray[Any], ...] = new
+        for field, array in zip(fields, arrays, strict=True):
+            field[...] = array
+        return new
 
 
 class Reference(NamedTuple):

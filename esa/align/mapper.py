@@ -23,7 +23,7 @@ from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
-from esa.align.split import Alignments, Gaps, Parts, further_alignments, select_rows
+from esa.align.split import Alignments, Gaps, Parts, further_alignments
 from esa.align.verify import verify
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
@@ -171,7 +171,7 @@ class Mapper:
                 rows = np.unique(rows // 2 * 2)
                 rows = np.column_stack([rows, rows + 1]).ravel()
             again = self._choose(
-                select_rows(seeded.loci, rows), seeded.lengths[rows], parts.expected()[rows], inserts
+                seeded.loci.select(rows), seeded.lengths[rows], parts.expected()[rows], inserts
             )
             choice.mapq[rows] = again.mapq
         return judged

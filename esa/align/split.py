@@ -97,12 +97,6 @@ class Alignments(NamedTuple):
         return len(self.read)
 
 
-def select_rows(loci: Loci, rows: NDArray[np.integer]) -> Loci:
-    """The loci of some reads."""
-    # Kernels are compiled for one order of the axes: that of `Loci.empty`.
-    return Loci(*(np.asfortranarray(array[rows]) for array in loci))
-
-
 class Parts:
     """The parts of the reads of a batch.
 
@@ -146,7 +140,7 @@ class Parts:
         m = len(rows)
         self._found.append(
             Alignments(
-                gaps.read[rows], gaps.low[rows], gaps.high[rows], select_rows(loci, rows), chosen[rows],
+                gaps.read[rows], gaps.low[rows], gaps.high[rows], loci.select(rows), chosen[rows],
                 np.full(m, FLAG_SUPPLEMENTARY, np.uint16), np.zeros(m, np.uint8), np.full(m, NONE, np.int32),
             )
         )  # fmt: skip
@@ -177,20 +171,19 @@ class Parts:
 
 def concatenated(alignments: list[Alignments]) -> Alignments:
     """All rows, one table after the other."""
-    arrays = zip(*(a.loci for a in alignments), strict=True)
-    loci = Loci(*(np.asfortranarray(np.concatenate(parts)) for parts in arrays))
+    first, *others = (a.loci for a in alignments)
     columns = {
         name: np.concatenate([getattr(a, name) for a in alignments])
         for name in Alignments._fields
         if name != "loci"
     }
-    return Alignments(loci=loci, **columns)
+    return Alignments(loci=first.followed_by(others), **columns)
 
 
 def select(alignments: Alignments, rows: NDArray[np.integer]) -> Alignments:
     """Some of the rows."""
     columns = {name: getattr(alignments, name)[rows] for name in Alignments._fields if name != "loci"}
-    return Alignments(loci=select_rows(alignments.loci, rows), **columns)
+    return Alignments(loci=alignments.loci.select(rows), **columns)
 
 
 def further_alignments(
@@ -207,7 +200,7 @@ def further_alignments(
     mapped = np.flatnonzero(choice.locus >= 0).astype(np.int32)
     m = len(mapped)
     primaries = Alignments(
-        mapped, np.zeros(m, np.int64), lengths[mapped], select_rows(loci, mapped), choice.locus[mapped],
+        mapped, np.zeros(m, np.int64), lengths[mapped], loci.select(mapped), choice.locus[mapped],
         np.zeros(m, np.uint16), np.zeros(m, np.uint8), np.full(m, NONE, np.int32),
     )  # fmt: skip
     reported = primaries if parts is None else concatenated([primaries, parts])
