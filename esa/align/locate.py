@@ -14,9 +14,9 @@ from esa.align.chain import (
     trimmed,
 )
 from esa.align.config import AMBIGUOUS, END_BONUS, MATCH, MISMATCH, ChainConfig, LocateConfig
+from esa.align.gapped import load_window
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.strands import make_strands, orient
-from esa.align.verify import load_window
 from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.stores.base import Hits

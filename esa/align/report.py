@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
+from esa.align.gapped import align_gapped, load_window, make_scratch
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
 from esa.align.strands import WORD, make_strands, mark_mismatches, orient, query_on, words_for
-from esa.align.verify import align_gapped, load_window, make_scratch, score_marked, score_of
+from esa.align.verify import score_marked, score_of
 from esa.bits import lowest_bit
 from esa.compiled import leaf, njit
 from esa.dna import LETTERS, base_at

@@ -8,17 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
+from esa.align.gapped import Scratch, load_window, make_scratch
 from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
 from esa.align.loci import Loci, Reads, Reference
 from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper, standing_alone
 from esa.align.strands import Strands, make_strands, orient, query_on
 from esa.align.verify import (
-    Scratch,
     least_of,
-    load_window,
-    make_scratch,
     offer_at,
-    score_ungapped,
 )
 from esa.compiled import leaf, njit
 
@@ -138,11 +135,8 @@ def _offer_mate(loci, mate, query, place, reference, config, known, scratch):  #
     """Offer a read its locus at a place that its mate led to; returns whether it scores enough.
 
     ``known``: as in `offer_at`."""
-    ungapped = score_ungapped(query, reference, place[2], place[0], scratch)
     least = least_of(len(query.codes), config.least_score, config.pair.least_rescued)
-    return offer_at(
-        loci, mate, query, place, ungapped, reference, least, config.verify.max_gap, known, scratch
-    )
+    return offer_at(loci, mate, query, place, reference, least, config.verify.max_gap, known, scratch)
 
 
 @leaf

@@ -142,10 +142,7 @@ def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[n
     Returns how many differ; -1 where the diagonal leaves the contig, or an N is on it or in the query.
     """
     n = len(query.codes)
-    end = diagonal + n
-    if not query.plain or diagonal < reference.offsets[contig] or end > reference.offsets[contig + 1]:
-        return -1
-    if (end >> 2) + _SPARE_BYTES > len(reference.packed) or _touches_n(reference, diagonal, end):
+    if not query.plain or not is_plain(reference, contig, diagonal, diagonal + n):
         return -1
     count = 0
     shift = np.uint64(2 * (diagonal & 3))
@@ -163,9 +160,14 @@ def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[n
 
 
 @leaf
-def _touches_n(reference, start, end):  # type: ignore[no-untyped-def]
+def is_plain(reference, contig, start, end):  # type: ignore[no-untyped-def]
+    """Whether global positions ``[start, end)`` lie in a contig, hold no N, and can be read in whole words."""
+    if start < reference.offsets[contig] or end > reference.offsets[contig + 1]:
+        return False
+    if (end >> 2) + _SPARE_BYTES > len(reference.packed):
+        return False
     run = np.searchsorted(reference.n_ends, start, side="right")
-    return run < len(reference.n_starts) and reference.n_starts[run] < end
+    return run == len(reference.n_starts) or reference.n_starts[run] >= end
 
 
 @leaf

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.banded import OUTSIDE, align_banded, best_part_of_path, fill_profile, trace
+from esa.align.banded import best_part_of_path
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MAX_READ_LENGTH, AlignConfig
 from esa.align.extend import best_part, extend_ungapped, gap_gain
+from esa.align.gapped import Scratch, align_gapped, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.loci import HOPELESS, Candidates, Loci, Locus, Reads, Reference, offer
 from esa.align.strands import (
     Strands,
@@ -19,7 +20,6 @@ from esa.align.strands import (
     mark_mismatches,
     orient,
     query_on,
-    words_for,
 )
 from esa.compiled import leaf, njit
 from esa.dna import unpack
@@ -71,17 +71,6 @@ def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def load_window(reference, contig, start, width, window):  # type: ignore[no-untyped-def]
-    """Bases ``[start, start + width)`` (global) into ``window``, `OUTSIDE` where the contig has none."""
-    lo = min(max(start, reference.offsets[contig]), start + width)
-    hi = max(min(start + width, reference.offsets[contig + 1]), lo)
-    window[: lo - start] = OUTSIDE
-    window[hi - start : width] = OUTSIDE
-    if lo < hi:
-        unpack(reference.packed, reference.n_starts, reference.n_ends, lo, hi, window[lo - start :])
-
-
-@leaf
 def score_of(total, begin, end, length):  # type: ignore[no-untyped-def]
     """Alignment score of a total: without the bonuses of the ends reached."""
     return total - (END_BONUS if begin == 0 else 0) - (END_BONUS if end == length else 0)
@@ -120,35 +109,34 @@ def band_for(length, total, max_gap):  # type: ignore[no-untyped-def]
     return min(max_gap, (length * MATCH + 2 * END_BONUS - total - 1 - GAP_OPEN) // GAP_EXTEND)
 
 
-@leaf
-def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ignore[no-untyped-def]
-    """Best alignment within ``band`` of a diagonal.
+class Trial(NamedTuple):
+    """The best alignment found so far of a read at a place, and what may still be tried.
 
-    Returns (total, query begin, query end, global start, global end, number of operations); the operations are
-    in ``scratch.ops``, last first (`esa.align.banded.trace`).
+    total: with the bonuses of the ends reached.
+    begin, stop: query interval in the orientation that aligns.
+    start, end: global interval of the reference.
+    band: half-width of the band that holds it; 0: no gaps.
+    tried: half-width of the widest band tried.
+    reach: longest gap with which an alignment could be better.
     """
-    codes = query.codes
-    n = len(codes)
-    columns = 2 * band + 1
-    origin = diagonal - band
-    load_window(reference, contig, origin, n + 2 * band, scratch.window)
-    fill_profile(scratch.window, n + 2 * band, scratch.profile)
-    bands = (scratch.matched[: n + 1], scratch.inserted[: n + 1], scratch.deleted[: n + 1])
-    total, last, column = align_banded(codes, scratch.profile, columns, *bands)
-    count, first, first_column = trace(codes, scratch.profile, *bands, last, column, scratch.ops)
-    return total, first, last + 1, origin + first + first_column, origin + last + column + 1, count
+
+    total: int
+    begin: int
+    stop: int
+    start: int
+    end: int
+    band: int
+    tried: int
+    reach: int
+
+
+TRIAL_FIELDS = len(Trial._fields)
 
 
 @leaf
-def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type: ignore[no-untyped-def]
-    """The locus of a read at a place, with gaps of up to ``max_gap`` bases where one may pay.
-
-    Args:
-        place: (diagonal, strand, contig).
-        ungapped: (total, query begin, query end) by `score_ungapped`.
-        least: Heuristic: what has no such total with short gaps is not aligned with long ones.
-    """
-    diagonal, reverse, contig = place
+def first_trial(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
+    """The `Trial` without gaps at a place (diagonal, strand, contig), of which ``ungapped`` is the `score_ungapped`."""
+    diagonal, _, contig = place
     total, begin, stop = ungapped
     n = len(query.codes)
     reach = band_for(n, total, max_gap)
@@ -156,22 +144,43 @@ def refine(query, reference, place, ungapped, max_gap, least, scratch):  # type:
         load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
         if gap_gain(query.codes, scratch.window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
-    score, start, end, band = score_of(total, begin, stop, n), diagonal + begin, diagonal + stop, 0
-    # A narrow band first: what it finds mostly proves that no longer gap can do better.
-    tried = 0
-    while tried < reach and (tried == 0 or total >= least):
-        tried = min(reach, FIRST_BAND) if tried == 0 else reach
-        gapped, first, last, gapped_start, gapped_end, _ = align_gapped(
-            query, reference, contig, diagonal, tried, scratch
+    return Trial(total, begin, stop, diagonal + begin, diagonal + stop, 0, 0, reach)
+
+
+@leaf
+def next_band(trial, least):  # type: ignore[no-untyped-def]
+    """Half-width of the band to try next; 0: none.
+
+    A narrow band first: what it finds mostly proves that no longer gap can do better. Heuristic: what has no total of
+    ``least`` with short gaps is not aligned with long ones.
+    """
+    if trial.tried >= trial.reach:
+        return 0
+    if trial.tried == 0:
+        return min(trial.reach, FIRST_BAND)
+    return trial.reach if trial.total >= least else 0
+
+
+@leaf
+def after_band(trial, n, band, gapped):  # type: ignore[no-untyped-def]
+    """The trial of a read of n bases after a band; ``gapped``: what `align_gapped` returns."""
+    if gapped[0] <= trial.total:
+        return Trial(
+            trial.total, trial.begin, trial.stop, trial.start, trial.end, trial.band, band, trial.reach
         )
-        if gapped > total:
-            total, band = gapped, tried
-            score, start, end = score_of(gapped, first, last, n), gapped_start, gapped_end
-            begin, stop = first, last
-        reach = min(reach, band_for(n, total, max_gap))
-    if reverse:
-        begin, stop = n - stop, n - begin
-    return Locus(score, diagonal, reverse, contig, start, end, band, begin, stop, score)
+    total = gapped[0]
+    return Trial(
+        total, gapped[1], gapped[2], gapped[3], gapped[4], band, band, band_for(n, total, trial.reach)
+    )
+
+
+@leaf
+def locus_of(trial, place, n):  # type: ignore[no-untyped-def]
+    """The locus of a read of n bases at a place; its best part is not looked at."""
+    diagonal, reverse, contig = place
+    score = score_of(trial.total, trial.begin, trial.stop, n)
+    begin, stop = (n - trial.stop, n - trial.begin) if reverse else (trial.begin, trial.stop)
+    return Locus(score, diagonal, reverse, contig, trial.start, trial.end, trial.band, begin, stop, score)
 
 
 class Least(NamedTuple):
@@ -192,31 +201,31 @@ def least_of(length, least_score, least_rescued):  # type: ignore[no-untyped-def
 
 
 @leaf
-def _part_of(query, reference, place, ungapped, locus, scratch):  # type: ignore[no-untyped-def]
-    """Score of the best part of a locus's alignment; ``ungapped``: as in `refine`."""
+def _part_of(query, reference, place, trial, scratch):  # type: ignore[no-untyped-def]
+    """Score of the best part of an alignment."""
     diagonal, _, contig = place
-    if locus.band == 0:
+    if trial.band == 0:
         if mark_mismatches(query, reference, contig, diagonal, scratch.marks) >= 0:
-            return best_part_marked(scratch.marks, ungapped[1], ungapped[2])
+            return best_part_marked(scratch.marks, trial.begin, trial.stop)
         lo, _ = _load_diagonal(reference, contig, diagonal, len(query.codes), scratch.window)
-        return best_part(query.codes, scratch.window, -lo, ungapped[1], ungapped[2])
-    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, locus.band, scratch)
+        return best_part(query.codes, scratch.window, -lo, trial.begin, trial.stop)
+    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, trial.band, scratch)
     return best_part_of_path(
-        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - locus.band)
+        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - trial.band)
     )
 
 
 @leaf
-def offer_at(loci, r, query, place, ungapped, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
-    """Offer read r its locus at a place (`refine`), if that scores enough; returns whether it does.
+def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):  # type: ignore[no-untyped-def]
+    """Offer read r the locus of a trial, if that scores enough; returns whether it does.
 
     ``least``: a `Least`. ``known``: (salt, near, room) of `offer`.
     """
-    locus = refine(query, reference, place, ungapped, max_gap, least.held, scratch)
+    locus = locus_of(trial, place, len(query.codes))
     if locus.score < least.sure and locus.score + 2 * END_BONUS >= least.held:
         locus = Locus(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
-            locus.query_begin, locus.query_end, _part_of(query, reference, place, ungapped, locus, scratch),
+            locus.query_begin, locus.query_end, _part_of(query, reference, place, trial, scratch),
         )  # fmt: skip
     if locus.part < least.held:
         return False
@@ -225,32 +234,17 @@ def offer_at(loci, r, query, place, ungapped, reference, least, max_gap, known, 
     return True
 
 
-class Scratch(NamedTuple):
-    """Buffers of one kernel call, for reads of up to a length and bands of up to a half-width."""
-
-    window: NDArray[np.uint8]
-    marks: NDArray[np.uint64]
-    profile: NDArray[np.int32]
-    matched: NDArray[np.int32]
-    inserted: NDArray[np.int32]
-    deleted: NDArray[np.int32]
-    ops: NDArray[np.uint8]
-
-
-@njit(cache=True, nogil=True)
-def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
-    """`Scratch` for reads of up to ``longest`` bases."""
-    width = longest + 2 * max_gap
-    shape = (longest + 1, 2 * max_gap + 2)
-    return Scratch(
-        np.empty(width, np.uint8),
-        np.empty(words_for(longest), np.uint64),
-        np.empty((5, width), np.int32),
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
-        np.empty(longest + width, np.uint8),
-    )
+@leaf
+def offer_at(loci, r, query, place, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
+    """Align read r at a place, with gaps of up to ``max_gap`` bases where one may pay, and `offer_trial`."""
+    ungapped = score_ungapped(query, reference, place[2], place[0], scratch)
+    trial = first_trial(query, reference, place, ungapped, max_gap, scratch)
+    band = next_band(trial, least.held)
+    while band:
+        gapped = align_gapped(query, reference, place[2], place[0], band, scratch)
+        trial = after_band(trial, len(query.codes), band, gapped)
+        band = next_band(trial, least.held)
+    return offer_trial(loci, r, query, place, trial, reference, least, known, scratch)
 
 
 @leaf
@@ -297,28 +291,92 @@ class _Buffers(NamedTuple):
     strands, scratch: for the longest read.
     ungapped: ``int64[most candidates of a read, 3]``, what `score_ungapped` returns.
     best: ``int64[max_gapped]``, see `_best_of`.
+    trials: ``int64[candidates, 8]``, the `Trial` of each.
     """
 
     strands: Strands
     scratch: Scratch
     ungapped: NDArray[np.int64]
     best: NDArray[np.int64]
+    trials: NDArray[np.int64]
 
 
 @njit(cache=True, nogil=True)
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
     longest, most = _sizes(reads.offsets, candidates)
+    count = len(candidates.diagonal)
     buffers = _Buffers(
         make_strands(longest),
         make_scratch(longest, config.max_gap),
         np.empty((most, 3), np.int64),
         np.empty(config.max_gapped, np.int64),
+        np.zeros((count, TRIAL_FIELDS), np.int64),
     )
-    _verify_reads(reads, candidates, reference, config, limits, buffers, loci)
+    _score_reads(reads, candidates, reference, config, buffers, loci)
+    tasks, candidate_of = make_tasks(0), np.empty(0, np.int64)
+    # All of the batch that want a band together: they are aligned side by side.
+    wanting = _gather(reads.offsets, candidates, limits, buffers.trials, tasks, candidate_of)
+    while wanting:
+        tasks, candidate_of = make_tasks(wanting), np.empty(wanting, np.int64)
+        _gather(reads.offsets, candidates, limits, buffers.trials, tasks, candidate_of)
+        done = align_tasks(tasks, wanting, reads.codes, reads.offsets, reference)
+        _take(reads.offsets, tasks, candidate_of, done, buffers.trials)
+        wanting = _gather(
+            reads.offsets, candidates, limits, buffers.trials, make_tasks(0), np.empty(0, np.int64)
+        )
+    _offer_reads(reads, candidates, reference, config, limits, buffers, loci)
 
 
 @leaf
-def _verify_reads(reads, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
+def _trial(trials, c):  # type: ignore[no-untyped-def]
+    t = trials[c]
+    return Trial(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
+
+
+@leaf
+def _put_trial(trials, c, trial):  # type: ignore[no-untyped-def]
+    t = trials[c]
+    t[0], t[1], t[2], t[3] = trial.total, trial.begin, trial.stop, trial.start
+    t[4], t[5], t[6], t[7] = trial.end, trial.band, trial.tried, trial.reach
+
+
+@leaf
+def _place(candidates, c):  # type: ignore[no-untyped-def]
+    return candidates.diagonal[c], np.int64(candidates.reverse[c]), np.int64(candidates.contig[c])
+
+
+@leaf
+def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: ignore[no-untyped-def]
+    """Count the candidates that want a band, and put them into the tasks as far as these have room."""
+    made = 0
+    for r in range(len(offsets) - 1):
+        least = least_of(offsets[r + 1] - offsets[r], limits[0], limits[1])
+        for c in range(candidates.offsets[r], candidates.offsets[r + 1]):
+            band = next_band(_trial(trials, c), least.held)
+            if band == 0:
+                continue
+            if made < len(candidate_of):
+                candidate_of[made] = c
+                tasks.read[made], tasks.band[made] = r, band
+                tasks.diagonal[made], tasks.reverse[made], tasks.contig[made] = _place(candidates, c)
+            made += 1
+    return made
+
+
+@leaf
+def _take(offsets, tasks, candidate_of, done, trials):  # type: ignore[no-untyped-def]
+    for t in range(len(candidate_of)):
+        c, r = candidate_of[t], tasks.read[t]
+        gapped = (
+            np.int64(done.total[t]), np.int64(done.begin[t]), np.int64(done.stop[t]), done.start[t], done.end[t]
+        )  # fmt: skip
+        n = offsets[r + 1] - offsets[r]
+        _put_trial(trials, c, after_band(_trial(trials, c), n, np.int64(tasks.band[t]), gapped))
+
+
+@leaf
+def _score_reads(reads, candidates, reference, config, buffers, loci):  # type: ignore[no-untyped-def]
+    """The first trial of every candidate."""
     asked_for = 0
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
@@ -327,46 +385,53 @@ def _verify_reads(reads, candidates, reference, config, limits, buffers, loci): 
         loci.capped[r] |= candidates.capped[r]
         if first < end and n <= MAX_READ_LENGTH:
             orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
-            _verify_read(r, n, reads.salts[r], candidates, reference, config, limits, buffers, loci)
+            top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
+            _score_read(n, top, first, end, candidates, reference, config, buffers)
 
 
 @leaf
-def _verify_read(r, n, salt, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
-    """Offer read r of n bases, which ``buffers.strands`` holds, its candidates."""
-    least_score, least_rescued, max_loci = limits
+def _score_read(n, top, first, end, candidates, reference, config, buffers):  # type: ignore[no-untyped-def]
+    """The first trial of the candidates of a read of n bases, which ``buffers.strands`` holds.
+
+    ``top``: score of the best locus it has.
+    """
     strands, scratch, ungapped = buffers.strands, buffers.scratch, buffers.ungapped
-    first = candidates.offsets[r]
-    count = candidates.offsets[r + 1] - first
-    top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
-    # What a rescue brought has room of its own.
-    room = max(max_loci, loci.held[r])
-    for c in range(count):
-        query = query_on(strands, n, candidates.reverse[first + c])
-        contig, diagonal = candidates.contig[first + c], candidates.diagonal[first + c]
-        ungapped[c, 0], ungapped[c, 1], ungapped[c, 2] = score_ungapped(
-            query, reference, contig, diagonal, scratch
+    for c in range(first, end):
+        query = query_on(strands, n, candidates.reverse[c])
+        total, begin, stop = score_ungapped(
+            query, reference, candidates.contig[c], candidates.diagonal[c], scratch
         )
-        top = max(top, ungapped[c, 0])
-    least = least_of(n, least_score, least_rescued)
-    near = n * config.same_locus // 100
+        ungapped[c - first, 0], ungapped[c - first, 1], ungapped[c - first, 2] = total, begin, stop
+        top = max(top, total)
     # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
     heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
-    least_gapped = max(
-        top - config.gapped_margin, _best_of(ungapped[:count, 0], config.max_gapped, buffers.best)
-    )
-    for c in range(count):
-        reverse = np.int64(candidates.reverse[first + c])
-        query = query_on(strands, n, reverse)
-        promising = ungapped[c, 0] >= least_gapped or (heavy and c < config.heaviest)
-        offer_at(
-            loci,
-            r,
-            query,
-            (candidates.diagonal[first + c], reverse, np.int64(candidates.contig[first + c])),
-            (ungapped[c, 0], ungapped[c, 1], ungapped[c, 2]),
-            reference,
-            least,
-            config.max_gap if promising else 0,
-            (salt, near, room),
-            scratch,
-        )
+    rank = _best_of(ungapped[: end - first, 0], config.max_gapped, buffers.best)
+    least_gapped = max(top - config.gapped_margin, rank)
+    for c in range(first, end):
+        total, begin, stop = ungapped[c - first]
+        promising = total >= least_gapped or (heavy and c - first < config.heaviest)
+        query = query_on(strands, n, candidates.reverse[c])
+        max_gap = config.max_gap if promising else 0
+        trial = first_trial(query, reference, _place(candidates, c), (total, begin, stop), max_gap, scratch)
+        _put_trial(buffers.trials, c, trial)
+
+
+@leaf
+def _offer_reads(reads, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
+    """Offer every read the loci of its trials."""
+    least_score, least_rescued, max_loci = limits
+    for r in range(len(reads.offsets) - 1):
+        n = reads.offsets[r + 1] - reads.offsets[r]
+        first, end = candidates.offsets[r], candidates.offsets[r + 1]
+        if first == end or n > MAX_READ_LENGTH:
+            continue
+        # What a rescue brought has room of its own.
+        known = (reads.salts[r], n * config.same_locus // 100, max(max_loci, loci.held[r]))
+        least = least_of(n, least_score, least_rescued)
+        orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
+        for c in range(first, end):
+            query = query_on(buffers.strands, n, candidates.reverse[c])
+            trial = _trial(buffers.trials, c)
+            offer_trial(
+                loci, r, query, _place(candidates, c), trial, reference, least, known, buffers.scratch
+            )
