@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
-from esa.align.gapped import align_gapped, load_window, make_scratch
+from esa.align.gapped import Gapped, Scratch, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
-from esa.align.strands import WORD, make_strands, mark_mismatches, orient, query_on, words_for
+from esa.align.strands import WORD, Strands, make_strands, mark_mismatches, orient, query_on, words_for
 from esa.align.verify import score_marked, score_of
 from esa.bits import lowest_bit
 from esa.compiled import leaf, njit
@@ -250,65 +250,111 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
     return longest
 
 
+class _Buffers(NamedTuple):
+    """Room of `align_chosen`.
+
+    strands, scratch: for the longest read.
+    gapped: the alignments with gaps; that of read r is number ``task[r]`` (``int32[reads]``), where it has one.
+    """
+
+    strands: Strands
+    scratch: Scratch
+    gapped: Gapped
+    task: NDArray[np.int32]
+
+
 @njit(cache=True, nogil=True)
 def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
     """Align each read at its chosen locus for good; fills ``placed``; returns CIGARs and MDs with offsets."""
-    contig, position, span, nm, score = placed
     reads = len(locus)
     longest = _longest_chosen(offsets, locus)
-    strands = make_strands(longest)
-    scratch = make_scratch(longest, config.max_gap)
-    cigar = np.empty(reads * 4 + 2 * len(scratch.ops), np.uint32)
+    task = np.empty(reads, np.int32)
+    tasks = make_tasks(_gather(loci, locus, make_tasks(0), task))
+    count = _gather(loci, locus, tasks, task)
+    buffers = _Buffers(
+        make_strands(longest),
+        make_scratch(longest, config.max_gap),
+        align_tasks(tasks, count, codes, offsets, reference),
+        task,
+    )
+    most = len(buffers.scratch.ops)
+    cigar = np.empty(reads * 4 + 2 * most, np.uint32)
     cigar_offsets = np.zeros(reads + 1, np.int64)
-    md = np.empty(reads * 16 + 4 * len(scratch.ops), np.uint8)
+    md = np.empty(reads * 16 + 4 * most, np.uint8)
     md_offsets = np.zeros(reads + 1, np.int64)
     at, md_at = 0, 0
     for r in range(reads):
         if locus[r] >= 0:
-            k = locus[r]
-            n = offsets[r + 1] - offsets[r]
-            if at + 2 * len(scratch.ops) > len(cigar):
+            if at + 2 * most > len(cigar):
                 cigar = _enlarged(cigar, at, len(cigar) * 2)
-            if md_at + 4 * len(scratch.ops) > len(md):
+            if md_at + 4 * most > len(md):
                 md = _enlarged(md, md_at, len(md) * 2)
-            orient(codes, offsets[r], offsets[r + 1], strands)
-            query = query_on(strands, n, loci.reverse[r, k])
-            where = loci.contig[r, k]
-            diagonal = loci.diagonal[r, k]
-            band = loci.band[r, k]
-            mismatches = -1
-            if band:
-                total, first, last, start, end, count = align_gapped(
-                    query, reference, where, diagonal, band, scratch
-                )
-            else:
-                mismatches = mark_mismatches(query, reference, where, diagonal, scratch.marks)
-                total, first, last = score_marked(query, reference, where, diagonal, mismatches, scratch)
-                start, end, count = diagonal + first, diagonal + last, last - first
-            if first:
-                cigar[at] = np.uint32(first << 4 | CIGAR_S)
-                at += 1
-            if mismatches >= 0:
-                at, md_at, nm[r] = _describe_marked(
-                    scratch.marks, reference, diagonal, (first, last), eqx, cigar, at, md, md_at
-                )
-                span[r] = count
-            else:
-                if not band:
-                    scratch.ops[:count] = PAIR
-                load_window(reference, where, start, end - start, scratch.window)
-                at, md_at, nm[r], span[r] = _describe(
-                    query.codes, first, scratch.window, scratch.ops, count, eqx, cigar, at, md, md_at
-                )
-            if last < n:
-                cigar[at] = np.uint32((n - last) << 4 | CIGAR_S)
-                at += 1
-            contig[r] = where
-            position[r] = start - reference.offsets[where]
-            score[r] = score_of(total, first, last, n)
+            at, md_at = _report(
+                r, locus[r], codes, offsets, loci, reference, eqx, buffers, placed, cigar, at, md, md_at
+            )
         cigar_offsets[r + 1] = at
         md_offsets[r + 1] = md_at
     return cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets
+
+
+@leaf
+def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
+    """Count the chosen loci with gaps, and put them into the tasks as far as these have room; fills ``task``."""
+    made = 0
+    for r in range(len(locus)):
+        k = locus[r]
+        task[r] = made
+        if k < 0 or loci.band[r, k] == 0:
+            continue
+        if made < len(tasks.read):
+            tasks.read[made], tasks.band[made], tasks.reverse[made] = r, loci.band[r, k], loci.reverse[r, k]
+            tasks.contig[made], tasks.diagonal[made] = loci.contig[r, k], loci.diagonal[r, k]
+        made += 1
+    return made
+
+
+@leaf
+def _report(r, k, codes, offsets, loci, reference, eqx, buffers, placed, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
+    """Place read r at locus k, append its CIGAR and MD, and return where these end."""
+    contig, position, span, nm, score = placed
+    scratch, gapped = buffers.scratch, buffers.gapped
+    n = offsets[r + 1] - offsets[r]
+    orient(codes, offsets[r], offsets[r + 1], buffers.strands)
+    query = query_on(buffers.strands, n, loci.reverse[r, k])
+    where, diagonal = loci.contig[r, k], loci.diagonal[r, k]
+    banded = loci.band[r, k] != 0
+    mismatches = -1
+    if banded:
+        t = buffers.task[r]
+        total, first, last = np.int64(gapped.total[t]), np.int64(gapped.begin[t]), np.int64(gapped.stop[t])
+        start, end, count = gapped.start[t], gapped.end[t], np.int64(gapped.count[t])
+    else:
+        mismatches = mark_mismatches(query, reference, where, diagonal, scratch.marks)
+        total, first, last = score_marked(query, reference, where, diagonal, mismatches, scratch)
+        start, end, count = diagonal + first, diagonal + last, last - first
+    if first:
+        cigar[at] = np.uint32(first << 4 | CIGAR_S)
+        at += 1
+    if mismatches >= 0:
+        at, md_at, nm[r] = _describe_marked(
+            scratch.marks, reference, diagonal, (first, last), eqx, cigar, at, md, md_at
+        )
+        span[r] = count
+    else:
+        if not banded:
+            scratch.ops[:count] = PAIR
+        ops = gapped.ops[gapped.ops_offsets[buffers.task[r]] :] if banded else scratch.ops
+        load_window(reference, where, start, end - start, scratch.window)
+        at, md_at, nm[r], span[r] = _describe(
+            query.codes, first, scratch.window, ops, count, eqx, cigar, at, md, md_at
+        )
+    if last < n:
+        cigar[at] = np.uint32((n - last) << 4 | CIGAR_S)
+        at += 1
+    contig[r] = where
+    position[r] = start - reference.offsets[where]
+    score[r] = score_of(total, first, last, n)
+    return at, md_at
 
 
 @njit(cache=True, nogil=True)
