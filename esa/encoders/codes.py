@@ -7,6 +7,7 @@ integers, so every machine computes the same codes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
 from esa.encoders.edits import edited_keys
-from esa.encoders.keys import GROUP, KEY_LANES, group_row
+from esa.encoders.keys import GROUP, KEY_LANES
 from esa.fragments import AnchorEdits, Fragments
 
 BITS = 64
 """Bits of a code."""
+_DIGITS = 5
+"""Bases and N."""
 
 
 def groups_of(length: int, step: int) -> int:
@@ -68,13 +71,13 @@ class CodeEncoder:
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.int16]:
         """``int16[len(fragments), BITS]``: the sums whose signs are the code."""
         out = np.empty((len(fragments), BITS), np.int16)
-        _embed(self.table, self.step, codes, fragments.start, fragments.reverse, out)
+        _embed(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
         return out
 
     def signs(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.uint64]:
         """``uint64[len(fragments)]``: the code alone. Bit b is set where sum b of `embed` is positive."""
         out = np.empty(len(fragments), np.uint64)
-        _signs(self.table, self.step, codes, fragments.start, fragments.reverse, out)
+        _signs(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
         return out
 
     def edited_keys(
@@ -92,11 +95,30 @@ class CodeEncoder:
 
         ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """
-        table = self.table[:, :, :KEY_LANES].astype(np.int32)
         key_offsets, keys = edited_keys(
-            table, self.step, codes, offsets, fragments.arrays, bits, edits, depth
+            self._key_table, self.step, codes, offsets, fragments.arrays, bits, edits, depth
         )
         return key_offsets, keys
+
+    @cached_property
+    def _key_table(self) -> NDArray[np.int32]:
+        return self.table[:, :, :KEY_LANES].astype(np.int32)
+
+    @cached_property
+    def _means(self) -> NDArray[np.int16]:
+        """``int16[groups, _DIGITS**GROUP, BITS]``: the table with N as a fifth base."""
+        groups = len(self.table)
+        # Axes of the bases: the last one is the lowest digit.
+        sums = self.table.astype(np.int32).reshape(groups, *[4] * GROUP, BITS)
+        for axis in range(1, GROUP + 1):
+            sums = np.concatenate([sums, sums.sum(axis=axis, keepdims=True)], axis=axis)
+        unknown = (np.indices([_DIGITS] * GROUP) == _DIGITS - 1).sum(axis=0)
+        means = sums // (4**unknown)[None, ..., None]
+        return means.reshape(groups, _DIGITS**GROUP, BITS).astype(np.int16)
+
+    def _means_for(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """`_means`, if there is an N; else nothing."""
+        return self._means if codes.size and codes.max() > 3 else np.empty((0, 0, BITS), np.int16)
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:
         return self
@@ -121,29 +143,29 @@ def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int1
 
 
 @njit(cache=True, nogil=True)
-def _embed(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
+def _embed(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
     rows = np.empty(len(table), np.int64)
     for f in range(len(start)):
-        _sum(table, step, codes, start[f], reverse[f], rows, out[f])
+        _sum(table, means, step, codes, start[f], reverse[f], rows, out[f])
 
 
 @njit(cache=True, nogil=True)
-def _signs(table, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
+def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
     rows = np.empty(len(table), np.int64)
     sums = np.empty(BITS, np.int16)
     for f in range(len(start)):
-        _sum(table, step, codes, start[f], reverse[f], rows, sums)
+        _sum(table, means, step, codes, start[f], reverse[f], rows, sums)
         code = np.uint64(0)
         for b in range(BITS):
             code |= np.uint64(sums[b] > 0) << np.uint64(b)
         out[f] = code
 
 
-@njit(cache=True, nogil=True)
-def _sum(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
-    """Sums of one fragment; ``rows`` (``int64[groups]``) is room."""
+@leaf
+def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
+    """Sums of one fragment; ``rows`` (``int64[groups]``) is room, ``means`` serves those that hold an N."""
     if _load_rows(codes, start, reverse, step, rows):
-        _sum_unknown(table, step, codes, start, reverse, sums)
+        _sum_unknown(means, step, codes, start, reverse, sums)
         return
     sums[:] = 0
     for g in range(len(rows)):
@@ -173,39 +195,19 @@ def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-de
     return seen > 3
 
 
-@njit(cache=True, nogil=True)
-def _sum_unknown(table, step, codes, start, reverse, sums):  # type: ignore[no-untyped-def]
+@leaf
+def _sum_unknown(means, step, codes, start, reverse, sums):  # type: ignore[no-untyped-def]
     """`_sum` of a fragment that holds an N."""
-    groups = len(table)
+    groups = len(means)
     length = step * (groups - 1) + GROUP
     sums[:] = 0
     for g in range(groups):
-        index = group_row(codes, start, reverse, length, g * step)
-        _add_mean(table[g], index, _unknown(codes, start, reverse, length, g * step), sums)
-
-
-@njit(cache=True, nogil=True)
-def _unknown(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
-    """The digits of `group_row` that stand for an N, all their bits set."""
-    digits = 0
-    for k in range(GROUP):
-        base = codes[start + length - 1 - at - k] if reverse else codes[start + at + k]
-        digits |= (3 if base > 3 else 0) << (2 * k)
-    return digits
-
-
-@njit(cache=True, nogil=True)
-def _add_mean(sums, index, unknown, row):  # type: ignore[no-untyped-def]
-    """Add to a row the mean of ``sums`` over all bases that the digits of ``index`` under ``unknown`` may be."""
-    total = np.zeros(len(row), np.int64)
-    count, digits = 0, 0
-    while True:
-        for b in range(len(row)):
-            total[b] += sums[index | digits, b]
-        count += 1
-        # The next number whose bits all lie under the mask.
-        digits = (digits - unknown) & unknown
-        if digits == 0:
-            break
-    for b in range(len(row)):
-        row[b] += total[b] // count
+        row = np.int64(0)
+        # The first base is the lowest digit.
+        for k in range(GROUP - 1, -1, -1):
+            at = g * step + k
+            base = np.int64(codes[start + length - 1 - at] if reverse else codes[start + at])
+            row = row * _DIGITS + (_DIGITS - 1 if base > 3 else 3 - base if reverse else base)
+        added = means[g, row]
+        for b in range(BITS):
+            sums[b] += added[b]
