@@ -38,6 +38,11 @@ class Fragments:
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Fragments:
         return Fragments(self.start[rows], self.length[rows], self.reverse[rows], self.owner[rows])
 
+    def sample(self, most: int, owners: int) -> tuple[Fragments, NDArray[np.bool_]]:
+        """At most so many fragments of each owner, spread over it, and ``bool[owners]``: of whom some are left out."""
+        rows, thinned = _spread(self.owner, most, owners)
+        return self[rows], thinned
+
     @property
     def arrays(self) -> FragmentArrays:
         """The same, for a kernel."""
@@ -162,6 +167,26 @@ class AnchoredFragmenter:
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@njit(cache=True, nogil=True)
+def _spread(owner, most, owners):  # type: ignore[no-untyped-def]
+    """Rows of at most so many fragments of each owner, and whose fragments are not all among them."""
+    rows = np.empty(len(owner), np.int64)
+    thinned = np.zeros(owners, np.bool_)
+    made, begin = 0, 0
+    while begin < len(owner):
+        end = begin
+        while end < len(owner) and owner[end] == owner[begin]:
+            end += 1
+        count = end - begin
+        kept = min(count, most)
+        thinned[owner[begin]] = kept < count
+        for i in range(kept):
+            rows[made] = begin + (2 * i + 1) * count // (2 * kept)
+            made += 1
+        begin = end
+    return rows[:made].copy(), thinned
 
 
 LONGEST_ANCHOR = 20

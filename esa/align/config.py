@@ -139,6 +139,21 @@ class SecondaryConfig(NamedTuple):
     all_or_none: bool = False
 
 
+class Sample(NamedTuple):
+    """A first look with some of a read's fragments.
+
+    fragments: so many of a read, spread over it.
+    settled: a read with one candidate, whose score is this share (per cent) of its length at least, is not looked at
+        again. (With so many fragments less would do to tell that nothing better was overlooked, see
+        `Level.resolved`; that it is the only one tells that there is no near copy.)
+    searched: fragments of it, at least, that were searched without a limit being hit.
+    """
+
+    fragments: int = 8
+    searched: int = 6
+    settled: int = 90
+
+
 class Level(NamedTuple):
     """One step of the escalation; a read stops at the first level that resolves it.
 
@@ -150,6 +165,7 @@ class Level(NamedTuple):
     longest: longer reads are not searched at this level, bases.
     overhang: fragments may reach beyond the read by up to half their length; what codes they would have is guessed
         from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
+    sample: how reads with more fragments are looked at first; only at the first level.
     """
 
     name: str
@@ -158,6 +174,7 @@ class Level(NamedTuple):
     resolved: tuple[tuple[int, int], ...]
     longest: int = MAX_READ_LENGTH
     overhang: bool = False
+    sample: Sample | None = None
 
 
 class AlignConfig(NamedTuple):
@@ -212,6 +229,7 @@ ANCHORED_LEVELS = (
         SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED),
         stride=0,
         resolved=((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45)),
+        sample=Sample(),
     ),
     Level(
         "edited anchors",

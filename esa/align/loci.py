@@ -47,6 +47,22 @@ class Candidates(NamedTuple):
     weight: NDArray[np.int32]
     capped: NDArray[np.uint8]
 
+    def without_rivals(self, reads: NDArray[np.bool_]) -> Candidates:
+        """Without those of the ``reads`` (``bool[reads]``) that have more than one."""
+        counts = np.diff(self.offsets)
+        kept = np.where(reads & (counts > 1), 0, counts)
+        rows = np.flatnonzero(np.repeat(kept > 0, counts))
+        offsets = np.zeros(len(self.offsets), np.int64)
+        np.cumsum(kept, out=offsets[1:])
+        return Candidates(
+            offsets,
+            self.diagonal[rows],
+            self.reverse[rows],
+            self.contig[rows],
+            self.weight[rows],
+            self.capped,
+        )
+
 
 _LOCUS = np.dtype(
     [

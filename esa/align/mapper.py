@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level
+from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level, Sample
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Loci, Reference
@@ -51,6 +51,7 @@ class SeededBatch:
     """A batch after the first level: its loci so far.
 
     searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
+    sampled: ``bool[reads]``, those that some of their fragments sufficed for.
     ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
     (`Gaps.padded`).
     """
@@ -59,6 +60,7 @@ class SeededBatch:
     salts: NDArray[np.uint64]
     loci: Loci
     searched: NDArray[np.int32]
+    sampled: NDArray[np.bool_]
     gaps: Gaps | None = None
     padded: ReadBatch | None = None
     work: Work = field(default_factory=Work)
@@ -102,8 +104,22 @@ class Mapper:
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
         room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
-        seeded = SeededBatch(batch, salts, Loci.empty(len(batch), room), np.zeros(len(batch), np.int32))
-        self._search(seeded, self.config.levels[0], np.ones(len(batch), np.bool_))
+        seeded = SeededBatch(
+            batch,
+            salts,
+            Loci.empty(len(batch), room),
+            np.zeros(len(batch), np.int32),
+            np.zeros(len(batch), np.bool_),
+        )
+        level, wanted = self.config.levels[0], np.ones(len(batch), np.bool_)
+        # Whoever asks for secondary alignments wants the copies, too.
+        if level.sample is not None and not self.config.secondary.most:
+            thinned = self._search(seeded, level, wanted, level.sample)
+            seeded.sampled[:] = thinned & _settled(seeded, level.sample)
+            wanted = thinned & ~seeded.sampled
+            if not wanted.any():
+                return seeded
+        self._search(seeded, level, wanted)
         return seeded
 
     def insert_sample(self, seeded: SeededBatch, pairs: int) -> NDArray[np.int64]:
@@ -183,6 +199,7 @@ class Mapper:
             seeded.salts[gaps.read],
             Loci.empty(len(gaps.read), seeded.loci.score.shape[1]),
             np.zeros(len(gaps.read), np.int32),
+            np.zeros(len(gaps.read), np.bool_),
             gaps=gaps,
             padded=gaps.padded(seeded.batch, self._padding),
             work=seeded.work,
@@ -207,19 +224,28 @@ class Mapper:
                 self._reference, inserts, self.config, seeded.loci, reads if again else None,
             )  # fmt: skip
 
-    def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> None:
-        """Run one level for the active reads and put what it finds beside the loci they have."""
+    def _search(
+        self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_], sample: Sample | None = None
+    ) -> NDArray[np.bool_]:
+        """Run one level for the active reads and put what it finds beside the loci they have.
+
+        ``sample``: with some of their fragments only; returns ``bool[reads]``, of which some were left out.
+        """
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
+        thinned = np.zeros(len(seeded.batch), np.bool_)
         if seeded.gaps is None:
-            seeded.work.count(level.name, reads=len(reads))
+            seeded.work.count(_name(level, sample), reads=len(reads))
         seeded.searched[reads] = 0
         if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
             seeded.loci.capped[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
-            self._search_part(seeded, level, part)
+            thinned |= self._search_part(seeded, level, part, sample)
+        return thinned
 
-    def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+    def _search_part(
+        self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], sample: Sample | None
+    ) -> NDArray[np.bool_]:
         batch = seeded.batch
         text, config = batch, self.config
         if seeded.padded is not None:
@@ -229,6 +255,9 @@ class Mapper:
         work = seeded.work
         with work.stage("cut"):
             fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
+            thinned = np.zeros(len(batch), np.bool_)
+            if sample is not None:
+                fragments, thinned = fragments.sample(sample.fragments, len(batch))
         hits = self._look_up(text, fragments, level, work)
         np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         with work.stage("chain"):
@@ -241,6 +270,9 @@ class Mapper:
                     text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
                     self._reference, config.chain, config.locate,
                 )  # fmt: skip
+        if sample is not None:
+            # These are looked at with all their fragments.
+            candidates = candidates.without_rivals(thinned)
         if seeded.gaps is not None:
             candidates = seeded.gaps.on_stretches(candidates, self._padding)
         elif level.overhang:
@@ -251,7 +283,7 @@ class Mapper:
                 paired=batch.paired and seeded.gaps is None,
             )  # fmt: skip
         work.count(
-            SPLIT if seeded.gaps is not None else level.name,
+            SPLIT if seeded.gaps is not None else _name(level, sample),
             fragments=len(fragments),
             scanned=hits.scanned,
             hits=len(hits.position),
@@ -259,6 +291,7 @@ class Mapper:
             candidates=len(candidates.diagonal),
             reads_capped=int(np.count_nonzero(candidates.capped)),
         )
+        return thinned
 
     def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level, work: Work) -> Hits:
         encoder, store, effort = self._encoder, self._store, level.effort
@@ -289,6 +322,18 @@ class Mapper:
         return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
 
 
+def _name(level: Level, sample: Sample | None) -> str:
+    """What statistics call a level, or the first look of it."""
+    return level.name if sample is None else f"some {level.name}"
+
+
+def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
+    """Reads that a sample of their fragments suffices for."""
+    loci = seeded.loci
+    good = (loci.held == 1) & (loci.score[:, 0] * 100 >= seeded.lengths * sample.settled)
+    return good & (seeded.searched >= sample.searched)
+
+
 def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
     """Reads whose best score is under the level's share of so many bases."""
     best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
@@ -300,7 +345,7 @@ def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -
 def _doubtful(seeded: SeededBatch, config: AlignConfig) -> NDArray[np.bool_]:
     """Reads of which another copy may lie beside the one found: what the first level did not resolve, and what is not
     perfect and has few fragments."""
-    few = seeded.searched < config.pair.few_fragments
+    few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
     perfect = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0) >= seeded.lengths * MATCH
     return _unresolved(seeded, seeded.lengths, config.levels[0]) | (few & ~perfect)
 
