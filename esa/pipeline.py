@@ -128,29 +128,30 @@ def align(
         )
     )
 
-    def finish(seeded: SeededBatch) -> tuple[SeededBatch, Records, NDArray[np.uint8]]:
+    def finish(seeded: SeededBatch) -> tuple[Work, Records, NDArray[np.uint8]]:
         records = mapper.finish(seeded, summary.inserts)
         with seeded.work.stage("format"):
-            return seeded, records, formatter.format(seeded.batch, records)
+            text = formatter.format(seeded.batch, records)
+        return seeded.work, records, text
 
     reader = _ReadAhead(source)
     with ThreadPoolExecutor(options.threads) as pool, reader as batches:
-        seeded: Iterator[SeededBatch] = iter(())
+        waiting: Iterator[Callable[[], SeededBatch]] = iter(())
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
         elif source.paired:
-            seeded = _learn(mapper, pool, batches, config, summary, options.threads)
+            waiting = _learn(mapper, pool, batches, config, summary, options.threads)
         finished = _chain(
-            _ordered(pool, finish, seeded, options.threads),
+            _ordered(pool, lambda seeded: finish(seeded()), waiting, options.threads),
             _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),
         )
         # Closed at once when writing fails: what waits for a worker is then not worked on.
         with contextlib.closing(finished):
-            for done, records, text in finished:
+            for work, records, text in finished:
                 with summary.work.stage("write"):
                     output.write(text)
                 summary.count(records)
-                summary.work.add(done.work)
+                summary.work.add(work)
                 summary.seconds = time.monotonic() - start
                 summary.first_seconds = summary.first_seconds or summary.seconds
                 summary.bytes_done = reader.bytes_behind.popleft()
@@ -169,24 +170,35 @@ def _learn(
     config: AlignConfig,
     summary: AlignSummary,
     threads: int,
-) -> Iterator[SeededBatch]:
+) -> Iterator[Callable[[], SeededBatch]]:
     """Seed batches until they hold the pairs that insert sizes are learnt from; sets ``summary.inserts``."""
 
-    def first_batches() -> Iterator[ReadBatch]:
-        pairs = 0
-        while pairs < config.pair.learning_pairs and (batch := next(batches, None)) is not None:
-            pairs += len(batch) // 2
-            yield batch
+    def first_batches() -> Iterator[tuple[ReadBatch, int]]:
+        # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
+        wanted = config.pair.learning_pairs
+        while wanted and (batch := next(batches, None)) is not None:
+            pairs = min(wanted, len(batch) // 2)
+            wanted -= pairs
+            yield batch, pairs
 
-    seeded = list(_ordered(pool, mapper.seed, first_batches(), threads))
+    def seed(item: tuple[ReadBatch, int]) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
+        batch, pairs = item
+        seeded = mapper.seed(batch)
+        return mapper.insert_sample(seeded, pairs), seeded.waiting()
+
     samples = [np.empty((0, 2), np.int64)]
-    # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
-    wanted = config.pair.learning_pairs
-    for done in seeded:
-        samples.append(mapper.insert_sample(done, wanted))
-        wanted -= min(wanted, len(done.batch) // 2)
+    waiting: deque[Callable[[], SeededBatch]] = deque()
+    for sample, seeded in _ordered(pool, seed, first_batches(), threads):
+        samples.append(sample)
+        waiting.append(seeded)
     summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
-    return iter(seeded)
+    return _taken(waiting)
+
+
+def _taken(items: deque[T]) -> Iterator[T]:
+    """The items, each forgotten as it is taken."""
+    while items:
+        yield items.popleft()
 
 
 def _chain(*parts: Iterable[T]) -> Generator[T, None, None]:

@@ -126,6 +126,15 @@ class Loci(NamedTuple):
         """These and the rows of others, one after the other."""
         return self._filled([np.concatenate(parts) for parts in zip(self, *others, strict=True)])
 
+    def packed(self) -> PackedLoci:
+        """The same without the room that is not used."""
+        table = [field.T[self._used()] for field in (*self[1:-1],)]
+        return PackedLoci(self.held, self.capped, self.score.shape[1], table)
+
+    def _used(self) -> NDArray[np.bool_]:
+        """``bool[max_loci, reads]``: entries that count."""
+        return np.arange(self.score.shape[1])[:, None] < self.held
+
     def _filled(self, arrays: list[NDArray[Any]]) -> Loci:
         # Kernels are compiled for the layout of `empty`.
         new = Loci.empty(len(arrays[0]), self.score.shape[1])
@@ -133,6 +142,29 @@ class Loci(NamedTuple):
         for field, array in zip(fields, arrays, strict=True):
             field[...] = array
         return new
+
+
+class PackedLoci(NamedTuple):
+    """`Loci` that wait: most of their room is for the few reads of large repeats.
+
+    fields: those of `Loci` between ``held`` and ``capped``, entries that count alone: the first ones of all reads, and
+        so on.
+    """
+
+    held: NDArray[np.int32]
+    capped: NDArray[np.uint8]
+    max_loci: int
+    fields: list[NDArray[Any]]
+
+    def unpacked(self) -> Loci:
+        """The loci as they were."""
+        loci = Loci.empty(len(self.held), self.max_loci)
+        loci.held[:] = self.held
+        loci.capped[:] = self.capped
+        fields: tuple[NDArray[Any], ...] = loci[1:-1]
+        for field, values in zip(fields, self.fields, strict=True):
+            field.T[loci._used()] = values
+        return loci
 
 
 class Reference(NamedTuple):

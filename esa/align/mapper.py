@@ -8,8 +8,8 @@ chooses and reports. Every method is a function of its arguments alone, so batch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,12 @@ class SeededBatch:
     def lengths(self) -> NDArray[np.int64]:
         """``int64[reads]``."""
         return np.diff(self.batch.offsets)
+
+    def waiting(self) -> Callable[[], SeededBatch]:
+        """Gives the batch again; until then it takes less memory."""
+        packed = self.loci.packed()
+        rest = replace(self, loci=Loci.empty(0, packed.max_loci))
+        return lambda: replace(rest, loci=packed.unpacked())
 
 
 class Mapper:
