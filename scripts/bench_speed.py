@@ -11,7 +11,8 @@ compiled. minibwa takes part where MINIBWA= names its binary.
 Prints a table: seconds (median of the runs, least and largest), reads/s, how many times as fast as it esa is
 (ratio within each round; median, least, largest) with the target, and, of the last timed run's output, whether
 every read has exactly one primary record (`all`) and the reads at their place, % (simulated: by the rule of
-`esa eval`; real: in the window that they were taken from). The same goes to bench_out/speed.json.
+`esa eval`; real: in the window that they were taken from). Peak memory is what is resident of the largest
+process; `bench_resources.py` has that of all. The same goes to bench_out/speed.json.
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ class Measured:
     n: int
     runs: dict[str, list[Run]]
     judgements: dict[str, Judgement]
+
+    @property
+    def count(self) -> str:
+        """Of reads, for the caption."""
+        distinct = self.reads.distinct
+        return f"{self.n:,} ({distinct:,} over and over)" if distinct else f"{self.n:,}"
 
     def ratio(self, peer: str) -> Finding | None:
         """How many times as fast as the peer esa is; None for esa itself, or without it."""
@@ -122,6 +129,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "set": measured.reads.name,
         "files": [str(path) for path in measured.reads.files],
         "reads": measured.n,
+        "distinct_reads": measured.reads.distinct or measured.n,
         "aligners": {
             name: {
                 "seconds": seconds_of(runs),
@@ -172,7 +180,7 @@ def main() -> None:
     whole = (
         "all outputs hold every read once" if not faults else f"{faults} outputs do NOT hold every read once"
     )
-    counts = ", ".join(f"{one.reads.name} {one.n:,}" for one in measured)
+    counts = ", ".join(f"{one.reads.name} {one.count}" for one in measured)
     caption = (
         f"{args.threads} threads, medians of {args.runs} runs, index loading included; reads: {counts}; "
         f"{count_unmet(findings)}, {whole}."

@@ -30,6 +30,7 @@ class SpeedSet:
         label: for file names.
         length: of simulated reads; None if they are real.
         window: where real reads should lie.
+        distinct: reads, where some are there several times; 0 otherwise.
     """
 
     name: str
@@ -37,6 +38,7 @@ class SpeedSet:
     files: tuple[Path, ...]
     length: int | None
     window: tuple[str, int, int] | None = None
+    distinct: int = 0
 
     def names(self) -> set[tuple[bytes, int]]:
         """Name and end (0 unpaired, 1, 2) of every read."""
@@ -75,22 +77,26 @@ def real_set(place: Workplace, pairs: int, single: bool, real: RealSet = NA12878
     folder = cached(place.out / "reads" / f"{real.reads}-{pairs}-{key}", make)
     ends = (1,) if single else (1, 2)
     files = tuple(folder / f"R{end}.fq" for end in ends)
-    return SpeedSet(real.name, "real", files, None, real.window)
+    pool = sum(len(gzipped_reads(source)) for source in sources[: len(files)])
+    return SpeedSet(real.name, "real", files, None, real.window, pool if pool < pairs * len(files) else 0)
+
+
+def gzipped_reads(path: Path) -> list[str]:
+    """The records of a gzipped FASTQ file as texts of four lines."""
+    with gzip.open(path, "rt") as handle:
+        lines = handle.readlines()
+    return ["".join(lines[i : i + LINES_A_READ]) for i in range(0, len(lines), LINES_A_READ)]
 
 
 def repeat_reads(source: Path, count: int, out: Path) -> None:
     """The first ``count`` reads of a gzipped FASTQ file repeated endlessly; copies have names of their own."""
-    with gzip.open(source, "rt") as handle:
-        lines = handle.readlines()
-    reads = len(lines) // LINES_A_READ
-    if not reads:
+    records = gzipped_reads(source)
+    if not records:
         raise BenchError(f"{source} holds no read")
     with out.open("w") as sink:
         for i in range(count):
-            copy, at = divmod(i, reads)
-            name, *rest = lines[LINES_A_READ * at : LINES_A_READ * (at + 1)]
-            sink.write(f"@{copy}:{name[1:]}" if copy else name)
-            sink.writelines(rest)
+            copy, at = divmod(i, len(records))
+            sink.write(f"@{copy}:{records[at][1:]}" if copy else records[at])
 
 
 # Judging
