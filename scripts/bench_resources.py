@@ -161,7 +161,7 @@ def main() -> None:
         findings += index_findings(index_builds(bench, args.runs))
     if "serial" in parts:
         serial = serial_share(bench, args.runs)
-        findings += speedup_findings(serial.shares)
+        findings += speedup_findings(serial.shares, serial.start_up)
         tables.append(serial_table(serial))
         content["serial"] = asdict(serial)
     content["findings"] = [finding.as_json() for finding in findings]

@@ -15,10 +15,14 @@ from dataclasses import dataclass
 
 from targets import Finding, at_least
 
+MILLION = 1_000_000
+
 PARTS = ("reader", "writer", "merging", "workers")
 CORES = (2, 8, 32, 128)
 JUDGED_CORES = 32
 ENOUGH = at_least(20)
+SMALL = 0.05
+"""Share of a run's time that start-up may have before it counts."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,13 @@ def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
     ]
 
 
-def speedup_findings(shares: Shares) -> list[Finding]:
+def reads_to_outweigh(start_up: float, shares: Shares, cores: int) -> float:
+    """Reads from which on start-up is `SMALL` of a run or less."""
+    each = shares.total / shares.pipeline_speedup(cores)
+    return start_up * (1 - SMALL) / SMALL / each
+
+
+def speedup_findings(shares: Shares, start_up: float) -> list[Finding]:
     found = []
     for cores in CORES:
         target = ENOUGH if cores == JUDGED_CORES else None
@@ -101,4 +111,6 @@ def speedup_findings(shares: Shares) -> list[Finding]:
         found.append(Finding(what, "x", (shares.pipeline_speedup(cores),), target, 1))
         what = f"allowed on {cores} cores, serial parts alone (Amdahl)"
         found.append(Finding(what, "x", (shares.amdahl_speedup(cores),), None, 1))
-    return found
+    million = reads_to_outweigh(start_up, shares, JUDGED_CORES) / MILLION
+    what = f"start-up is {100 * SMALL:g} % of a run on {JUDGED_CORES} cores at"
+    return [*found, Finding(what, "million reads", (million,), None, 1)]

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from serial_share import Shares, median_shares, share_rows, shares_of, speedup_findings
+from serial_share import (
+    Shares,
+    median_shares,
+    reads_to_outweigh,
+    share_rows,
+    shares_of,
+    speedup_findings,
+)
 
 # Of 100: reader 3, main thread 2 + 1, workers 94.
 SHARES = Shares(reader=3.0, writer=2.0, merging=1.0, workers=94.0)
@@ -54,14 +61,19 @@ def test_medians_are_taken_part_by_part() -> None:
 
 
 def test_32_cores_are_judged() -> None:
-    judged = [finding for finding in speedup_findings(SHARES) if finding.target is not None]
+    judged = [finding for finding in speedup_findings(SHARES, 1.0) if finding.target is not None]
     (finding,) = judged
     assert "32 cores" in finding.what
     assert "reader" in finding.what
     assert (finding.value, finding.verdict) == (32, "met")
     slow = Shares(reader=6.0, writer=0.0, merging=0.0, workers=94.0)
-    (finding,) = (f for f in speedup_findings(slow) if f.target is not None)
+    (finding,) = (f for f in speedup_findings(slow, 1.0) if f.target is not None)
     assert (finding.value, finding.verdict) == (pytest.approx(100 / 6), "NOT MET")
+
+
+def test_reads_that_outweigh_start_up() -> None:
+    # 100 a read, so 10 on ten cores; start-up 50 is a twentieth of 50 + 950.
+    assert reads_to_outweigh(50.0, SHARES, 10) == pytest.approx(95)
 
 
 def test_the_table_has_microseconds_and_shares() -> None:
