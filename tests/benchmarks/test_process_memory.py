@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,16 +42,21 @@ HOLDS = "import sys, time; held = b'x' * (40 << 20); print('up', flush=True); ti
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLDS!r}])"
 
 
-def test_a_child_s_memory_counts() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
+def wait_for_looks(memory: PeakMemory, looks: int) -> None:
+    wanted = memory.looks + looks
+    while memory.looks < wanted:
+        time.sleep(0.01)
+
+
+def test_a_child_s_memory_counts_and_its_peak_stays() -> None:
+    words = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         with PeakMemory(process.pid) as memory:
             assert process.stdout.readline() == b"up\n"
-            looks = memory.looks
-            while memory.looks < looks + 2:
-                time.sleep(0.01)
             assert tree_pss(process.pid) > 40 << 20
-        subprocess.run(["kill", "-9", "--", f"-{process.pid}"], check=True)
+            wait_for_looks(memory, 2)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            wait_for_looks(memory, 2)
     assert 40 << 20 < memory.peak_bytes < 140 << 20
