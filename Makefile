@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-encoders validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -67,8 +67,11 @@ bench-split: $(STAMP) ## chimeric reads, and ordinary ones that should stay whol
 bench-levels: $(STAMP) ## what each level of the escalation is asked, costs and finds (needs ESA_DATA)
 	$(BIN)/python scripts/bench_levels.py $(ARGS)
 
-bench-speed: $(STAMP) ## reads/s beside bwa mem (needs bwa, dwgsim and ESA_DATA; see ARGS=--help)
+bench-speed: $(STAMP) ## reads/s beside the peers (needs bwa, bowtie2, minimap2, dwgsim and ESA_DATA; MINIBWA= names another)
 	$(BIN)/python scripts/bench_speed.py $(ARGS)
+
+bench-resources: $(STAMP) ## threads, memory, formats, start-up, index, serial share (needs dwgsim and ESA_DATA)
+	$(BIN)/python scripts/bench_resources.py $(ARGS)
 
 bench-encoders: $(STAMP) ## what encoders and dense stores find and cost, as tables (needs ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_encoders.py $(ARGS)

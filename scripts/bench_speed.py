@@ -1,160 +1,154 @@
-"""Reads a second beside other aligners, on human chromosome 20.
+"""Reads a second beside other aligners, on human chromosome 20, and whether the output is whole and right.
 
-    python scripts/bench_speed.py [--pairs 200000] [--runs 3] [--aligners esa,bwa,bowtie2,minimap2]
+    python scripts/bench_speed.py [--pairs 200000] [--runs 5] [--aligners esa,bwa,bowtie2,minimap2,minibwa]
 
-Simulated pairs (dwgsim, 0.6 % divergence, 2x150 and 2x250), plain FASTQ in, SAM file out, the same number of
+Simulated pairs (dwgsim, 0.6 % divergence, 2x150 and 2x250) and the real NA12878 pairs of a window, which are
+few and repeated under new names until they are as many. Plain FASTQ in, SAM file out, the same number of
 threads for all. The time is the wall time of the whole process, loading the index included, building it not.
-Aligners take turns, so that a busy minute of the machine hits all of them; the median of the runs counts. One
-short run of each goes first, so that files are in the page cache and esa's kernels are compiled.
+Aligners take turns; one short run of each goes first, so that files are in the page cache and esa's kernels are
+compiled. minibwa takes part where MINIBWA= names its binary.
 
-Prints a table: read length, aligner, median seconds with the fastest and slowest run, reads/s, that as a
-ratio to bwa mem's, and the peak resident memory. The same goes to bench_out/speed.json, with every run.
+Prints a table: seconds (median of the runs, least and largest), reads/s, how many times as fast as it esa is
+(ratio within each round; median, least, largest) with the target, and, of the last timed run's output, whether
+every read has exactly one primary record (`all`) and the reads at their place, % (simulated: by the rule of
+`esa eval`; real: in the window that they were taken from). Peak memory is what is resident of the largest
+process; `bench_resources.py` has that of all. The same goes to bench_out/speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
-import shutil
-import statistics
-import subprocess
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench_common import (
     CHR20,
-    STDERR_LINES_SHOWN,
-    Aligner,
     BenchError,
-    Command,
     Workplace,
     add_common_options,
-    bowtie2,
-    bwa,
-    esa,
     guarded,
-    minimap2,
     need,
     note,
-    settings,
-    table,
     workplace,
-    write_json,
 )
+from grid_report import Table, publish
+from speed_aligners import ALIGNERS, DEBIAN, OURS, chosen, minibwa_version, present
+from speed_sets import Judgement, SpeedSet, judge_all, real_set, simulated_set
+from targets import RATIO_TARGETS, Finding, count_unmet, ratios
+from timed_runs import Run, first_pairs, in_turns, provenance, seconds_of, timed
 
-ALIGNERS: dict[str, Callable[[], Aligner]] = {
-    "esa": esa,
-    "sketch": lambda: esa("sketch"),
-    "bwa": bwa,
-    "bowtie2": bowtie2,
-    "minimap2": minimap2,
-}
-OWN = ("esa", "sketch")
-OPTIONAL = ("bowtie2", "minimap2")
-BASELINE = "bwa"
+REAL = "real"
+SETS = f"150,250,{REAL}"
 WARM_UP_PAIRS = 2_000
-LINES_A_READ = 4
+COLUMNS = (
+    *("reads", "aligner", "seconds", "(min-max)", "reads/s"),
+    *("esa x as fast", "(min-max)", "target", "verdict"),
+    *("records", "at their place %", "peak MB"),
+)
 
 
 @dataclass(frozen=True)
-class Run:
-    """One timed process."""
+class Measured:
+    """All aligners over one read set."""
 
-    seconds: float
-    peak_bytes: int
+    reads: SpeedSet
+    n: int
+    runs: dict[str, list[Run]]
+    judgements: dict[str, Judgement]
 
+    @property
+    def count(self) -> str:
+        """Of reads, for the caption."""
+        distinct = self.reads.distinct
+        return f"{self.n:,} ({distinct:,} over and over)" if distinct else f"{self.n:,}"
 
-def timed(command: Command, stdout: Path | None, log: Path) -> Run:
-    """Wall time and peak memory of one process (its children included, as far as it waited for them)."""
-    words = [str(word) for word in command]
-    with open(stdout or os.devnull, "wb") as sink, log.open("wb") as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=sink, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-STDERR_LINES_SHOWN:])
-        raise BenchError(f"exit code {process.returncode} from: {shlex.join(words)}\n{last}")
-    return Run(seconds, usage.ru_maxrss * 1024)
+    def ratio(self, peer: str) -> Finding | None:
+        """How many times as fast as the peer esa is; None for esa itself, or without it."""
+        if OURS not in self.runs or peer == OURS:
+            return None
+        values = ratios(seconds_of(self.runs[peer]), seconds_of(self.runs[OURS]))
+        target = RATIO_TARGETS.get(self.reads.length or 0, {}).get(peer)
+        return Finding(f"{self.reads.name}: esa to {peer}", "x", values, target)
 
-
-def first_pairs(reads: Sequence[Path], pairs: int, folder: Path) -> list[Path]:
-    """The first ``pairs`` of the FASTQ files, written to ``folder``."""
-    short = [folder / f"warm-up-{path.name}" for path in reads]
-    for path, copy in zip(reads, short, strict=True):
-        with path.open() as source, copy.open("w") as sink:
-            sink.writelines(islice(source, LINES_A_READ * pairs))
-    return short
+    def ratios(self) -> list[Finding]:
+        found = (self.ratio(name) for name in self.runs)
+        return [finding for finding in found if finding is not None]
 
 
-def measure(place: Workplace, names: Sequence[str], reads: Sequence[Path], runs: int) -> dict[str, list[Run]]:
-    """Every aligner's runs over these reads, taken in turns."""
+def measure(place: Workplace, names: Sequence[str], reads: SpeedSet, runs: int) -> Measured:
+    """Every aligner's runs over these reads, taken in turns, and what the last of them wrote."""
     reference = place.reference(CHR20)
-    aligners = {name: ALIGNERS[name]() for name in names}
-    indexes = {name: aligner.index(place, reference) for name, aligner in aligners.items()}
     folder = place.out / "speed"
     folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "stderr.txt"
+    sams = {name: folder / f"{name}.sam" for name in names}
+    aligners = {name: ALIGNERS[name]() for name in names}
+    indexes = {name: aligner.index(place, reference) for name, aligner in aligners.items()}
 
     def once(name: str, files: Sequence[Path]) -> Run:
-        sam = folder / f"{name}.sam"
-        sam.unlink(missing_ok=True)
-        command, stdout = aligners[name].command(place, indexes[name], files, sam)
-        result = timed(command, stdout, log)
-        if not sam.exists():
-            raise BenchError(f"{name} wrote no {sam}; its messages are in {log}")
+        sams[name].unlink(missing_ok=True)
+        command, stdout = aligners[name].command(place, indexes[name], files, sams[name])
+        result = timed(command, stdout, folder / "stderr.txt")
+        if not sams[name].exists():
+            raise BenchError(f"{name} wrote no {sams[name]}; its messages are in {folder / 'stderr.txt'}")
         return result
 
-    warm_up = first_pairs(reads, WARM_UP_PAIRS, folder)
     for name in names:
-        once(name, warm_up)
-    results: dict[str, list[Run]] = {name: [] for name in names}
-    for i in range(runs):
-        for name in names:
-            results[name].append(once(name, reads))
-            note(f"run {i + 1} of {runs}, {name}: {results[name][-1].seconds:.1f} s")
-    return results
+        once(name, first_pairs(reads.files, WARM_UP_PAIRS, folder))
+    tasks: dict[str, Callable[[], Run]] = {name: partial(once, name, reads.files) for name in names}
+    results = in_turns(tasks, runs)
+    note(f"judging the output over {reads.name}")
+    judgements = judge_all(sams, reads)
+    for sam in sams.values():
+        sam.unlink()
+    return Measured(reads, len(reads.names()), results, judgements)
 
 
-def summarise(length: int, n_reads: int, results: dict[str, list[Run]]) -> list[dict[str, Any]]:
-    """One row an aligner, with every run."""
-    rates = {name: n_reads / statistics.median(r.seconds for r in runs) for name, runs in results.items()}
-    return [
-        {
-            "length": length,
-            "aligner": name,
-            "reads": n_reads,
-            "seconds": [r.seconds for r in runs],
-            "median_seconds": statistics.median(r.seconds for r in runs),
-            "reads_per_second": rates[name],
-            "ratio_to_bwa": rates[name] / rates[BASELINE] if BASELINE in rates else None,
-            "peak_bytes": max(r.peak_bytes for r in runs),
-        }
-        for name, runs in results.items()
-    ]
+def rows_of(measured: Measured) -> list[list[str]]:
+    rows = []
+    for name, runs in measured.runs.items():
+        seconds = Finding("", "", tuple(seconds_of(runs)), None)
+        ratio, judged = measured.ratio(name), measured.judgements[name]
+        compared = [""] * 4 if ratio is None else ratio.row()[1:]
+        rows.append(
+            [
+                *(measured.reads.name, name, f"{seconds.value:.2f}", seconds.low_high),
+                *(f"{measured.n / seconds.value:,.0f}", *compared),
+                *(judged.fault or "all", f"{judged.right_percent:.3f}"),
+                f"{max(run.peak_bytes for run in runs) / 1e6:,.0f}",
+            ]
+        )
+    return rows
 
 
-def render(rows: Sequence[dict[str, Any]], single: bool) -> str:
-    header = ["reads", "aligner", "seconds", "(min-max)", "reads/s", "x bwa mem", "peak MB"]
-    cells = [
-        [
-            f"{'1' if single else '2'}x{row['length']}",
-            row["aligner"],
-            f"{row['median_seconds']:.1f}",
-            f"{min(row['seconds']):.1f}-{max(row['seconds']):.1f}",
-            f"{row['reads_per_second']:,.0f}",
-            "" if row["ratio_to_bwa"] is None else f"{row['ratio_to_bwa']:.2f}",
-            f"{row['peak_bytes'] / 1e6:,.0f}",
-        ]
-        for row in rows
-    ]
-    return table(header, cells)
+def as_json(measured: Measured) -> dict[str, Any]:
+    return {
+        "set": measured.reads.name,
+        "files": [str(path) for path in measured.reads.files],
+        "reads": measured.n,
+        "distinct_reads": measured.reads.distinct or measured.n,
+        "aligners": {
+            name: {
+                "seconds": seconds_of(runs),
+                "reads_per_second": measured.n / median(seconds_of(runs)),
+                "peak_bytes": max(run.peak_bytes for run in runs),
+                **asdict(measured.judgements[name]),
+            }
+            for name, runs in measured.runs.items()
+        },
+        "ratios": [finding.as_json() for finding in measured.ratios()],
+    }
+
+
+def read_set(place: Workplace, name: str, args: argparse.Namespace) -> SpeedSet:
+    if name == REAL:
+        return real_set(place, args.pairs, args.single)
+    if not name.isdecimal():
+        raise BenchError(f"no such read set: {name} (a length, or {REAL})")
+    return simulated_set(place, int(name), args.pairs, args.seed, args.single)
 
 
 def parse() -> argparse.Namespace:
@@ -163,32 +157,37 @@ def parse() -> argparse.Namespace:
     )
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=200_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--lengths", default="150,250", help="read lengths, with commas between")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--sets", default=SETS, help=f"read lengths, and {REAL}, with commas between")
     parser.add_argument("--single", action="store_true", help="first ends only")
-    present = [name for name in ("esa", "bwa", *OPTIONAL) if name not in OPTIONAL or shutil.which(name)]
-    parser.add_argument("--aligners", default=",".join(present), help=f"of {', '.join(ALIGNERS)}")
+    parser.add_argument("--aligners", default=",".join(present()), help=f"of {', '.join(ALIGNERS)}")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse()
-    names = args.aligners.split(",")
-    if unknown := set(names) - set(ALIGNERS):
-        raise BenchError(f"no such aligner: {', '.join(sorted(unknown))} (there are {', '.join(ALIGNERS)})")
-    programs = ["dwgsim", *(name for name in names if name not in OWN)]
+    names = chosen(args.aligners)
+    programs = ["dwgsim", *(name for name in names if name in DEBIAN)]
     need(*programs)
+    versions = {"minibwa": minibwa_version()} if "minibwa" in names else {}
+    content = provenance(args, programs, versions)
     place = workplace(args)
-    rows = []
-    for length in map(int, args.lengths.split(",")):
-        reads = place.simulated(place.reference(CHR20), length, args.pairs, args.seed)
-        reads = reads[:1] if args.single else reads
-        results = measure(place, names, reads, args.runs)
-        rows += summarise(length, args.pairs * len(reads), results)
-    write_json(place.out / "speed.json", {"settings": settings(args, programs), "rows": rows})
-    print(render(rows, args.single))
-    print(f"\n{args.threads} threads, median of {args.runs} runs, index loading included")
-    print(f"written: {place.out / 'speed.json'}")
+    measured = [
+        measure(place, names, read_set(place, name, args), args.runs) for name in args.sets.split(",")
+    ]
+    findings = [finding for one in measured for finding in one.ratios()]
+    faults = sum(bool(judged.fault) for one in measured for judged in one.judgements.values())
+    whole = (
+        "all outputs hold every read once" if not faults else f"{faults} outputs do NOT hold every read once"
+    )
+    counts = ", ".join(f"{one.reads.name} {one.count}" for one in measured)
+    caption = (
+        f"{args.threads} threads, medians of {args.runs} runs, index loading included; reads: {counts}; "
+        f"{count_unmet(findings)}, {whole}."
+    )
+    rows = [row for one in measured for row in rows_of(one)]
+    results = {"settings": content, "sets": [as_json(one) for one in measured]}
+    publish([Table("Speed, human chr20", caption, COLUMNS, rows)], place.out / "speed.json", results)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,239 @@
+"""Runs of esa that `bench_resources.py` measures, over one index of human chromosome 20."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bench_common import CHR20, ESA, Command, Workplace, cached, esa, note
+from process_memory import PeakMemory
+from serial_share import Shares, median_shares, shares_of
+from speed_sets import SpeedSet, simulated_set
+from timed_runs import Run, check, first_pairs, in_turns, seconds_of, started, timed
+
+FEW_PAIRS = 500
+"""Of a run that is start-up and little else; in it every kernel is loaded."""
+LAMBDA = "lambda_phage"
+LAMBDA_READS, LAMBDA_LENGTH = 10, 150
+GZIP_LEVEL = 6
+"""As `gzip` has it."""
+SERIAL_PROBE = Path(__file__).with_name("serial_probe.py")
+MEMORY_RUNS = 3
+"""At most; the highest peak counts."""
+PYSPY_VARIABLE = "PYSPY"
+PYSPY_RATE = 250
+"""Looks a second."""
+
+ONE, ONE_FEW, MANY, MANY_FEW, BAM, GZIP = "1", "1 few", "many", "many few", "BAM", "gzip"
+"""Names of timed runs: threads, and what is not plain FASTQ to SAM."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Index, reads and folder of the runs.
+
+    Attributes:
+        sets: by read length; runs that take one take the first.
+    """
+
+    place: Workplace
+    index: Path
+    sets: dict[int, SpeedSet]
+    folder: Path
+
+    @property
+    def first(self) -> SpeedSet:
+        return next(iter(self.sets.values()))
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "stderr.txt"
+
+    def output(self, name: str) -> Path:
+        return self.folder / f"{name.replace(' ', '-')}{'.bam' if name == BAM else '.sam'}"
+
+    def few(self) -> list[Path]:
+        return first_pairs(self.first.files, FEW_PAIRS, self.folder)
+
+    def words(self, reads: Sequence[Path], threads: int, out: Path) -> list[str]:
+        """Arguments of esa."""
+        return [*map(str, ("align", self.index, *reads)), "-t", str(threads), "-q", "-o", str(out)]
+
+
+def prepared(place: Workplace, lengths: Sequence[int], pairs: int, seed: int) -> Bench:
+    index = esa().index(place, place.reference(CHR20))
+    folder = place.out / "resources"
+    folder.mkdir(parents=True, exist_ok=True)
+    sets = {length: simulated_set(place, length, pairs, seed, single=False) for length in lengths}
+    bench = Bench(place, index, sets, folder)
+    # Compiles the kernels and fetches the index into the page cache.
+    timed([*ESA, *bench.words(bench.few(), place.threads, bench.output(MANY_FEW))], None, bench.log)
+    return bench
+
+
+def gzipped(path: Path) -> Path:
+    """A gzip file beside a plain one, from the cache or made now."""
+
+    def make(partial: Path) -> None:
+        with path.open("rb") as source, gzip.open(partial, "wb", GZIP_LEVEL) as sink:
+            shutil.copyfileobj(source, sink)
+
+    return cached(path.with_name(path.name + ".gz"), make)
+
+
+def align_runs(bench: Bench, rounds: int) -> dict[str, list[Run]]:
+    """Threads, BAM and gzip, in turns; the outputs stay."""
+    plain, few, many = bench.first.files, bench.few(), bench.place.threads
+    packed = [gzipped(path) for path in plain]
+    inputs: dict[str, tuple[Sequence[Path], int]] = {
+        ONE_FEW: (few, 1),
+        ONE: (plain, 1),
+        MANY_FEW: (few, many),
+        MANY: (plain, many),
+        BAM: (plain, many),
+        GZIP: (packed, many),
+    }
+
+    def once(name: str) -> Run:
+        reads, threads = inputs[name]
+        bench.output(name).unlink(missing_ok=True)
+        return timed([*ESA, *bench.words(reads, threads, bench.output(name))], None, bench.log)
+
+    return in_turns({name: partial(once, name) for name in inputs}, rounds)
+
+
+def peak_memory(command: Command, log: Path) -> int:
+    """Bytes of the command with all its processes, shared pages once."""
+    words = [str(word) for word in command]
+    with (
+        log.open("wb") as errors,
+        started(words, stdout=subprocess.DEVNULL, stderr=errors) as process,
+        PeakMemory(process.pid) as memory,
+    ):
+        process.wait()
+    check(process.returncode, words, log)
+    return memory.peak_bytes
+
+
+def memory_peaks(bench: Bench, runs: int) -> dict[str, int]:
+    """By read length and output format, the highest of some runs."""
+    peaks = {}
+    for reads in bench.sets.values():
+        for name in (MANY, BAM):
+            command = [*ESA, *bench.words(reads.files, bench.place.threads, bench.output(name))]
+            label = f"{reads.name}, {'BAM' if name == BAM else 'SAM'}"
+            peaks[label] = max(peak_memory(command, bench.log) for _ in range(min(runs, MEMORY_RUNS)))
+    return peaks
+
+
+# Start-up, index
+
+
+def start_up_runs(bench: Bench, rounds: int) -> dict[str, list[Run]]:
+    """`lambda`: ten reads of the phage; `help`: `esa --help`. Each was run once before."""
+    place = bench.place
+    reference = place.reference(LAMBDA)
+    index = esa().index(place, reference)
+    reads = place.simulated(reference, LAMBDA_LENGTH, LAMBDA_READS, seed=1)[:1]
+    out = bench.folder / "lambda.sam"
+    align = ["align", str(index), *map(str, reads), "-q", "-t", str(place.threads), "-o", str(out)]
+    commands: dict[str, Command] = {"lambda": [*ESA, *align], "help": [*ESA, "--help"]}
+    tasks: dict[str, Callable[[], Run]] = {
+        name: partial(timed, command, None, bench.log) for name, command in commands.items()
+    }
+    in_turns(tasks, 1)
+    return in_turns(tasks, rounds)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An index of chromosome 20, built several times, and the highest peak memory of one more build."""
+
+    seconds: list[float]
+    bytes_a_base: float
+    peak_bytes: int
+
+
+def index_builds(bench: Bench, rounds: int) -> Built:
+    place = bench.place
+    path = bench.folder / "built.esa"
+    command: Command = [*ESA, "index", place.reference(CHR20), "-t", str(place.threads), "-o", path]
+
+    def build() -> Run:
+        shutil.rmtree(path, ignore_errors=True)
+        return timed(command, None, bench.log)
+
+    runs = in_turns({"index": build}, rounds)["index"]
+    shutil.rmtree(path)
+    peak = peak_memory(command, bench.log)
+    size = sum(file.stat().st_size for file in path.iterdir())
+    contigs = json.loads((path / "manifest.json").read_text())["contigs"]
+    shutil.rmtree(path)
+    return Built(seconds_of(runs), size / sum(contig["length"] for contig in contigs), peak)
+
+
+# Serial share
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Shares, processor seconds of start-up, reads of the runs."""
+
+    shares: Shares
+    start_up: float
+    reads: int
+
+
+def serial_share(bench: Bench, rounds: int) -> Serial:
+    """From runs with one worker."""
+    full, few = bench.first.files, bench.few()
+    shares, start_ups = [], []
+    for i in range(rounds):
+        note(f"round {i + 1} of {rounds}, serial share")
+        short = _probed(bench, few)
+        shares.append(shares_of(_probed(bench, full), short, _lock_seconds(bench, full, few)))
+        start_ups.append(sum(short.values()) - short["reads"])
+    return Serial(median_shares(shares), statistics.median(start_ups), len(bench.first.names()))
+
+
+def _probed(bench: Bench, reads: Sequence[Path]) -> Mapping[str, float]:
+    """Seconds by part, and ``reads``, of one run (`serial_probe.py`)."""
+    out = bench.folder / "probe.json"
+    timed([sys.executable, SERIAL_PROBE, out, *bench.words(reads, 1, bench.output(ONE))], None, bench.log)
+    content: dict[str, float] = json.loads(out.read_text())
+    return content
+
+
+def _lock_seconds(bench: Bench, full: Sequence[Path], few: Sequence[Path]) -> float | None:
+    """Seconds a read for which a thread holds the GIL, with one worker; None if py-spy is not named.
+
+    py-spy looks who holds it so many times a second. It stops the process meanwhile, so the share of the looks
+    is taken, of the time that the same runs take unwatched.
+    """
+    py_spy = os.environ.get(PYSPY_VARIABLE)
+    if not py_spy:
+        return None
+    wall, watched, held = [], [], []
+    for reads in (full, few):
+        command = [*ESA, *bench.words(reads, 1, bench.output(ONE))]
+        wall.append(timed(command, None, bench.log).seconds)
+        stacks = bench.folder / "lock.txt"
+        options = ["--gil", "--rate", str(PYSPY_RATE), "--format", "raw", "-o", str(stacks)]
+        watched.append(timed([py_spy, "record", *options, "--", *command], None, bench.log).seconds)
+        held.append(count_looks(stacks.read_text()) / PYSPY_RATE)
+    share = (held[0] - held[1]) / (watched[0] - watched[1])
+    return share * (wall[0] - wall[1]) / (len(bench.first.names()) - 2 * FEW_PAIRS)
+
+
+def count_looks(stacks: str) -> int:
+    """Of py-spy's raw format: a line has a stack, which may be empty, and how often it was seen."""
+    return sum(int(line.split()[-1]) for line in stacks.splitlines() if line.strip())

@@ -1,0 +1,71 @@
+"""`esa align` with clocks that count a thread's processor time, and how much of it each kind of thread took.
+
+    python scripts/serial_probe.py OUT.json align DIR R1 R2 -t 1 -o OUT.sam ...
+
+`esa align --stats` has wall time by stage, which on a busy machine holds what a thread waited. Here a stage's clock
+is the processor time of its thread. OUT.json holds seconds: `reader`, the whole reader thread; `writer`, the
+stage `write`; `merging`, the main thread's rest while reads are aligned (submitting, ordering and counting
+batches, insert sizes); `workers`, all other threads; `start_up`, the process before and after. And `reads`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from esa import pipeline, work
+from esa.cli.main import main as esa_main
+
+
+class Probe:
+    """Takes the place of `esa.pipeline.align` and of the reader thread's loop."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.reads = 0
+        self._align = pipeline.align
+        self._read = pipeline._ReadAhead._run
+
+    def align(self, *arguments: Any, **options: Any) -> pipeline.AlignSummary:
+        process, main = time.process_time(), time.thread_time()
+        summary = self._align(*arguments, **options)
+        process, main = time.process_time() - process, time.thread_time() - main
+        writer = summary.work.seconds["write"]
+        self.reads = summary.reads
+        self.seconds |= {"writer": writer, "merging": main - writer}
+        self.seconds["workers"] = process - main - self.seconds["reader"]
+        return summary
+
+    def read(self, ahead: pipeline._ReadAhead) -> None:
+        self._read(ahead)
+        self.seconds["reader"] = time.thread_time()
+
+    def result(self) -> dict[str, Any]:
+        start_up = time.process_time() - sum(self.seconds.values())
+        return {"reads": self.reads, **self.seconds, "start_up": start_up}
+
+
+def main(out: str, *arguments: str) -> None:
+    probe = Probe()
+    clock = SimpleNamespace(perf_counter=time.thread_time)
+    with (
+        patch.object(pipeline, "align", probe.align),
+        patch.object(pipeline._ReadAhead, "_run", lambda ahead: probe.read(ahead)),
+        patch.object(work, "time", clock),
+        patch.object(sys, "argv", ["esa", *arguments]),
+    ):
+        try:
+            esa_main()
+        except SystemExit as end:
+            if end.code:
+                raise
+    Path(out).write_text(json.dumps(probe.result(), indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,116 @@
+"""How much of a run of `esa align` no further core can take over, and what that allows on many cores.
+
+One thread reads and parses, one (the main thread) submits batches, orders them and writes; the rest is spread over
+workers. So on N cores, start-up left out, reads/s are bounded by N cores' worth of the whole work and by each serial
+stage alone, since stages run at the same time: `pipeline_speedup`. `amdahl_speedup` is what remains if they did not
+overlap at all. Python code of any thread holds one lock (the GIL), which is a serial stage, too, where measured.
+What cores share, memory bandwidth and caches, is in neither.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from targets import Finding, at_least
+
+MILLION = 1_000_000
+
+PARTS = ("reader", "writer", "merging", "workers")
+CORES = (2, 8, 32, 128)
+JUDGED_CORES = 32
+ENOUGH = at_least(20)
+SMALL = 0.05
+"""Share of a run's time that start-up may have before it counts."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Processor seconds a read, start-up left out.
+
+    Attributes:
+        reader: of the reader thread.
+        writer, merging: of the main thread.
+        workers: of all others.
+        lock: seconds a read for which some thread holds the GIL; None if not measured.
+    """
+
+    reader: float
+    writer: float
+    merging: float
+    workers: float
+    lock: float | None = None
+
+    @property
+    def total(self) -> float:
+        return self.reader + self.writer + self.merging + self.workers
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """The serial ones."""
+        found = {"reader": self.reader, "main thread": self.writer + self.merging}
+        return found if self.lock is None else {**found, "Python's lock": self.lock}
+
+    @property
+    def slowest(self) -> str:
+        return max(self.stages, key=lambda name: self.stages[name])
+
+    def pipeline_speedup(self, cores: int) -> float:
+        """Against one core that does everything, if the stages overlap perfectly."""
+        return min(cores, self.total / self.stages[self.slowest])
+
+    def amdahl_speedup(self, cores: int) -> float:
+        """Against one core that does everything, if only the workers' part is ever spread."""
+        return self.total / (self.total - self.workers + self.workers / cores)
+
+
+def shares_of(full: Mapping[str, float], short: Mapping[str, float], lock: float | None = None) -> Shares:
+    """From the processor seconds of two runs by part, with their ``reads``: what the short one spends, too,
+    is start-up (kernels are loaded when they are first called)."""
+    reads = full["reads"] - short["reads"]
+    each = {part: max(full[part] - short[part], 0.0) / reads for part in PARTS}
+    return Shares(**each, lock=lock)
+
+
+def median_shares(rounds: Sequence[Shares]) -> Shares:
+    """Part by part."""
+    parts = {part: statistics.median(getattr(one, part) for one in rounds) for part in PARTS}
+    locks = [one.lock for one in rounds if one.lock is not None]
+    return Shares(**parts, lock=statistics.median(locks) if locks else None)
+
+
+def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
+    """Microseconds a read and share of the whole of each part; start-up as seconds a run."""
+    parts = {name: getattr(shares, name) for name in PARTS}
+    rows = [
+        [name, f"{1e6 * seconds:.2f}", f"{100 * seconds / shares.total:.2f}"]
+        for name, seconds in (*parts.items(), ("all of it", shares.total))
+    ]
+    if shares.lock is not None:
+        held = f"{100 * shares.lock / shares.total:.2f}"
+        rows.append(["Python's lock held, any thread", f"{1e6 * shares.lock:.2f}", held])
+    each = start_up / reads
+    return [
+        *rows,
+        [f"start-up, {start_up:.2f} s a run", f"{1e6 * each:.2f}", f"{100 * each / shares.total:.2f}"],
+    ]
+
+
+def reads_to_outweigh(start_up: float, shares: Shares, cores: int) -> float:
+    """Reads from which on start-up is `SMALL` of a run or less."""
+    each = shares.total / shares.pipeline_speedup(cores)
+    return start_up * (1 - SMALL) / SMALL / each
+
+
+def speedup_findings(shares: Shares, start_up: float) -> list[Finding]:
+    found = []
+    for cores in CORES:
+        target = ENOUGH if cores == JUDGED_CORES else None
+        what = f"allowed on {cores} cores, stages overlapping (slowest: {shares.slowest})"
+        found.append(Finding(what, "x", (shares.pipeline_speedup(cores),), target, 1))
+        what = f"allowed on {cores} cores, serial parts alone (Amdahl)"
+        found.append(Finding(what, "x", (shares.amdahl_speedup(cores),), None, 1))
+    million = reads_to_outweigh(start_up, shares, JUDGED_CORES) / MILLION
+    what = f"start-up is {100 * SMALL:g} % of a run on {JUDGED_CORES} cores at"
+    return [*found, Finding(what, "million reads", (million,), None, 1)]
