@@ -81,9 +81,9 @@ class TimedMapper(Mapper):
             self.seconds[self._within[-1]] -= spent
         return result
 
-    def _search(self, *arguments: Any) -> None:
+    def _search(self, *arguments: Any) -> Any:
         level = SPLIT if SPLIT in self._within else arguments[1].name
-        self._timed(level, super()._search, *arguments)
+        return self._timed(level, super()._search, *arguments)
 
     def _rescue(self, *arguments: Any, **options: Any) -> None:
         self._timed(RESCUE, partial(super()._rescue, **options), *arguments)

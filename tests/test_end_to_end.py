@@ -242,7 +242,8 @@ def test_two_copies_that_differ(copy: str, tmp_path: Path) -> None:
         if differs[start + 6 : start + 144].any():
             seen += 1
             assert (record.reference_name, record.reference_start) == ("a", start + 500)
-            lead = record.get_tag("AS") - record.get_tag("XS")
+            # Of a copy that differs everywhere nothing need be found.
+            lead = record.get_tag("AS") - (record.get_tag("XS") if record.has_tag("XS") else 0)
             # One base apart: one error in a hundred such reads, or a few, comes from the copy (fitted).
             assert record.mapping_quality >= (30 if lead >= 10 else 15)
         elif not differs[start : start + 150].any():

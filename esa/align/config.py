@@ -165,7 +165,7 @@ class Level(NamedTuple):
     longest: longer reads are not searched at this level, bases.
     overhang: fragments may reach beyond the read by up to half their length; what codes they would have is guessed
         from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
-    sample: how reads with more fragments are looked at first; only at the first level.
+    sample: reads with more fragments are looked at with some of them only; the next level has the same fragments.
     """
 
     name: str
@@ -218,18 +218,20 @@ class AlignConfig(NamedTuple):
 
 
 NEVER = ((0, 0),)
-"""`Level.resolved` of a last level: nothing follows."""
+"""`Level.resolved` of a level after which nothing more is asked: a last one, or one with a sample."""
 
 TWO_EDITS_LONGEST = 53
 """Reads of more bases nearly always have some fragment with one edit at most."""
 
+_ANCHORS = SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED)
+
 ANCHORED_LEVELS = (
+    Level("some anchors", _ANCHORS, stride=0, resolved=NEVER, sample=Sample()),
     Level(
         "anchors",
-        SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED),
+        _ANCHORS,
         stride=0,
         resolved=((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45)),
-        sample=Sample(),
     ),
     Level(
         "edited anchors",

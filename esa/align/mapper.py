@@ -117,15 +117,16 @@ class Mapper:
             np.zeros(len(batch), np.int32),
             np.zeros(len(batch), np.bool_),
         )
-        level, wanted = self.config.levels[0], np.ones(len(batch), np.bool_)
-        # Whoever asks for secondary alignments wants the copies, too.
-        if level.sample is not None and not self.config.secondary.most:
-            thinned = self._search(seeded, level, wanted, level.sample)
-            seeded.sampled[:] = thinned & _settled(seeded, level.sample)
-            wanted = thinned & ~seeded.sampled
+        wanted = np.ones(len(batch), np.bool_)
+        # Whoever asks for secondary alignments wants all copies.
+        first = self._samples if self.config.secondary.most else 0
+        for level in self.config.levels[first : self._samples + 1]:
+            thinned = self._search(seeded, level, wanted)
+            if level.sample is not None:
+                seeded.sampled[:] = thinned & _settled(seeded, level.sample)
+                wanted = thinned & ~seeded.sampled
             if not wanted.any():
-                return seeded
-        self._search(seeded, level, wanted)
+                break
         return seeded
 
     def insert_sample(self, seeded: SeededBatch, pairs: int) -> NDArray[np.int64]:
@@ -138,8 +139,9 @@ class Mapper:
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
         wanted = everything
-        doubtful = _doubtful(seeded, self.config)
-        for before, level in itertools.pairwise(self.config.levels):
+        levels = self.config.levels[self._samples :]
+        doubtful = _doubtful(seeded, levels[0], self.config)
+        for before, level in itertools.pairwise(levels):
             # What a level has resolved stays so, whatever the next one would ask of it.
             wanted = wanted & _unresolved(seeded, seeded.lengths, before) & (seeded.lengths <= level.longest)
             if not wanted.any():
@@ -230,28 +232,24 @@ class Mapper:
                 self._reference, inserts, self.config, seeded.loci, reads if again else None,
             )  # fmt: skip
 
-    def _search(
-        self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_], sample: Sample | None = None
-    ) -> NDArray[np.bool_]:
+    def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Run one level for the active reads and put what it finds beside the loci they have.
 
-        ``sample``: with some of their fragments only; returns ``bool[reads]``, of which some were left out.
+        Returns ``bool[reads]``, of which some fragments were left out for the level's sample.
         """
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
         thinned = np.zeros(len(seeded.batch), np.bool_)
         if seeded.gaps is None:
-            seeded.work.count(_name(level, sample), reads=len(reads))
+            seeded.work.count(level.name, reads=len(reads))
         seeded.searched[reads] = 0
         if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
             seeded.loci.capped[reads] = 0
         for part in _parts(reads, seeded.lengths, level.stride):
-            thinned |= self._search_part(seeded, level, part, sample)
+            thinned |= self._search_part(seeded, level, part)
         return thinned
 
-    def _search_part(
-        self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], sample: Sample | None
-    ) -> NDArray[np.bool_]:
+    def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
         batch = seeded.batch
         text, config = batch, self.config
         if seeded.padded is not None:
@@ -262,8 +260,8 @@ class Mapper:
         with work.stage("cut"):
             fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
             thinned = np.zeros(len(batch), np.bool_)
-            if sample is not None:
-                fragments, thinned = fragments.sample(sample.fragments, len(batch))
+            if level.sample is not None:
+                fragments, thinned = fragments.sample(level.sample.fragments, len(batch))
         hits = self._look_up(text, fragments, level, work)
         np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
         with work.stage("chain"):
@@ -276,7 +274,7 @@ class Mapper:
                     text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
                     self._reference, config.chain, config.locate,
                 )  # fmt: skip
-        if sample is not None:
+        if level.sample is not None:
             # These are looked at with all their fragments.
             candidates = candidates.without_rivals(thinned)
         if seeded.gaps is not None:
@@ -289,7 +287,7 @@ class Mapper:
                 paired=batch.paired and seeded.gaps is None,
             )  # fmt: skip
         work.count(
-            SPLIT if seeded.gaps is not None else _name(level, sample),
+            SPLIT if seeded.gaps is not None else level.name,
             fragments=len(fragments),
             scanned=hits.scanned,
             hits=len(hits.position),
@@ -323,14 +321,14 @@ class Mapper:
             return store.search_codes(queries, effort, keys)
 
     @property
+    def _samples(self) -> int:
+        """Levels, the first ones, that look at some fragments only."""
+        return [level.sample is not None for level in self.config.levels].index(False)
+
+    @property
     def _padding(self) -> int:
         """N on either side of bases that are searched alone: half a fragment, if fragments fix a diagonal."""
         return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
-
-
-def _name(level: Level, sample: Sample | None) -> str:
-    """What statistics call a level, or the first look of it."""
-    return level.name if sample is None else f"some {level.name}"
 
 
 def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
@@ -348,12 +346,12 @@ def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -
     return best * 100 < lengths * share
 
 
-def _doubtful(seeded: SeededBatch, config: AlignConfig) -> NDArray[np.bool_]:
-    """Reads of which another copy may lie beside the one found: what the first level did not resolve, and what is not
+def _doubtful(seeded: SeededBatch, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
+    """Reads of which another copy may lie beside the one found: what the level did not resolve, and what is not
     perfect and has few fragments."""
     few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
     perfect = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0) >= seeded.lengths * MATCH
-    return _unresolved(seeded, seeded.lengths, config.levels[0]) | (few & ~perfect)
+    return _unresolved(seeded, seeded.lengths, level) | (few & ~perfect)
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -115,9 +115,9 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
     sizes = []
     search_part = Mapper._search_part
 
-    def count(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+    def count(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
         sizes.append(len(reads))
-        search_part(self, seeded, level, reads)
+        return search_part(self, seeded, level, reads)
 
     monkeypatch.setattr(mapper, "SEARCHED_TOGETHER", 200)
     monkeypatch.setattr(Mapper, "_search_part", count)
@@ -148,16 +148,20 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     asked: list[tuple[str, set[int]]] = []
     search_part = Mapper._search_part
 
-    def ask(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> None:
+    def ask(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
         if seeded.gaps is None:
             asked.append((level.name, set(reads.tolist())))
-        search_part(self, seeded, level, reads)
+        return search_part(self, seeded, level, reads)
 
     monkeypatch.setattr(Mapper, "_search_part", ask)
     reads = reads_of(built, 150)
     searcher.finish(searcher.seed(make_batch(reads)), None)
     assert [name for name, _ in asked] == [level.name for level in levels]
-    for (_, before), (_, after) in itertools.pairwise(asked):
+    # What has few fragments was looked at with all of them at once.
+    sampled = [level.sample is not None for level in levels]
+    assert all(asked[i + 1][1] < asked[i][1] for i in range(len(levels) - 1) if sampled[i])
+    whole = [reads for (_, reads), sample in zip(asked, [False, *sampled], strict=False) if not sample]
+    for before, after in itertools.pairwise(whole):
         assert after < before
     assert asked[-1][1]
     assert all(len(reads[r]) <= longest for r in asked[-1][1])

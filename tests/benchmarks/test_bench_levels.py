@@ -50,7 +50,9 @@ def test_shares_of_reads_and_of_time(index: Index, data_dir: Path, tmp_path: Pat
     assert (label, len(levels)) == ("some", len(index.preset.levels) + len([SPLIT]))
     reached = [float(cell.split(" / ")[0]) for cell in levels]
     assert reached[0] == 100
-    assert reached[0] > reached[1] > reached[2] > reached[3] > reached[4] == 0
+    # Few reads of 60 bases have so many fragments that some are left out.
+    assert reached[0] > reached[2] > reached[3] > reached[4] > reached[5] == 0
+    assert reached[1] < reached[2]
     times = [float(cell.split(" / ")[1]) for cell in levels] + [float(rescue), float(rest)]
     assert sum(times) == pytest.approx(100, abs=1)
     assert float(micros.replace(",", "")) > 0

@@ -37,8 +37,9 @@ def test_stats_say_what_was_done(index: Path, tmp_path: Path, threads: int):
     assert 0 < sum(told["stages"].values()) < (threads + 2) * told["seconds"] + 0.01
     assert 0 < told["first_record_seconds"] <= told["seconds"]
     levels = {level["name"]: level for level in told["levels"]}
-    assert levels["anchors"]["reads"] == 55
-    assert levels["anchors"]["share_of_reads"] == 1
+    first = levels["some anchors"]
+    assert (first["reads"], first["share_of_reads"]) == (55, 1)
+    assert levels["anchors"]["reads"] < 10
     # What belongs nowhere comes to all levels that take reads of its length, the others to the first alone.
     for later in ("edited anchors", "overhanging", "sliding"):
         assert levels[later]["reads"] == 5
