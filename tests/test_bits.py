@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from esa.bits import lowest_bit, popcount
 
-words = st.one_of(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63)).map(lambda x: sum(1 << i for i in x)))
+words = st.one_of(
+    st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63)).map(lambda x: sum(1 << i for i in x))
+)
 
 
 @given(words)

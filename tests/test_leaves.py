@@ -28,7 +28,9 @@ def leaves() -> dict[str, Any]:
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "esa"]
-    kernels = [value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)]
+    kernels: list[Any] = [
+        value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)
+    ]
     return {
         f"{kernel.py_func.__module__}.{kernel.__name__}": kernel
         for kernel in kernels

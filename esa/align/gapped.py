@@ -89,7 +89,7 @@ class Tasks(NamedTuple):
 class Gapped(NamedTuple):
     """What `align_gapped` returns for each of some tasks.
 
-    ops: the operations of task t are ``ops[ops_offsets[t]:][:count[t]]``, last first.
+    ops: the operations of task t are ``ops[ops_offsets[t]:][:steps[t]]``, last first.
     """
 
     total: NDArray[np.int32]
@@ -97,7 +97,7 @@ class Gapped(NamedTuple):
     stop: NDArray[np.int32]
     start: NDArray[np.int64]
     end: NDArray[np.int64]
-    count: NDArray[np.int32]
+    steps: NDArray[np.int32]
     ops: NDArray[np.uint8]
     ops_offsets: NDArray[np.int64]
 
@@ -128,7 +128,7 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
     """`Gapped` of the first ``count`` tasks, for reads ``codes`` at ``offsets``."""
     ops_offsets = np.zeros(count + 1, np.int64)
     keys = np.empty(count, np.int64)
-    longest, widest, rows = 1, 0, 1
+    longest, widest, rows = 1, np.int64(0), 1
     for t in range(count):
         n, band = offsets[tasks.read[t] + 1] - offsets[tasks.read[t]], np.int64(tasks.band[t])
         # However often a path crosses the band: it deletes what it inserts, and 2 * band bases more, at most.
@@ -242,4 +242,4 @@ def _align_alone(tasks, t, codes, offsets, reference, room, done):  # type: igno
 @leaf
 def _keep(done, t, result):  # type: ignore[no-untyped-def]
     done.total[t], done.begin[t], done.stop[t] = result[0], result[1], result[2]
-    done.start[t], done.end[t], done.count[t] = result[3], result[4], result[5]
+    done.start[t], done.end[t], done.steps[t] = result[3], result[4], result[5]

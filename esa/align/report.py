@@ -327,7 +327,7 @@ def _report(r, k, codes, offsets, loci, reference, eqx, buffers, placed, cigar, 
     if banded:
         t = buffers.task[r]
         total, first, last = np.int64(gapped.total[t]), np.int64(gapped.begin[t]), np.int64(gapped.stop[t])
-        start, end, count = gapped.start[t], gapped.end[t], np.int64(gapped.count[t])
+        start, end, count = gapped.start[t], gapped.end[t], np.int64(gapped.steps[t])
     else:
         mismatches = mark_mismatches(query, reference, where, diagonal, scratch.marks)
         total, first, last = score_marked(query, reference, where, diagonal, mismatches, scratch)

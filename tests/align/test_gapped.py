@@ -58,10 +58,15 @@ def one_by_one(tasks: list[Task], genome: Genome) -> list[Found]:
     scratch = make_scratch(max(len(task.read) for task in tasks), max(BANDS))
     out = []
     for task in tasks:
-        *found, count = align_gapped(
-            query_of(task.read, task.reverse), reference_of(genome), task.contig, task.diagonal, task.band, scratch
+        total, begin, stop, start, end, count = align_gapped(
+            query_of(task.read, task.reverse),
+            reference_of(genome),
+            task.contig,
+            task.diagonal,
+            task.band,
+            scratch,
         )
-        out.append(Found(*found, scratch.ops[:count].tolist()))
+        out.append(Found(total, begin, stop, start, end, scratch.ops[:count].tolist()))
     return out
 
 
@@ -84,13 +89,10 @@ def together(tasks: list[Task], genome: Genome, extra: int = 0) -> list[Found]:
     found = []
     for t in range(count):
         at = int(done.ops_offsets[t])
-        assert at + done.count[t] <= done.ops_offsets[t + 1]
-        found.append(
-            Found(
-                *(int(array[t]) for array in (done.total, done.begin, done.stop, done.start, done.end)),
-                done.ops[at:][: done.count[t]].tolist(),
-            )
-        )
+        assert at + done.steps[t] <= done.ops_offsets[t + 1]
+        ops = done.ops[at:][: done.steps[t]].tolist()
+        total, begin, stop = int(done.total[t]), int(done.begin[t]), int(done.stop[t])
+        found.append(Found(total, begin, stop, int(done.start[t]), int(done.end[t]), ops))
     return found
 
 
@@ -173,8 +175,12 @@ def test_queries_too_long_for_lanes(genome: Genome) -> None:
     ]
     start = int(genome.offsets[2]) + 10
     for n in (LONGEST, LONGEST + 1):
-        tasks += [Task(mutate(rng, genome.fetch(start, start + 660)[:n], 3, 2), 0, 2, start, 2) for _ in range(5)]
-        whole = np.concatenate([genome.fetch(start, start + 660), rng.integers(0, 4, n - 660).astype(np.uint8)])
+        tasks += [
+            Task(mutate(rng, genome.fetch(start, start + 660)[:n], 3, 2), 0, 2, start, 2) for _ in range(5)
+        ]
+        whole = np.concatenate(
+            [genome.fetch(start, start + 660), rng.integers(0, 4, n - 660).astype(np.uint8)]
+        )
         tasks += [Task(whole, 0, 2, start, 2) for _ in range(5)]
     assert {len(task.read) - LONGEST for task in tasks} >= {0, 1}
     assert together(tasks, genome) == one_by_one(tasks, genome)
@@ -189,9 +195,7 @@ def test_one_task_that_goes_into_no_lane_among_others(spoilt: str, reverse: int)
     contigs = [rng.integers(0, 4, 400).astype(np.uint8) for _ in range(3)]
     contigs[1][200] = dna.N
     genome = make_genome(contigs)
-    plain = [
-        Task(mutate(rng, genome.fetch(620, 670), 2, 1), 0, 1, 620, band) for _ in range(LANES - 1)
-    ]
+    plain = [Task(mutate(rng, genome.fetch(620, 670), 2, 1), 0, 1, 620, band) for _ in range(LANES - 1)]
     whole = genome.fetch(0, genome.bases)
     spots = {
         "read": [620] * n,
@@ -235,4 +239,4 @@ def test_paths_that_cross_the_band_more_than_once() -> None:
     for task, found in zip(tasks, expected, strict=True):
         assert found.ops.count(DELETION) == 48
         path = Path(tuple(found.ops[::-1]), found.begin, found.start)
-        assert path.total(task.query, bases) == found.total
+        assert path.total(task.query.tolist(), bases.tolist()) == found.total

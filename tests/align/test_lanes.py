@@ -49,8 +49,8 @@ def side_by_side(lanes: Lanes, pairs: list[tuple[Codes, Codes]], band: int) -> l
     lanes.lengths[:] = 0
     for lane, (query, window) in enumerate(pairs):
         assert len(window) == len(query) + 2 * band
-        lanes.codes[lane :: LANES][: len(query)] = query
-        lanes.window[lane :: LANES][: len(window)] = window
+        lanes.codes[lane::LANES][: len(query)] = query
+        lanes.window[lane::LANES][: len(window)] = window
         lanes.lengths[lane] = len(query)
     fill_lanes(lanes, max(len(query) for query, _ in pairs), columns)
     found = []

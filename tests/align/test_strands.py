@@ -96,7 +96,14 @@ def genome() -> Genome:
     """Contigs that begin at all places of a byte, with runs of N of one base and more, at ends and side by side."""
     rng = np.random.default_rng(2)
     contigs = [rng.integers(0, 4, n).astype(np.uint8) for n in (131, 1, 210, 66, 190, 99)]
-    for contig, begin, end in ((0, 60, 61), (2, 0, 3), (2, 104, 113), (2, 115, 116), (3, 65, 66), (4, 90, 91)):
+    for contig, begin, end in (
+        (0, 60, 61),
+        (2, 0, 3),
+        (2, 104, 113),
+        (2, 115, 116),
+        (3, 65, 66),
+        (4, 90, 91),
+    ):
         contigs[contig][begin:end] = dna.N
     return make_genome(contigs)
 
