@@ -188,7 +188,7 @@ def test_queries_too_long_for_lanes(genome: Genome) -> None:
 
 @pytest.mark.parametrize("reverse", [0, 1])
 @pytest.mark.parametrize("spoilt", ["read", "window", "contig's begin", "contig's end", "genome's end"])
-def test_one_task_that_goes_into_no_lane_among_others(spoilt: str, reverse: int) -> None:
+def test_tasks_that_go_into_no_lane_among_others(spoilt: str, reverse: int) -> None:
     """An N, or a contig's end, anywhere in the read or in the window: even one base at their ends."""
     rng = np.random.default_rng(11)
     n, band = 50, 8
@@ -211,7 +211,9 @@ def test_one_task_that_goes_into_no_lane_among_others(spoilt: str, reverse: int)
         if spoilt == "read":
             codes[k] = dna.N
         read = dna.reverse_complement(codes) if reverse else codes
-        tasks = [*plain, Task(read, reverse, 2 if start > 900 else 1, start, band)]
+        # In the middle of the band, and on either side of it, where the read reaches the window's ends.
+        contig = 2 if start > 900 else 1
+        tasks = [*plain, *(Task(read, reverse, contig, start + shift, band) for shift in (-band, 0, band))]
         assert together(tasks, genome) == one_by_one(tasks, genome)
 
 
