@@ -133,7 +133,8 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
     for t in range(count):
         n = offsets[tasks.read[t] + 1] - offsets[tasks.read[t]]
         band = np.int64(tasks.band[t])
-        ops_offsets[t + 1] = ops_offsets[t] + n + 2 * band
+        # However often a path crosses the band: it deletes what it inserts, and 2 * band bases more, at most.
+        ops_offsets[t + 1] = ops_offsets[t] + 2 * n + 2 * band
         keys[t] = (band << 32) | n
         longest = max(longest, n)
         widest = max(widest, band)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from esa import dna
 from esa.align.loci import Candidates, Loci, Reference
+from esa.align.strands import Query, make_strands, orient
 from esa.genome import Genome
 from esa.reads import ReadBatch
 
@@ -231,3 +232,10 @@ def make_loci(reads: Sequence[Sequence[Locus]], room: int = 8) -> Loci:
             # The whole read, as far as rivals go.
             loci.query_begin[r, k] = loci.query_end[r, k] = 0
     return loci
+
+
+def query_of(codes: Codes, reverse: int = 0) -> Query:
+    """A read in one orientation, as the kernels take it."""
+    strands = make_strands(len(codes))
+    orient(codes, 0, len(codes), strands)
+    return Query(strands.codes[reverse][: len(codes)], strands.words[reverse], bool(strands.plain[0]))

@@ -28,7 +28,7 @@ from esa.align.config import AlignConfig, VerifyConfig
 from esa.align.loci import Loci
 from esa.align.pair import Choice
 from esa.align.report import make_records
-from esa.align.verify import verify
+from esa.align.verify import FIRST_BAND, verify
 from esa.genome import Genome
 from esa.records import (
     CIGAR_D,
@@ -70,20 +70,21 @@ def report(
     paired: bool = False,
     eqx: bool = False,
     proper: Sequence[int] | None = None,
+    config: AlignConfig = CONFIG,
 ) -> Run:
     """Verify each read at one place, choose it, and report."""
     batch = make_batch(reads, paired)
     loci = Loci.empty(len(reads), 2)
     candidates = make_candidates([[p] if p else [] for p in places])
     salts = np.zeros(len(reads), np.uint64)
-    verify(batch.codes, batch.offsets, salts, candidates, reference_of(genome), CONFIG, loci)
+    verify(batch.codes, batch.offsets, salts, candidates, reference_of(genome), config, loci)
     choice = Choice.empty(len(reads))
     choice.locus[:] = np.where(loci.held > 0, 0, -1)
     choice.mapq[:] = np.where(loci.held > 0, 40, 0)
     choice.second[:] = np.where(loci.held > 0, 7, -1)
     if proper is not None:
         choice.proper[:] = proper
-    records = make_records(batch, loci, choice, reference_of(genome), CONFIG.verify, eqx)
+    records = make_records(batch, loci, choice, reference_of(genome), config.verify, eqx)
     return Run(records, loci)
 
 
@@ -400,6 +401,21 @@ def test_many_long_records_fit_their_buffers():
         places.append((start, 0, 0))
     run = report(genome, reads, places, eqx=True)
     for r, read in enumerate(reads):
+        check_mapped(genome, run, r, read)
+
+
+def test_a_read_that_crosses_its_band_more_than_once_leaves_its_neighbours_alone():
+    """It has more deletions than the band is wide. The neighbour has its gap where one too many would be written."""
+    rng = np.random.default_rng(7)
+    genome = make_genome([rng.integers(0, 4, 1500).astype(np.uint8)])
+    bases = genome.contig(0)
+    inserted = (bases[132:139] + 2) % 4
+    crossing = np.concatenate([bases[0:60], bases[72:132], inserted, bases[132:192], bases[203:263]])
+    neighbour = np.concatenate([bases[500:596], bases[597:601]])
+    run = report(genome, [crossing, neighbour], [(8, 0, 0), (500, 0, 0)], config=AlignConfig(levels=()))
+    assert [cigar_text(run.records, r) for r in range(2)] == ["60M12D60M7I60M11D60M", "96M1D4M"]
+    assert run.loci.band[0, 0] == FIRST_BAND
+    for r, read in enumerate((crossing, neighbour)):
         check_mapped(genome, run, r, read)
 
 

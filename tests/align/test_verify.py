@@ -22,7 +22,7 @@ from align_oracles import (
 from esa import dna
 from esa.align.config import AlignConfig, VerifyConfig
 from esa.align.loci import Candidates, Loci
-from esa.align.verify import least_score_of, load_window, verify
+from esa.align.verify import FIRST_BAND, least_score_of, load_window, verify
 from esa.genome import Genome
 
 CONFIG = AlignConfig(levels=(), least_score=15)
@@ -320,3 +320,39 @@ def test_reads_of_no_bases_and_of_n_are_no_trouble():
     loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3), CONFIG._replace(least_score=1))
     assert loci.held.tolist() == [0, 0, 1]
     assert loci_of(loci, 2)[0].score == 1
+
+
+def held_of(loci: Loci, read: int) -> dict[str, list[int]]:
+    """What counts of a read's entries, by field."""
+    names = set(Loci._fields) - {"held", "capped"}
+    return {name: getattr(loci, name)[read, : loci.held[read]].tolist() for name in names}
+
+
+@pytest.mark.parametrize("least_score", [1, 15])
+def test_a_read_s_loci_do_not_depend_on_the_reads_beside_it(least_score: int):
+    """Reads with indels, of which a batch aligns many side by side, some of them once more within a wider band."""
+    rng = np.random.default_rng(21)
+    genome = random_genome(rng, [900, 130, 2000], ns=True)
+    reads, candidates = [], []
+    for length, indels, longest in ((60, 1, 4), (150, 2, 6), (300, 3, 30)):
+        for _ in range(60):
+            contig = int(rng.choice([0, 0, 2, 2, 1]))
+            bases, hang = genome.contig(contig), 30
+            padded = np.concatenate([rng.integers(0, 4, hang), bases, rng.integers(0, 4, length)])
+            start = int(rng.integers(0, len(padded) - length))
+            piece = padded[start : start + length].astype(np.uint8)
+            read = mutate(rng, piece, int(rng.integers(0, 6)), indels, longest, ns=int(rng.random() < 0.1))
+            reverse = int(rng.integers(2))
+            reads.append(dna.reverse_complement(read) if reverse else read)
+            home = int(genome.offsets[contig]) + start - hang
+            places = [(home + int(shift), reverse, contig) for shift in rng.integers(-20, 21, 3)]
+            candidates.append([(home, reverse, contig), *places, (int(rng.integers(900)), 0, 0)])
+    config = CONFIG._replace(least_score=least_score)
+    together = run(genome, reads, make_candidates(candidates), config)
+    for r, read in enumerate(reads):
+        apart = run(genome, [read], make_candidates([candidates[r]]), config, salts=[r])
+        assert apart.capped[0] == together.capped[r]
+        assert held_of(apart, 0) == held_of(together, r)
+    bands = together.band[:, 0][together.held > 0]
+    assert np.count_nonzero(bands == FIRST_BAND) > 64
+    assert np.count_nonzero(bands > FIRST_BAND) > 20

@@ -1,0 +1,146 @@
+"""`esa.align.loci.Loci`: its layout, and that what it leaves as it was is never looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import typeof
+from numpy.typing import NDArray
+from samples import Aligner, Read, edited, random_bases, reverse_complement
+
+from esa.align import loci as loci_module
+from esa.align.config import AlignConfig
+from esa.align.loci import Loci
+from esa.presets import PRESETS
+
+
+def arrays(loci: Loci) -> tuple[NDArray[Any], ...]:
+    return loci
+
+
+def filled(reads: int, room: int, seed: int = 0) -> Loci:
+    """Loci with another number in every field of every entry."""
+    rng = np.random.default_rng(seed)
+    loci = Loci.empty(reads, room)
+    for field in arrays(loci):
+        field[...] = rng.integers(0, np.iinfo(field.dtype).max, field.shape, field.dtype)
+    loci.held[:] = rng.integers(0, room + 1, reads)
+    return loci
+
+
+def assert_layout_of_empty(loci: Loci) -> None:
+    fresh = Loci.empty(*loci.score.shape)
+    for name, mine, theirs in zip(Loci._fields, arrays(loci), arrays(fresh), strict=True):
+        assert (mine.dtype, mine.shape, mine.strides) == (theirs.dtype, theirs.shape, theirs.strides), name
+        assert mine.flags.writeable
+    assert typeof(loci) == typeof(fresh)
+
+
+@pytest.mark.parametrize(("reads", "room"), [(7, 5), (2, 64)])
+def test_fields_do_not_overlap(reads: int, room: int) -> None:
+    loci = Loci.empty(reads, room)
+    kept = []
+    for k, field in enumerate(arrays(loci)):
+        field[...] = np.arange(field.size).reshape(field.shape) % 100 + k
+        kept.append(field.copy())
+    for field, values in zip(arrays(loci), kept, strict=True):
+        assert np.array_equal(field, values)
+
+
+def test_no_read_has_a_locus_at_first() -> None:
+    loci = Loci.empty(5, 3)
+    assert not loci.held.any()
+    assert not loci.capped.any()
+
+
+@pytest.mark.parametrize(
+    "rows", [[3, 0, 5], [2, 2, 2, 2], [6], [], range(7)], ids=["some", "one often", "one", "none", "all"]
+)
+def test_select_takes_whole_rows(rows: list[int]) -> None:
+    loci = filled(7, 5)
+    chosen = loci.select(np.array(rows, np.int64))
+    assert_layout_of_empty(chosen)
+    for mine, theirs in zip(arrays(chosen), arrays(loci), strict=True):
+        assert mine.tolist() == [theirs[r].tolist() for r in rows]
+    # A copy, not a view.
+    before = loci.score.copy()
+    chosen.score[...] = -1
+    assert np.array_equal(loci.score, before)
+
+
+@pytest.mark.parametrize("others", [[], [1], [4, 0, 2], [0, 0]])
+def test_followed_by_keeps_all_rows_in_order(others: list[int]) -> None:
+    first, *rest = (filled(reads, 5, seed) for seed, reads in enumerate([3, *others]))
+    joined = first.followed_by(rest)
+    assert_layout_of_empty(joined)
+    for mine, *theirs in zip(*map(arrays, (joined, first, *rest)), strict=True):
+        assert mine.tolist() == [row for part in theirs for row in part.tolist()]
+
+
+class Garbage:
+    """numpy, but `empty` fills its arrays with a byte."""
+
+    def __init__(self, byte: int) -> None:
+        self.byte = byte
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        array = np.empty(shape, dtype)
+        array.view(np.uint8)[...] = self.byte
+        self.calls += 1
+        return array
+
+
+def some_reads(bases: str) -> tuple[list[Read], list[Read]]:
+    """Pairs, some of them chimeric, in a repeat, with a lost end or of strange bases."""
+    rng = np.random.default_rng(2)
+    reads, mates = [], []
+    for i in range(90):
+        start = int(rng.integers(0, len(bases) - 400))
+        ends = [
+            edited(rng, bases[start : start + 150], 0.02),
+            edited(rng, reverse_complement(bases[start + 200 : start + 350]), 0.02),
+        ]
+        if i % 5 == 0:
+            ends[0] = ends[0][:80] + reverse_complement(bases[-start - 90 :][:70])
+        if i % 7 == 0:
+            ends[i % 2] = random_bases(rng, 120)
+        if i % 11 == 0:
+            ends[1] = ends[1][:60] + random_bases(rng, 90)
+        reads.append((f"r{i}", ends[0]))
+        mates.append((f"r{i}", ends[1]))
+    return reads, mates
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_record_depends_on_what_empty_leaves(
+    preset: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    bases = random_bases(rng, 3000)
+    copied = edited(rng, bases[500:1500], 0.01)
+    aligner = Aligner.of(tmp_path_factory.mktemp(preset), {"a": bases, "b": copied, "c": bases[:700]}, preset)
+    reads, mates = some_reads(bases)
+    config = AlignConfig(aligner.index.preset.levels)
+    found = []
+    for byte in (0x00, 0x01, 0x7F, 0xFF):
+        garbage = Garbage(byte)
+        monkeypatch.setattr(loci_module, "np", garbage)
+        sams = [
+            aligner.sam(reads, both, config=settings)
+            for both in (None, mates)
+            for settings in (config, config.reporting(None, True))
+        ]
+        assert garbage.calls
+        found.append(sams)
+    monkeypatch.undo()
+    for sams in found:
+        assert sams == found[0]
+    flags = {int(line.split("\t")[1]) for line in found[0][3].splitlines() if line[0] != "@"}
+    for bit in (0x2, 0x4, 0x100, 0x800):
+        assert any(flag & bit for flag in flags)
