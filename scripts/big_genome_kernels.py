@@ -182,7 +182,7 @@ def _insert_repeat(out, at, end, repeats, family, state):  # type: ignore[no-unt
 def _insert_tandem(out, at, end, kind, state):  # type: ignore[no-untyped-def]
     low, high = TANDEM_UNIT[kind]
     shortest, tail = TANDEM_BASES[kind]
-    unit = min(high, low + np.int64(uniform(state) * (high - low + 1)))
+    unit = low + int(uniform(state) * (high - low + 1))
     text = np.empty(shortest + exponential(tail, state), np.uint8)
     for i in range(min(unit, len(text))):
         text[i] = np.uint8(uniform(state) * 4)
