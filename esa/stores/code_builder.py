@@ -1,12 +1,13 @@
 """Builds a `CodeStore` from fragments as they come, in little more memory than they take.
 
 Fragments are kept as they come, 13 bytes each, in blocks; at the end the blocks are parted by the first bits of the
-key, and each part is packed. Blocks and parts go when they are read, one by one: each is so large that its memory goes
-back to the operating system at once.
+key, and each part is packed. Blocks and parts go when they are read, one by one, and their memory goes back to the
+operating system.
 """
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class _Coded:
     @classmethod
     def room(cls, fragments: int, position_type: type[np.unsignedinteger[Any]]) -> _Coded:
         return cls(
-            np.empty(fragments, np.uint64), np.empty(fragments, position_type), np.empty(fragments, np.uint8)
+            _pages(fragments, np.uint64), _pages(fragments, position_type), _pages(fragments, np.uint8)
         )
 
     def __len__(self) -> int:
@@ -122,6 +123,12 @@ class CodeStoreBuilder:
                 parts[number].put(filled[number], ordered[begin:end])
                 filled[number] += end - begin
         return list(parts)
+
+
+def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
+    """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that."""
+    size = n * np.dtype(dtype).itemsize
+    return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, n)
 
 
 @njit(cache=True, nogil=True)
