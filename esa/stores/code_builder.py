@@ -128,7 +128,8 @@ class CodeStoreBuilder:
 def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
     """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that."""
     size = n * np.dtype(dtype).itemsize
-    return np.frombuffer(mmap.mmap(-1, max(size, 1)), dtype, n)
+    pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype, n)
 
 
 @njit(cache=True, nogil=True)

@@ -147,7 +147,7 @@ class CodeStore:
             self.packed,
             queries,
             keys,
-            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited),
+            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned),
         )
         return Hits(offsets, position, reverse, score, capped, int(scanned))
 
@@ -264,7 +264,7 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
-    radius, max_hits, max_bucket, max_edited = limits
+    radius, max_hits, max_bucket, max_edited, max_scanned = limits
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     capped = np.zeros(n, np.uint8)
@@ -278,6 +278,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     first = 0
     found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets to scan
     kept = np.zeros(BLOCK + 1, np.int64)
+    sizes = np.zeros(BLOCK, np.int64)
     while first < n:
         # As many queries together as have about so many keys.
         last = first + 1
@@ -295,20 +296,22 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
         held = 0
         for q in range(first, last):
             kept[q - first] = held
+            total = 0
             for k in range(wanted.offsets[q], wanted.offsets[q + 1]):
                 key = np.int64(wanted.keys[k])
                 begin, end = bounds(packed, key)
                 own = np.uint64(key) == queries[q] & key_mask
-                if end - begin > (max_bucket if own else max_edited):
+                if end - begin > min(max_bucket if own else max_edited, max_scanned - total):
                     capped[q] = 1
                 elif begin < end:
                     prefetch(packed.entries, begin * entry_bytes)
                     found[held, 0], found[held, 1], found[held, 2] = key, begin, end
                     held += 1
+                    total += end - begin
+            sizes[q - first] = total
         kept[last - first] = held
         for q in range(first, last):
-            low_f, high_f = kept[q - first], kept[q - first + 1]
-            size = (found[low_f:high_f, 2] - found[low_f:high_f, 1]).sum()
+            size = sizes[q - first]
             scanned += size
             if count + size > room:
                 room = 2 * (count + size)
@@ -318,7 +321,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
                     _grown(hits[2], count, room),
                 )
             low = count
-            for f in range(low_f, high_f):
+            for f in range(kept[q - first], kept[q - first + 1]):
                 bucket = found[f, 0], found[f, 1], found[f, 2]
                 count = _scan(packed, bucket, queries[q], radius, hits, count)
             if count - low > max_hits:

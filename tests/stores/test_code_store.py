@@ -89,7 +89,8 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
-        if len(bucket) > (effort.max_edited if number else effort.max_bucket):
+        most = effort.max_edited if number else effort.max_bucket
+        if len(bucket) > most or scanned + len(bucket) > effort.max_scanned:
             crowded = 1
             continue
         scanned += len(bucket)
@@ -128,17 +129,19 @@ def fragments() -> Fragments:
 
 
 @pytest.mark.parametrize("probes", [1, 7, 40])
-@pytest.mark.parametrize("max_bucket", [ANY_SIZE, 3, 0])
+@pytest.mark.parametrize(
+    ("max_bucket", "max_scanned"), [(ANY_SIZE, ANY_SIZE), (3, ANY_SIZE), (0, 4), (ANY_SIZE, 5)]
+)
 @pytest.mark.parametrize(("radius", "max_hits"), [(64, 1000), (20, 1000), (20, 12), (20, 1), (3, 30), (1, 2)])
 def test_search_equals_a_look_at_every_code(
-    fragments: Fragments, probes: int, radius: int, max_hits: int, max_bucket: int
+    fragments: Fragments, probes: int, radius: int, max_hits: int, max_bucket: int, max_scanned: int
 ):
     rng = np.random.default_rng(radius + max_hits)
     store = fragments.build()
     near = fragments.embeddings[rng.integers(300, size=4)]
     far = rng.integers(-300, 300, (2, 64)).astype(np.int16)
     queries = np.concatenate([near, far, np.zeros((1, 64), np.int16)])
-    effort = SearchEffort(max_hits, probes, radius, max_bucket, max_edited=max_bucket + 1)
+    effort = SearchEffort(max_hits, probes, radius, max_bucket, max_bucket + 1, max_scanned)
     found = store.search(queries, effort)
     scanned = 0
     for q, embedding in enumerate(queries):
