@@ -83,6 +83,10 @@ class Fragmenter(Protocol):
     def length(self) -> int:
         """Bases of a full fragment."""
 
+    @property
+    def context(self) -> int | None:
+        """Bases before and behind a fragment's start that decide whether it is one; None: only whole contigs tell."""
+
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
         """Fragments of contigs ``codes[offsets[i]:offsets[i + 1]]``; none spans two contigs."""
 
@@ -125,6 +129,11 @@ class AnchoredFragmenter:
     @property
     def length(self) -> int:
         return 2 * self.half
+
+    @property
+    def context(self) -> int:
+        # All windows that hold the anchor, which lies in the fragment, and the fragment itself.
+        return self.window + self.k + self.length
 
     @property
     def guaranteed(self) -> int:

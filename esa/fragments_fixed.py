@@ -37,6 +37,10 @@ class FixedFragmenter:
         if not 1 <= self.stride <= self.length or not 1 <= self.shortest <= self.length:
             raise ValueError(f"no sequence can be covered with {self}")
 
+    @property
+    def context(self) -> None:
+        return None
+
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
         """Fragments of contigs of at least ``shortest`` bases, without those that are more than half N."""
         contigs = np.arange(len(offsets) - 1, dtype=np.int32)

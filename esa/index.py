@@ -31,7 +31,7 @@ from esa.stores.base import Store
 
 SUFFIX = ".esa"
 GROUP_BASES = 1 << 24
-"""Contigs are cut together until they have this many bases."""
+"""Contigs are cut together until they have this many bases; longer ones are cut in pieces, if their fragments allow."""
 CHUNK_FRAGMENTS = 1 << 16
 """Fragments embedded in one task."""
 SAMPLE_FRAGMENTS = 100_000
@@ -170,24 +170,76 @@ def assemble(
     progress: Progress = lambda bases: None,
 ) -> tuple[Index, int]:
     """The index of a genome, and how many contigs have no fragment."""
-    bare = 0
     encoder = _calibrate(genome, fragmenter, encoder)
     builder = preset.builder(genome, encoder)
+    cut_from = np.zeros(len(genome.names), np.bool_)
     with ThreadPoolExecutor(threads) as pool:
-        for begin, end in _groups(genome):
-            codes = genome.fetch(int(genome.offsets[begin]), int(genome.offsets[end]))
-            offsets = genome.offsets[begin : end + 1] - genome.offsets[begin]
-            fragments = fragmenter.reference(codes, offsets)
-            bare += (end - begin) - len(np.unique(fragments.owner))
+        for piece, codes, fragments in _cut(genome, fragmenter, pool):
+            cut_from[piece.first + fragments.owner] = True
             chunks = list(_chunks(fragments))
-            told = 0
+            told = piece.own_start - piece.start
             embeddings = _in_order(pool, encoder, codes, chunks, threads)
             for chunk, embedded in zip(chunks, embeddings, strict=True):
-                builder.add(embedded, chunk.start + genome.offsets[begin], chunk.reverse)
+                builder.add(embedded, chunk.start + piece.start, chunk.reverse)
                 progress(int(chunk.start[-1]) - told)
                 told = int(chunk.start[-1])
-            progress(len(codes) - told)
-    return Index(preset, genome, fragmenter, encoder, builder.finish()), bare
+            progress(piece.own_end - piece.start - told)
+    index = Index(preset, genome, fragmenter, encoder, builder.finish())
+    return index, int(np.count_nonzero(~cut_from))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Contigs, or a part of one, that are cut together (global, half-open).
+
+    Attributes:
+        first, last: the contigs, half-open.
+        start, end: bases that are looked at.
+        own_start, own_end: where the fragments begin that are taken from it.
+    """
+
+    first: int
+    last: int
+    start: int
+    end: int
+    own_start: int
+    own_end: int
+
+
+def _cut(
+    genome: Genome, fragmenter: Fragmenter, pool: ThreadPoolExecutor
+) -> Iterator[tuple[_Piece, NDArray[np.uint8], Fragments]]:
+    """The pieces of a genome, their bases and fragments in order; the next piece is cut ahead."""
+
+    def cut(piece: _Piece) -> tuple[_Piece, NDArray[np.uint8], Fragments]:
+        codes = genome.fetch(piece.start, piece.end)
+        offsets = np.clip(genome.offsets[piece.first : piece.last + 1], piece.start, piece.end) - piece.start
+        fragments = fragmenter.reference(codes, offsets)
+        if (piece.own_start, piece.own_end) != (piece.start, piece.end):
+            own = np.array([piece.own_start, piece.own_end]) - piece.start
+            begin, end = np.searchsorted(fragments.start, own).tolist()
+            fragments = fragments[begin:end]
+        return piece, codes, fragments
+
+    ahead = None
+    for piece in _pieces(genome, fragmenter.context):
+        behind, ahead = ahead, pool.submit(cut, piece)
+        if behind is not None:
+            yield behind.result()
+    if ahead is not None:
+        yield ahead.result()
+
+
+def _pieces(genome: Genome, context: int | None) -> Iterator[_Piece]:
+    """Runs of contigs of about `GROUP_BASES` together, and pieces of so many bases of longer contigs."""
+    for first, last in _groups(genome):
+        start, end = int(genome.offsets[first]), int(genome.offsets[last])
+        if context is None or end - start <= GROUP_BASES:
+            yield _Piece(first, last, start, end, start, end)
+            continue
+        for own in range(start, end, GROUP_BASES):
+            own_end = min(end, own + GROUP_BASES)
+            yield _Piece(first, last, max(start, own - context), min(end, own_end + context), own, own_end)
 
 
 def _in_order(

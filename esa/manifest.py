@@ -15,7 +15,7 @@ from esa import __version__
 from esa.errors import IndexFormatError
 
 FORMAT = "esa-index"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST_NAME = "manifest.json"
 
 DIGEST = "sha256"

@@ -1,4 +1,4 @@
-"""A hint to the processor that a place in memory will be read soon."""
+"""What numba lacks: a hint that a place in memory will be read soon, and loads of bytes that lie across words."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from numba.np.arrayobj import make_array
 
 _READ, _KEEP, _DATA = 0, 3, 1
 """Arguments of LLVM's prefetch: for reading, to stay in all caches, of the data cache."""
+PADDING = 8
+"""Bytes behind an array that `load64` reads."""
 
 
 @intrinsic
@@ -28,3 +30,18 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
         return impl_ret_untracked(context, builder, types.none, context.get_dummy_value())
 
     return types.none(array, index), generate
+
+
+@intrinsic
+def load64(_context: Any, array: Any, index: Any) -> Any:
+    """``load64(array, i)``: the eight bytes of a ``uint8`` array from i on, aligned or not, as a ``uint64``.
+
+    Bounds are not checked: arrays that are read so have `PADDING` bytes at their end.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
+        return builder.load(address, align=1)
+
+    return types.uint64(array, index), generate

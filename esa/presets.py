@@ -57,14 +57,14 @@ class Anchored(Preset):
         return AnchoredFragmenter(**parameters)
 
     def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
-        from esa.stores.codes import CodeStoreBuilder
+        from esa.stores.code_builder import CodeStoreBuilder
 
         return CodeStoreBuilder(genome.bases)
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
         from esa.stores.codes import CodeStore
 
-        return CodeStore(arrays["codes"], arrays["position"], arrays["buckets"], parameters["key_bits"])
+        return CodeStore.from_arrays(parameters, arrays)
 
 
 class Dense(Preset):

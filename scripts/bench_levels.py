@@ -49,6 +49,7 @@ from esa.io.fastq import ReadSource
 from esa.reads import ReadBatch
 from esa.stores.base import Keys
 from esa.stores.codes import CodeStore, binarize, margin_keys
+from esa.stores.packed import unpacked_entries
 
 LENGTHS = (50, 100, 150, 250)
 DIVERGENCES = (0.6, 2, 5, 10)
@@ -176,9 +177,8 @@ def key_table(index: Index, fragments: int, seed: int) -> Table:
     rng = np.random.default_rng(seed)
     length = fragmenter.length
     chosen = np.sort(rng.choice(len(store), fragments, replace=False))
-    start = np.asarray(store.position[chosen], np.int64)
-    windows = np.stack([index.genome.fetch(at, at + length) for at in start])
-    reverse = np.asarray(store.codes[chosen] & np.uint64(1), np.uint8)
+    _, start, reverse = unpacked_entries(store.packed, chosen)
+    windows = np.stack([index.genome.fetch(at, at + length) for at in start.tolist()])
     cut = Fragments(
         np.arange(fragments, dtype=np.int64) * length, np.full(fragments, length, np.int32), reverse,
         np.arange(fragments, dtype=np.int32),

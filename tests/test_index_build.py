@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from esa.index import Index, assemble, build_index, default_path, open_index
 from esa.io.fasta import read_fasta
 from esa.presets import PRESETS, preset_named
 from esa.stores.base import SearchEffort
+from esa.stores.codes import CodeStore
+from esa.stores.packed import unpacked_entries
 
 LENGTHS = (4000, 20, 900, 30_000, 5, 2500)
 """Two contigs are shorter than a fragment."""
@@ -106,7 +109,7 @@ def learned_encoder(length: int) -> CodeEncoder:
     return CodeEncoder(grouped(table, np.zeros(BITS, np.int16)))
 
 
-@pytest.mark.parametrize(("group_bases", "chunk"), [(1, 1 << 16), (4000, 100), (5000, 7), (1 << 24, 33)])
+@pytest.mark.parametrize(("group_bases", "chunk"), [(61, 1 << 16), (4000, 100), (5000, 7), (1 << 24, 33)])
 def test_groups_of_contigs_and_chunks_do_not_matter(
     fasta: Path, monkeypatch: pytest.MonkeyPatch, group_bases: int, chunk: int
 ):
@@ -145,14 +148,39 @@ def test_every_fragment_of_the_reference_is_kept_and_finds_itself(fasta: Path):
         assert np.count_nonzero(here) == 1
 
 
+@pytest.mark.parametrize(
+    "parameters", [{}, {"k": 4, "window": 1, "half": 2}, {"k": 12, "window": 50, "half": 8}]
+)
+@pytest.mark.parametrize("piece", [1, 23, 1000])
+def test_pieces_of_a_contig_have_the_fragments_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, parameters: dict[str, int], piece: int
+):
+    """Low complexity, so that hashes tie, and N."""
+    rng = np.random.default_rng(4)
+    codes = np.concatenate(
+        [rng.integers(0, 4, 700), np.tile([0, 0, 1], 200), np.full(300, 3), [4] * 40, [0, 4, 1]]
+    )
+    codes = np.concatenate([codes, rng.integers(0, 2, 400)]).astype(np.uint8)
+    genome = Genome.of_contigs({"a": codes[:30], "b": codes, "c": codes[500:1500]})
+    fragmenter = AnchoredFragmenter(**parameters)
+    whole = fragmenter.reference(genome.fetch(0, genome.bases), genome.offsets)
+    monkeypatch.setattr(index, "GROUP_BASES", piece)
+    with ThreadPoolExecutor(1) as pool:
+        cut = list(index._cut(genome, fragmenter, pool))
+    for field, shift in (("start", "start"), ("reverse", None), ("owner", "first")):
+        found = [getattr(f, field) + (getattr(p, shift) if shift else 0) for p, _, f in cut]
+        np.testing.assert_array_equal(np.concatenate(found), getattr(whole, field))
+
+
 def test_no_fragment_spans_contigs_or_holds_n(fasta: Path):
     made = fresh(fasta, "anchored")
     genome, length = made.genome, made.fragmenter.length
-    position = made.store.arrays()["position"].astype(np.int64)
+    assert isinstance(made.store, CodeStore)
+    _, position, _ = unpacked_entries(made.store.packed, np.arange(len(made.store)))
     contig = np.searchsorted(genome.offsets, position, side="right") - 1
     assert np.all(position + length <= genome.offsets[contig + 1])
     assert set(contig.tolist()) == {0, 2, 3, 5}
-    for start in position[contig == 0]:
+    for start in position[contig == 0].tolist():
         assert dna.N not in genome.fetch(int(start), int(start) + length)
 
 

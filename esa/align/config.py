@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from esa.stores.base import CROWDED, SearchEffort
+from esa.stores.base import CROWDED, MOST_SCANNED, SATELLITE, SearchEffort
 
 MATCH = 1
 MISMATCH = -4
@@ -117,7 +117,9 @@ class SplitConfig(NamedTuple):
 
     least_bases: int = 20
     max_parts: int = 4
-    effort: SearchEffort = SearchEffort(256, probes=128, radius=18)
+    effort: SearchEffort = SearchEffort(
+        256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+    )
     resolved: tuple[tuple[int, int], ...] = ((0, 75),)
     max_candidates: int = 100
 
@@ -235,26 +237,28 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "edited anchors",
-        SearchEffort(1024, radius=18, max_edited=4096, edits=1),
+        SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
     ),
     Level(
         "overhanging",
-        SearchEffort(256, probes=128, radius=18),
+        SearchEffort(
+            256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+        ),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 80), (5, 68), (8, 60), (14, 50), (26, 40), (55, 30)),
         overhang=True,
     ),
     Level(
         "sliding",
-        SearchEffort(64, radius=18, max_edited=512, edits=1),
+        SearchEffort(64, radius=18, max_bucket=SATELLITE, max_edited=512, edits=1),
         stride=1,
         resolved=((0, 70),),
     ),
     Level(
         "two edits",
-        SearchEffort(64, radius=22, max_edited=256, edits=2),
+        SearchEffort(64, radius=22, max_bucket=SATELLITE, max_edited=256, edits=2),
         stride=1,
         resolved=NEVER,
         longest=TWO_EDITS_LONGEST,

@@ -15,6 +15,7 @@ from esa.align.config import END_BONUS, MATCH, MISMATCH
 from esa.bits import lowest_bit, popcount
 from esa.compiled import leaf, njit
 from esa.dna import N
+from esa.prefetch import load64
 
 WORD = 32
 """Bases of a word."""
@@ -86,15 +87,6 @@ def query_on(strands, n, reverse):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _load(array, at):  # type: ignore[no-untyped-def]
-    """Eight bytes from ``array[at]`` on as a number, the first the lowest (LLVM makes one load of it)."""
-    word = np.uint64(0)
-    for k in range(8):
-        word |= np.uint64(array[np.uint64(at + k)]) << np.uint64(8 * k)
-    return word
-
-
-@leaf
 def _pack(codes, words, out):  # type: ignore[no-untyped-def]
     """Pack ``codes[: words * WORD]``; returns whether no N is among them."""
     seen = np.uint64(0)
@@ -102,7 +94,7 @@ def _pack(codes, words, out):  # type: ignore[no-untyped-def]
         word = np.uint64(0)
         for k in range(4):
             # Eight bases, a byte each, fold into 16 bits.
-            x = _load(codes, w * WORD + 8 * k)
+            x = load64(codes, w * WORD + 8 * k)
             seen |= x
             x &= np.uint64(0x0303030303030303)
             x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
@@ -149,7 +141,7 @@ def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[n
     for w in range(words_for(n)):
         byte = (diagonal >> 2) + 8 * w
         following = np.uint64(reference.packed[np.uint64(byte + 8)])
-        word = (_load(reference.packed, byte) >> shift) | ((following << _ONE) << (np.uint64(63) - shift))
+        word = (load64(reference.packed, byte) >> shift) | ((following << _ONE) << (np.uint64(63) - shift))
         differing = word ^ query.words[w]
         differing = (differing | (differing >> _ONE)) & _EVEN
         if n - WORD * w < WORD:

@@ -17,7 +17,8 @@ from esa.eval.simulate_indels import IndelLengths
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
 from esa.stores.base import CROWDED, SearchEffort, Store
-from esa.stores.codes import CodeStore, CodeStoreBuilder
+from esa.stores.code_builder import CodeStoreBuilder
+from esa.stores.codes import CodeStore
 
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
 """Probes of a query that are tried to meet a cost."""

@@ -13,6 +13,12 @@ ANY_SIZE = 1 << 62
 CROWDED = 128
 """A bucket with more codes holds copies of a repeat. They are few among the buckets, but most of what a search of
 all buckets would scan: reads of other sequence, and most of a repeat's edges, are found without them."""
+SATELLITE = 1 << 14
+"""A bucket with more codes holds one period of a satellite, or a homopolymer, of a genome of hundreds of megabases (the
+largest of human chr20 has 11,000, of Plasmodium 10,600; of a genome of human size and kind, over a million). No search
+goes there: it would cost more than all others together, to find more equal places than are kept."""
+MOST_SCANNED = 1 << 16
+"""Codes compared with one query that are enough where many buckets are looked up: many crowded ones are a satellite."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class SearchEffort:
         radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
         max_bucket: a query's own bucket with more codes is passed over (bucketed stores).
         max_edited: as `max_bucket`, of the other buckets that are looked up.
+        max_scanned: a bucket is passed over that would bring the codes compared with a query to more (bucketed stores).
     """
 
     max_hits: int
@@ -34,6 +41,7 @@ class SearchEffort:
     radius: int = 1
     max_bucket: int = ANY_SIZE
     max_edited: int = ANY_SIZE
+    max_scanned: int = ANY_SIZE
     edits: int = 0
 
 

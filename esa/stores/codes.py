@@ -1,15 +1,16 @@
 """A bucketed store of 64-bit codes with query-directed multi-probe search.
 
 A code's *key* is its first ``key_bits`` bits. Codes with the same key lie together, so that the key need not be
-kept with them: its first bit makes room for the orientation. A search looks up the query's own key and those
-reached by flipping the least certain of its bits (multi-probe: Lv et al. 2007, VLDB, "Multi-Probe LSH"), and keeps
-the codes within a Hamming radius of the whole 64 bits.
+kept with them (`esa.stores.packed`). A search looks up the query's own key and those reached by flipping the least
+certain of its bits (multi-probe: Lv et al. 2007, VLDB, "Multi-Probe LSH"), and keeps the codes within a Hamming radius
+of the whole 64 bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,8 +18,17 @@ from numpy.typing import NDArray
 
 from esa.bits import popcount
 from esa.compiled import leaf, njit
-from esa.prefetch import prefetch
+from esa.prefetch import load64, prefetch
 from esa.stores.base import Hits, Keys, SearchEffort
+from esa.stores.packed import (
+    GROUP,
+    GROUP_BITS,
+    Packed,
+    bounds,
+    code_bytes,
+    entry_count,
+    low_bytes,
+)
 
 MIN_KEY_BITS = 8
 MAX_KEY_BITS = 30
@@ -29,9 +39,6 @@ COPY_DISTANCE = 12
 """Hits cut off at this distance or more are hardly copies of the query's place: nobody needs to hear of them."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
-
-_ORIENTATION = np.uint64(1)
-"""Bit of a kept code that holds the fragment's orientation."""
 
 
 @njit(cache=True, nogil=True)
@@ -74,30 +81,41 @@ def probe_patterns(key_bits: int, probes: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class CodeStore:
-    """Codes sorted by key, then by position.
+    """Codes by key, then by position.
 
     Attributes:
-        codes: ``uint64[n]``, with the fragment's orientation in place of the first bit, which the bucket tells.
-        position: ``uint32[n]`` (``uint64`` beyond 2**32 bases), global start of each fragment.
-        buckets: ``uint32[2**key_bits + 1]`` (``uint64`` beyond 2**32 fragments): the fragments with key k are
-            ``buckets[k]:buckets[k + 1]``.
-        key_bits: bits of a key.
+        packed: where they are.
     """
 
-    codes: NDArray[np.uint64]
-    position: NDArray[Any]
-    buckets: NDArray[Any]
-    key_bits: int
+    packed: Packed
 
     name: ClassVar[str] = "codes"
 
-    def __post_init__(self) -> None:
-        n = len(self.codes)
-        if len(self.position) != n or len(self.buckets) != (1 << self.key_bits) + 1 or self.buckets[-1] != n:
-            raise ValueError(f"not a code store: {n} codes, key of {self.key_bits} bits")
+    @classmethod
+    def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CodeStore:
+        """The store with these `parameters` and `arrays`.
+
+        Raises:
+            ValueError: they do not fit each other.
+        """
+        key_bits = parameters["key_bits"]
+        packed = Packed(
+            arrays["entries"], arrays["buckets"], arrays["crowded"], key_bits, code_bytes(key_bits),
+            parameters["position_bytes"],
+        )  # fmt: skip
+        entry_count(packed)
+        return cls(packed)
+
+    @property
+    def key_bits(self) -> int:
+        return self.packed.key_bits
+
+    @cached_property
+    def _length(self) -> int:
+        return entry_count(self.packed)
 
     def __len__(self) -> int:
-        return len(self.codes)
+        return self._length
 
     def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
         """`search_codes` for the signs of the embeddings, under the keys that their margins make likely."""
@@ -118,71 +136,19 @@ class CodeStore:
             own = (queries & np.uint64((1 << self.key_bits) - 1)).astype(np.int32)
             keys = Keys(np.arange(len(queries) + 1, dtype=np.int64), own)
         offsets, position, reverse, score, capped, scanned = _search(
-            self.codes,
-            self.position,
-            self.buckets,
+            self.packed,
             queries,
             keys,
-            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited),
+            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned),
         )
         return Hits(offsets, position, reverse, score, capped, int(scanned))
 
     def parameters(self) -> dict[str, Any]:
-        return {"name": self.name, "key_bits": self.key_bits}
+        return {"name": self.name, "key_bits": self.key_bits, "position_bytes": self.packed.position_bytes}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"codes": self.codes, "position": self.position, "buckets": self.buckets}
-
-
-class CodeStoreBuilder:
-    """Binarizes embeddings as they come, so that only 13 bytes a fragment are held."""
-
-    def __init__(self, bases: int, key_bits: int | None = None) -> None:
-        self._position_type = np.uint32 if bases < 1 << 32 else np.uint64
-        self._key_bits = key_bits
-        self._codes: list[NDArray[np.uint64]] = []
-        self._position: list[NDArray[Any]] = []
-        self._reverse: list[NDArray[np.uint8]] = []
-
-    def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
-        self._codes.append(binarize(embeddings))
-        self._position.append(position.astype(self._position_type))
-        self._reverse.append(reverse)
-
-    def finish(self) -> CodeStore:
-        codes = np.concatenate([np.empty(0, np.uint64), *self._codes])
-        position = np.concatenate([np.empty(0, self._position_type), *self._position])
-        reverse = np.concatenate([np.empty(0, np.uint8), *self._reverse])
-        self._codes, self._position, self._reverse = [], [], []
-        key_bits = self._key_bits or default_key_bits(len(codes))
-        bucket_type = np.uint32 if len(codes) < 1 << 32 else np.uint64
-        buckets = np.zeros((1 << key_bits) + 1, bucket_type)
-        sorted_codes, sorted_position = _sort_into_buckets(codes, position, reverse, key_bits, buckets)
-        for array in (sorted_codes, sorted_position, buckets):
-            array.flags.writeable = False
-        return CodeStore(sorted_codes, sorted_position, buckets, key_bits)
-
-
-@njit(cache=True, nogil=True)
-def _sort_into_buckets(codes, position, reverse, key_bits, buckets):  # type: ignore[no-untyped-def]
-    """Counting sort by key, stable, so that a bucket is in order of position."""
-    mask = np.uint64((1 << key_bits) - 1)
-    for i in range(len(codes)):
-        buckets[np.int64(codes[i] & mask) + 1] += 1
-    for b in range(1, len(buckets)):
-        buckets[b] += buckets[b - 1]
-    sorted_codes = np.empty_like(codes)
-    sorted_position = np.empty_like(position)
-    # Each bucket's start serves as its cursor; afterwards it holds the bucket's end, the next one's start.
-    for i in range(len(codes)):
-        key = np.int64(codes[i] & mask)
-        sorted_codes[buckets[key]] = (codes[i] & ~_ORIENTATION) | np.uint64(reverse[i])
-        sorted_position[buckets[key]] = position[i]
-        buckets[key] += 1
-    for b in range(len(buckets) - 1, 0, -1):
-        buckets[b] = buckets[b - 1]
-    buckets[0] = 0
-    return sorted_codes, sorted_position
+        packed = self.packed
+        return {"entries": packed.entries, "buckets": packed.buckets, "crowded": packed.crowded}
 
 
 @njit(cache=True, nogil=True)
@@ -240,28 +206,23 @@ def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-un
 
 
 @leaf
-def _size(buckets, keys):  # type: ignore[no-untyped-def]
-    """Codes in the buckets of all keys together."""
-    size = np.int64(0)
-    for key in keys:
-        size += np.int64(buckets[key + 1]) - np.int64(buckets[key])
-    return size
-
-
-@leaf
-def _scan(codes, position, buckets, code, keys, radius, hits, count):  # type: ignore[no-untyped-def]
-    """Append the codes within ``radius`` in the buckets of the keys to ``hits``; returns how many there are then."""
+def _scan(packed, bucket, code, radius, hits, count):  # type: ignore[no-untyped-def]
+    """Append the codes of a bucket (key, begin, end) within ``radius`` to ``hits``; returns how many there are then."""
     hit_position, hit_reverse, hit_score = hits
-    for key in keys:
-        rest = code & ~_ORIENTATION
-        first = np.int64((np.uint64(key) ^ code) & _ORIENTATION)
-        for j in range(np.int64(buckets[key]), np.int64(buckets[key + 1])):
-            distance = first + popcount((codes[j] & ~_ORIENTATION) ^ rest)
-            if distance < radius:
-                hit_position[count] = position[j]
-                hit_reverse[count] = codes[j] & _ORIENTATION
-                hit_score[count] = radius - distance
-                count += 1
+    key, begin, end = bucket
+    size = packed.code_bytes + packed.position_bytes
+    key_bits = np.uint64(packed.key_bits)
+    differ = popcount((np.uint64(key) ^ code) & ((np.uint64(1) << key_bits) - np.uint64(1)))
+    rest = code >> key_bits
+    code_mask, position_mask = low_bytes(packed.code_bytes), low_bytes(packed.position_bytes)
+    for j in range(begin, end):
+        word = load64(packed.entries, j * size) & code_mask
+        distance = differ + popcount((word >> np.uint64(1)) ^ rest)
+        if distance < radius:
+            hit_position[count] = load64(packed.entries, j * size + packed.code_bytes) & position_mask
+            hit_reverse[count] = word & np.uint64(1)
+            hit_score[count] = radius - distance
+            count += 1
     return count
 
 
@@ -293,9 +254,9 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[no-untyped-def]
+def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
-    radius, max_hits, max_bucket, max_edited = limits
+    radius, max_hits, max_bucket, max_edited, max_scanned = limits
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     capped = np.zeros(n, np.uint8)
@@ -303,10 +264,13 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
     hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
     count = 0
     scanned = 0
-    key_mask = np.uint64(len(buckets) - 2)
+    key_mask = np.uint64((1 << packed.key_bits) - 1)
+    group_bytes = GROUP + packed.position_bytes
+    entry_bytes = packed.code_bytes + packed.position_bytes
     first = 0
-    kept_keys = np.empty(0, np.int64)
+    found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets to scan
     kept = np.zeros(BLOCK + 1, np.int64)
+    sizes = np.zeros(BLOCK, np.int64)
     while first < n:
         # As many queries together as have about so many keys.
         last = first + 1
@@ -317,29 +281,29 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
         ):
             last += 1
         lo, hi = wanted.offsets[first], wanted.offsets[last]
-        if hi - lo > len(kept_keys):
-            kept_keys = np.empty(hi - lo, np.int64)
+        if hi - lo > len(found):
+            found = np.empty((hi - lo, 3), np.int64)
         for k in range(lo, hi):
-            prefetch(buckets, np.int64(wanted.keys[k]))
+            prefetch(packed.buckets, (np.int64(wanted.keys[k]) >> GROUP_BITS) * group_bytes)
         held = 0
         for q in range(first, last):
             kept[q - first] = held
+            total = 0
             for k in range(wanted.offsets[q], wanted.offsets[q + 1]):
                 key = np.int64(wanted.keys[k])
-                begin = np.int64(buckets[key])
-                size = np.int64(buckets[key + 1]) - begin
+                begin, end = bounds(packed, key)
                 own = np.uint64(key) == queries[q] & key_mask
-                if size > (max_bucket if own else max_edited):
+                if end - begin > min(max_bucket if own else max_edited, max_scanned - total):
                     capped[q] = 1
-                elif size:
-                    prefetch(codes, begin)
-                    prefetch(position, begin)
-                    kept_keys[held] = key
+                elif begin < end:
+                    prefetch(packed.entries, begin * entry_bytes)
+                    found[held, 0], found[held, 1], found[held, 2] = key, begin, end
                     held += 1
+                    total += end - begin
+            sizes[q - first] = total
         kept[last - first] = held
         for q in range(first, last):
-            keys = kept_keys[kept[q - first] : kept[q - first + 1]]
-            size = _size(buckets, keys)
+            size = sizes[q - first]
             scanned += size
             if count + size > room:
                 room = 2 * (count + size)
@@ -349,7 +313,9 @@ def _search(codes, position, buckets, queries, wanted, limits):  # type: ignore[
                     _grown(hits[2], count, room),
                 )
             low = count
-            count = _scan(codes, position, buckets, queries[q], keys, radius, hits, count)
+            for f in range(kept[q - first], kept[q - first + 1]):
+                bucket = found[f, 0], found[f, 1], found[f, 2]
+                count = _scan(packed, bucket, queries[q], radius, hits, count)
             if count - low > max_hits:
                 count, nearest = _trim(hits, low, count, radius, max_hits)
                 capped[q] |= nearest < COPY_DISTANCE

@@ -357,9 +357,9 @@ FILES = (
     "manifest.json",
     "genome_packed.npy",
     "genome_n_starts.npy",
-    "store_codes.npy",
-    "store_position.npy",
+    "store_entries.npy",
     "store_buckets.npy",
+    "store_crowded.npy",
 )
 
 

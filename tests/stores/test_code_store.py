@@ -11,18 +11,20 @@ import pytest
 from numpy.typing import NDArray
 
 from esa.bits import popcount
+from esa.stores import code_builder
 from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
+from esa.stores.code_builder import CodeStoreBuilder
 from esa.stores.codes import (
     COPY_DISTANCE,
     MAX_KEY_BITS,
     MIN_KEY_BITS,
     PROBE_BITS,
     CodeStore,
-    CodeStoreBuilder,
     binarize,
     default_key_bits,
     probe_patterns,
 )
+from esa.stores.packed import GROUP_BITS, bounds, bucket_bounds, unpacked_entries
 
 KEY_BITS = 8
 
@@ -87,7 +89,8 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
-        if len(bucket) > (effort.max_edited if number else effort.max_bucket):
+        most = effort.max_edited if number else effort.max_bucket
+        if len(bucket) > most or scanned + len(bucket) > effort.max_scanned:
             crowded = 1
             continue
         scanned += len(bucket)
@@ -126,17 +129,19 @@ def fragments() -> Fragments:
 
 
 @pytest.mark.parametrize("probes", [1, 7, 40])
-@pytest.mark.parametrize("max_bucket", [ANY_SIZE, 3, 0])
+@pytest.mark.parametrize(
+    ("max_bucket", "max_scanned"), [(ANY_SIZE, ANY_SIZE), (3, ANY_SIZE), (0, 4), (ANY_SIZE, 5)]
+)
 @pytest.mark.parametrize(("radius", "max_hits"), [(64, 1000), (20, 1000), (20, 12), (20, 1), (3, 30), (1, 2)])
 def test_search_equals_a_look_at_every_code(
-    fragments: Fragments, probes: int, radius: int, max_hits: int, max_bucket: int
+    fragments: Fragments, probes: int, radius: int, max_hits: int, max_bucket: int, max_scanned: int
 ):
     rng = np.random.default_rng(radius + max_hits)
     store = fragments.build()
     near = fragments.embeddings[rng.integers(300, size=4)]
     far = rng.integers(-300, 300, (2, 64)).astype(np.int16)
     queries = np.concatenate([near, far, np.zeros((1, 64), np.int16)])
-    effort = SearchEffort(max_hits, probes, radius, max_bucket, max_edited=max_bucket + 1)
+    effort = SearchEffort(max_hits, probes, radius, max_bucket, max_bucket + 1, max_scanned)
     found = store.search(queries, effort)
     scanned = 0
     for q, embedding in enumerate(queries):
@@ -230,30 +235,81 @@ def test_a_store_does_not_depend_on_the_chunks_it_was_built_of(fragments: Fragme
         assert pieces.arrays()[name].dtype == array.dtype
 
 
-def test_arrays_are_sorted_by_key_and_position(fragments: Fragments):
-    store = fragments.build()
+@pytest.mark.parametrize("key_bits", [8, 9, 16, 17, 24])
+@pytest.mark.parametrize("bases", [10**6, 1 << 34])
+def test_buckets_hold_the_codes_in_order_of_position(fragments: Fragments, key_bits: int, bases: int):
+    store = fragments.build(bases=bases, key_bits=key_bits)
     assert len(store) == 300
     seen = []
-    for key in range(1 << KEY_BITS):
-        rows = slice(store.buckets[key], store.buckets[key + 1])
-        assert np.all(np.diff(store.position[rows].astype(np.int64)) > 0)
-        for position, kept in zip(store.position[rows].tolist(), store.codes[rows].tolist(), strict=True):
-            assert (kept ^ key) % (1 << KEY_BITS) < 2
-            seen.append((position, kept & 1, (kept & ~1) | (key & 1)))
-    assert sorted(seen) == sorted((position, reverse, code) for code, position, reverse in fragments.rows)
-    assert store.buckets[-1] == 300
+    end = 0
+    for key in sorted({code % (1 << key_bits) for code, _, _ in fragments.rows} | {0, (1 << key_bits) - 1}):
+        begin, stop = bucket_bounds(store.packed, key)
+        assert begin == end
+        assert (begin, stop) == bounds(store.packed, key)
+        end = stop
+        rest, position, reverse = unpacked_entries(store.packed, np.arange(begin, end))
+        assert np.all(np.diff(position) > 0)
+        codes = [int(bits) << key_bits | key for bits in rest]
+        seen += zip(codes, position.tolist(), reverse.tolist(), strict=True)
+    assert sorted(seen) == sorted(fragments.rows)
+    assert end == 300
 
 
-def test_buckets_of_another_key_are_no_store(fragments: Fragments):
+@pytest.mark.parametrize("part_bits", [1, 4, 22])
+@pytest.mark.parametrize("block", [3, 64, 1 << 22])
+def test_blocks_and_parts_do_not_matter(
+    fragments: Fragments, monkeypatch: pytest.MonkeyPatch, part_bits: int, block: int
+):
+    whole = fragments.build(50)
+    monkeypatch.setattr(code_builder, "BLOCK_FRAGMENTS", block)
+    # A part is no smaller than a group of buckets.
+    monkeypatch.setattr(code_builder, "PART_KEY_BITS", max(part_bits, GROUP_BITS))
+    pieces = fragments.build(50)
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(pieces.arrays()[name], array)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(255,), (254,), (300, 0, 256, 7), (0, 1, 254, 255, 1000, 2), (70_000, 3, 255)]
+)
+def test_bounds_of_crowded_buckets(sizes: tuple[int, ...]):
+    """Many sizes about what a byte holds, in the first, a middle and the last group, and behind each other."""
+    codes = []
+    for first in (0, 100, 256 - len(sizes)):
+        codes += [key for k, size in enumerate(sizes) for key in [first + k] * size]
+    codes += list(range(30, 60))
+    bits = (np.array(sorted(codes))[:, None] >> np.arange(64)[None, :].clip(max=62)) & 1
+    embeddings = np.where(bits > 0, 1, -1).astype(np.int16)
+    store = Fragments(embeddings, np.arange(len(codes)), np.zeros(len(codes), np.uint8)).build()
+    size_of = np.bincount(codes, minlength=256)
+    ends = np.cumsum(size_of)
+    for key in range(256):
+        expected = (ends[key] - size_of[key], ends[key])
+        assert bounds(store.packed, key) == expected
+        assert bucket_bounds(store.packed, key) == expected
+    assert len(store.packed.crowded) == np.count_nonzero(size_of >= 255)
+    assert len(store) == len(codes)
+
+
+def test_parts_that_do_not_fit_are_no_store(fragments: Fragments):
     store = fragments.build()
-    with pytest.raises(ValueError, match="not a code store"):
-        CodeStore(store.codes, store.position, store.buckets, KEY_BITS - 1)
+    assert len(CodeStore.from_arrays(store.parameters(), store.arrays())) == 300
+    for parameters, arrays in (
+        ({"key_bits": KEY_BITS + 1}, {}),
+        ({"position_bytes": 5}, {}),
+        ({}, {"entries": store.packed.entries[:-1]}),
+        ({}, {"entries": np.append(store.packed.entries, np.zeros(11, np.uint8))}),
+        ({}, {"buckets": store.packed.buckets[:-1]}),
+        ({}, {"crowded": np.zeros(3, np.int64)}),
+    ):
+        with pytest.raises(ValueError, match="not a code store"):
+            CodeStore.from_arrays(store.parameters() | parameters, store.arrays() | arrays)
 
 
 def test_positions_beyond_32_bits(fragments: Fragments):
     far = Fragments(fragments.embeddings, fragments.position + (1 << 33), fragments.reverse)
     store = far.build(bases=1 << 34)
-    assert store.position.dtype == np.uint64
+    assert store.packed.position_bytes == 5
     found = store.search(fragments.embeddings[:5], SearchEffort(1000, probes=4, radius=20))
     near = fragments.build().search(fragments.embeddings[:5], SearchEffort(1000, probes=4, radius=20))
     np.testing.assert_array_equal(found.position, near.position + (1 << 33))

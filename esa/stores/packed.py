@@ -1,0 +1,234 @@
+"""How a store of codes lies in memory and on disk: about ten bytes a fragment, and one and a quarter a bucket.
+
+*Entries*, by bucket, then by position: the bits of the code that the bucket does not tell, the orientation below them,
+then the position, each in as few whole bytes as hold it. They lie side by side, so that one access to memory brings
+both.
+
+*Buckets*, in groups of `GROUP`: the entry at which the group begins, then the size of each bucket in a byte. A bucket
+of `CROWDED_SIZE` or more says so, and its size stands in a table of its own, as there are few.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.compiled import leaf, njit
+from esa.prefetch import PADDING, load64
+
+CODE_BITS = 64
+GROUP_BITS = 4
+GROUP = 1 << GROUP_BITS
+"""Buckets of a group: their sizes are two words."""
+CROWDED_SIZE = 255
+"""What the byte of a bucket says that has so many codes or more."""
+
+_ORIENTATION = np.uint64(1)
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_LANES = np.uint64(0x0001000100010001)
+_ONES = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+class Packed(NamedTuple):
+    """Codes in buckets, as kernels take them.
+
+    Attributes:
+        entries: ``uint8[n * (code_bytes + position_bytes) + PADDING]``.
+        buckets: ``uint8[groups * (position_bytes + GROUP) + PADDING]``.
+        crowded: ``int64[m, 2]``, key and size of the buckets of `CROWDED_SIZE` and more, ascending.
+        key_bits: there are ``2**key_bits`` buckets; a multiple of `GROUP`.
+        code_bytes, position_bytes: of an entry; the latter also of the number of an entry.
+    """
+
+    entries: NDArray[np.uint8]
+    buckets: NDArray[np.uint8]
+    crowded: NDArray[np.int64]
+    key_bits: int
+    code_bytes: int
+    position_bytes: int
+
+
+def code_bytes(key_bits: int) -> int:
+    """Bytes of what is kept of a code: its bits beyond the key, and the orientation."""
+    return (CODE_BITS - key_bits + 1 + 7) // 8
+
+
+def position_bytes(bases: int) -> int:
+    """Bytes of a position."""
+    return 4 if bases <= 1 << 32 else 5
+
+
+def empty_packed(fragments: int, key_bits: int, bases: int) -> Packed:
+    """Room for so many fragments of a genome of so many bases; no bucket is crowded yet."""
+    code, position = code_bytes(key_bits), position_bytes(bases)
+    entries = np.empty(fragments * (code + position) + PADDING, np.uint8)
+    groups = 1 << (key_bits - GROUP_BITS)
+    buckets = np.empty(groups * (position + GROUP) + PADDING, np.uint8)
+    entries[-PADDING:] = buckets[-PADDING:] = 0
+    return Packed(entries, buckets, np.empty((0, 2), np.int64), key_bits, code, position)
+
+
+def entry_count(packed: Packed) -> int:
+    """Entries.
+
+    Raises:
+        ValueError: the arrays do not fit each other.
+    """
+    n, rest = divmod(len(packed.entries) - PADDING, packed.code_bytes + packed.position_bytes)
+    groups = 1 << (packed.key_bits - GROUP_BITS)
+    width = packed.position_bytes + GROUP
+    if (
+        rest
+        or packed.code_bytes != code_bytes(packed.key_bits)
+        or len(packed.buckets) != groups * width + PADDING
+        or packed.crowded.ndim != 2
+        or packed.crowded.shape[1] != 2
+        or bucket_bounds(packed, (1 << packed.key_bits) - 1)[1] != n
+    ):
+        raise ValueError(f"not a code store: {len(packed.entries)} bytes, key of {packed.key_bits} bits")
+    return n
+
+
+def bucket_bounds(packed: Packed, key: int) -> tuple[int, int]:
+    """The entries of a bucket, half-open."""
+    width = packed.position_bytes + GROUP
+    group = packed.buckets[(key >> GROUP_BITS) * width :][:width]
+    begin = int.from_bytes(group[: packed.position_bytes].tobytes(), "little")
+    sizes = group[packed.position_bytes :].astype(np.int64)
+    first = key >> GROUP_BITS << GROUP_BITS
+    for k in np.flatnonzero(sizes == CROWDED_SIZE).tolist():
+        row = np.searchsorted(packed.crowded[:, 0], first + k)
+        sizes[k] = packed.crowded[row, 1] if row < len(packed.crowded) else 0
+    inside = key - first
+    begin += int(sizes[:inside].sum())
+    return begin, begin + int(sizes[inside])
+
+
+def unpacked_entries(
+    packed: Packed, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Bits of the code beyond the key, position and orientation of some entries."""
+    at = rows * (packed.code_bytes + packed.position_bytes)
+    word = _words(packed.entries, at, packed.code_bytes)
+    position = _words(packed.entries, at + packed.code_bytes, packed.position_bytes)
+    return word >> _ORIENTATION, position.astype(np.int64), (word & _ORIENTATION).astype(np.uint8)
+
+
+def _words(array: NDArray[np.uint8], at: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
+    words: NDArray[Any] = np.zeros((len(at), 8), np.uint8)
+    words[:, :size] = array[at[:, None] + np.arange(size)]
+    return words.view("<u8")[:, 0].astype(np.uint64)
+
+
+@leaf
+def bounds(packed, key):  # type: ignore[no-untyped-def]
+    """`bucket_bounds` in a kernel."""
+    inside = key & (GROUP - 1)
+    at = (key >> GROUP_BITS) * (packed.position_bytes + GROUP)
+    base = np.int64(load64(packed.buckets, at) & low_bytes(packed.position_bytes))
+    at += packed.position_bytes
+    low, high = load64(packed.buckets, at), load64(packed.buckets, at + 8)
+    shift = np.uint64(8 * (inside & 7))
+    before = (np.uint64(1) << shift) - np.uint64(1)
+    if inside < 8:
+        size = np.int64((low >> shift) & np.uint64(CROWDED_SIZE))
+        low &= before
+        high = np.uint64(0)
+    else:
+        size = np.int64((high >> shift) & np.uint64(CROWDED_SIZE))
+        high &= before
+    if size == CROWDED_SIZE or _holds_full_byte(low) or _holds_full_byte(high):
+        return _bounds_among_crowded(packed, key, base, at)
+    lanes = (low & _EVEN_BYTES) + ((low >> np.uint64(8)) & _EVEN_BYTES)
+    lanes += (high & _EVEN_BYTES) + ((high >> np.uint64(8)) & _EVEN_BYTES)
+    begin = base + np.int64((lanes * _LANES) >> np.uint64(48))
+    return begin, begin + size
+
+
+@leaf
+def low_bytes(count):  # type: ignore[no-untyped-def]
+    """Mask of so many bytes (1 to 8)."""
+    return _ALL >> np.uint64(CODE_BITS - 8 * count)
+
+
+@leaf
+def _holds_full_byte(word):  # type: ignore[no-untyped-def]
+    """Whether a byte of it is `CROWDED_SIZE`: its complement is zero."""
+    return ((~word - _ONES) & word & _HIGH_BITS) != 0
+
+
+@leaf
+def _bounds_among_crowded(packed, key, begin, at):  # type: ignore[no-untyped-def]
+    first = key & ~(GROUP - 1)
+    size = np.int64(0)
+    for k in range(first, key + 1):
+        begin += size
+        size = np.int64(packed.buckets[at + k - first])
+        if size == CROWDED_SIZE:
+            size = packed.crowded[np.searchsorted(packed.crowded[:, 0], k), 1]
+    return begin, begin + size
+
+
+@leaf
+def _store(array, at, word, count):  # type: ignore[no-untyped-def]
+    """The low ``count`` bytes of a word."""
+    for b in range(count):
+        array[at + b] = np.uint8((word >> np.uint64(8 * b)) & np.uint64(255))
+
+
+@njit(cache=True, nogil=True)
+def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # type: ignore[no-untyped-def]
+    """Write run ``part`` of the buckets, ``keys`` of them (a power of two, `GROUP` or more), and their entries.
+
+    Args:
+        codes, position, reverse: whole codes (``uint64``) of the run's fragments in order of position, which stays that
+            of a bucket (counting sort), their starts and orientations.
+        first_entry: entries of the runs before.
+
+    Returns:
+        The crowded ones among the buckets, as `Packed.crowded` has them.
+    """
+    mask = np.uint64(keys - 1)
+    ends = np.zeros(keys + 1, np.int64)
+    for code in codes:
+        ends[np.int64(code & mask) + 1] += 1
+    crowded = _pack_buckets(ends, part * keys, first_entry, packed)
+    for k in range(keys):
+        ends[k + 1] += ends[k]
+    # Each bucket's begin serves as its cursor.
+    for i in range(len(codes)):
+        key = np.int64(codes[i] & mask)
+        at = (first_entry + ends[key]) * (packed.code_bytes + packed.position_bytes)
+        ends[key] += 1
+        word = (codes[i] >> np.uint64(packed.key_bits)) << np.uint64(1) | np.uint64(reverse[i])
+        _store(packed.entries, at, word, packed.code_bytes)
+        _store(packed.entries, at + packed.code_bytes, np.uint64(position[i]), packed.position_bytes)
+    return crowded
+
+
+@njit(cache=True, nogil=True)
+def _pack_buckets(sizes, first_key, begin, packed):  # type: ignore[no-untyped-def]
+    """Write the groups of the buckets from ``first_key`` on; bucket k of them has ``sizes[k + 1]`` codes."""
+    count = 0
+    for size in sizes:
+        count += size >= CROWDED_SIZE
+    crowded = np.empty((count, 2), np.int64)
+    count = 0
+    at = (first_key >> GROUP_BITS) * (packed.position_bytes + GROUP)
+    for first in range(0, len(sizes) - 1, GROUP):
+        _store(packed.buckets, at, np.uint64(begin), packed.position_bytes)
+        at += packed.position_bytes
+        for k in range(first, first + GROUP):
+            size = sizes[k + 1]
+            packed.buckets[at] = min(size, CROWDED_SIZE)
+            at += 1
+            begin += size
+            if size >= CROWDED_SIZE:
+                crowded[count, 0] = first_key + k
+                crowded[count, 1] = size
+                count += 1
+    return crowded
