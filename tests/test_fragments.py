@@ -210,6 +210,23 @@ def test_sliding_fragments_of_some_reads():
     assert {(start - offsets[owner]) for start, _, owner in rows_of(found)} == {0, 4, 8}
 
 
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 9))
+def test_a_sample_of_fragments_is_spread_over_each_read(counts: list[int], most: int):
+    owner = np.repeat(np.arange(len(counts)), counts).astype(np.int32)
+    start = np.arange(len(owner), dtype=np.int64)
+    everything = Fragments(start, np.full(len(owner), 32, np.int32), (start % 2).astype(np.uint8), owner)
+    sample, thinned = everything.sample(most, len(counts))
+    assert thinned.tolist() == [count > most for count in counts]
+    assert np.array_equal(sample.reverse, sample.start % 2)
+    assert np.array_equal(owner[sample.start], sample.owner)
+    for read, count in enumerate(counts):
+        mine = sample.start[sample.owner == read] - sum(counts[:read])
+        assert len(mine) == min(count, most)
+        # As far apart as so many can be, and as near to the ends as to each other.
+        gaps = np.diff([-1 - mine[0], *mine, 2 * count - 1 - mine[-1]]) if count else np.empty(0)
+        assert np.all(np.abs(gaps - count / min(count, most)) <= 2) if count else not len(mine)
+
+
 def test_dtypes_and_emptiness():
     codes, offsets = join([])
     for fragments in (

@@ -12,7 +12,7 @@ from samples import Aligner, Read, edited, random_bases, reverse_complement
 
 from esa.align import loci as loci_module
 from esa.align.config import AlignConfig
-from esa.align.loci import Loci
+from esa.align.loci import Candidates, Loci
 from esa.presets import PRESETS
 
 
@@ -53,6 +53,39 @@ def test_no_read_has_a_locus_at_first() -> None:
     loci = Loci.empty(5, 3)
     assert not loci.held.any()
     assert not loci.capped.any()
+
+
+@pytest.mark.parametrize("reads", [0, 1, 9])
+def test_loci_that_wait_come_back_and_take_the_room_they_need(reads: int) -> None:
+    loci = filled(reads, 6)
+    packed = loci.packed()
+    assert all(len(field) == loci.held.sum() for field in packed.fields)
+    back = packed.unpacked()
+    assert_layout_of_empty(back)
+    assert np.array_equal(back.held, loci.held)
+    assert np.array_equal(back.capped, loci.capped)
+    for mine, theirs in zip(arrays(back)[1:-1], arrays(loci)[1:-1], strict=True):
+        for r in range(reads):
+            assert np.array_equal(mine[r, : loci.held[r]], theirs[r, : loci.held[r]])
+
+
+def test_candidates_without_those_of_reads_that_have_rivals() -> None:
+    counts = [1, 0, 3, 2, 1]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    numbers = np.arange(7)
+    candidates = Candidates(
+        offsets, numbers * 10, (numbers % 2).astype(np.uint8), numbers.astype(np.int32),
+        (numbers + 50).astype(np.int32), np.array([0, 1, 0, 1, 0], np.uint8),
+    )  # fmt: skip
+    left = candidates.without_rivals(np.array([True, True, True, False, True]))
+    assert np.diff(left.offsets).tolist() == [1, 0, 0, 2, 1]
+    assert left.contig.tolist() == [0, 4, 5, 6]
+    assert left.diagonal.tolist() == [0, 40, 50, 60]
+    assert left.weight.tolist() == [50, 54, 55, 56]
+    assert left.reverse.tolist() == [0, 0, 1, 0]
+    assert left.capped.tolist() == candidates.capped.tolist()
+    for mine, theirs in zip(left, candidates, strict=True):
+        assert mine.dtype == theirs.dtype
 
 
 @pytest.mark.parametrize(

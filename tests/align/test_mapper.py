@@ -167,6 +167,33 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     assert all(len(reads[r]) <= longest for r in asked[-1][1])
 
 
+def test_a_sample_of_fragments_settles_only_reads_that_stand_alone():
+    rng = np.random.default_rng(8)
+    unique, copy = rng.integers(0, 4, (2, 3000)).astype(np.uint8)
+    index = build("anchored", [np.concatenate([unique, copy]), copy])
+    searcher = mapper_of(index)
+
+    def seeded(begin: int, edits: int) -> SeededBatch:
+        reads = [index.genome.fetch(begin + 10 * i, begin + 10 * i + 200) for i in range(100)]
+        return searcher.seed(make_batch([mutate(rng, read, edits, 0) for read in reads]))
+
+    assert seeded(500, 0).sampled.mean() > 0.9
+    assert seeded(500, 2).sampled.mean() > 0.9
+    # Under 90 % of their length.
+    assert not seeded(500, 30).sampled.any()
+    copies = seeded(3500, 0)
+    assert not copies.sampled.any()
+    assert (copies.loci.held == 2).all()
+
+
+def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: Index):
+    config = AlignConfig(built.preset.levels).reporting(5, everything=False)
+    searcher = Mapper(built.genome, built.fragmenter, built.encoder, built.store, config)
+    batch = searcher.seed(make_batch(reads_of(built, 20)))
+    whole = next(level for level in built.preset.levels if level.sample is None)
+    assert list(batch.work.levels) == [whole.name]
+
+
 def test_what_an_alignment_leaves_over_is_searched_at_levels_for_reads_of_any_length(built: Index):
     names = [level.name for level in mapper_of(built)._split_levels]
     assert names == {"anchored": [SPLIT, "sliding"]}.get(built.preset.name, ["farther"])
