@@ -292,12 +292,10 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
 def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
     """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
 
-    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have. When
-    there is none, what came first stays among equals: a later level, which finds more copies, would crowd out the one
-    that the first anchors told from the others.
+    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have.
     """
     room = min(room, loci.score.shape[1])
-    if loci.held[r] >= room and locus.score <= loci.score[r, loci.held[r] - 1]:
+    if loci.held[r] >= room and locus.score < loci.score[r, loci.held[r] - 1]:
         return
     k = 0
     while k < loci.held[r]:
