@@ -216,13 +216,19 @@ def _part_of(query, reference, place, trial, scratch):  # type: ignore[no-untype
 
 
 @leaf
+def _is_unsure(score, least):  # type: ignore[no-untyped-def]
+    """Whether the best part of an alignment tells if it is a locus (`Least`)."""
+    return score < least.sure and score + 2 * END_BONUS >= least.held
+
+
+@leaf
 def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):  # type: ignore[no-untyped-def]
     """Offer read r the locus of a trial, if that scores enough; returns whether it does.
 
     ``least``: a `Least`. ``known``: (salt, near, room) of `offer`.
     """
     locus = locus_of(trial, place, len(query.codes))
-    if locus.score < least.sure and locus.score + 2 * END_BONUS >= least.held:
+    if _is_unsure(locus.score, least):
         locus = Locus(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
             locus.query_begin, locus.query_end, _part_of(query, reference, place, trial, scratch),
@@ -313,17 +319,16 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
         np.zeros((count, TRIAL_FIELDS), np.int64),
     )
     _score_reads(reads, candidates, reference, config, buffers, loci)
-    tasks, candidate_of = make_tasks(0), np.empty(0, np.int64)
-    # All of the batch that want a band together: they are aligned side by side.
-    wanting = _gather(reads.offsets, candidates, limits, buffers.trials, tasks, candidate_of)
-    while wanting:
+    no_tasks, no_candidates = make_tasks(0), np.empty(0, np.int64)
+    while True:
+        # All of the batch that want a band together: they are aligned side by side.
+        wanting = _gather(reads.offsets, candidates, limits, buffers.trials, no_tasks, no_candidates)
+        if wanting == 0:
+            break
         tasks, candidate_of = make_tasks(wanting), np.empty(wanting, np.int64)
         _gather(reads.offsets, candidates, limits, buffers.trials, tasks, candidate_of)
         done = align_tasks(tasks, wanting, reads.codes, reads.offsets, reference)
         _take(reads.offsets, tasks, candidate_of, done, buffers.trials)
-        wanting = _gather(
-            reads.offsets, candidates, limits, buffers.trials, make_tasks(0), np.empty(0, np.int64)
-        )
     _offer_reads(reads, candidates, reference, config, limits, buffers, loci)
 
 
@@ -428,10 +433,14 @@ def _offer_reads(reads, candidates, reference, config, limits, buffers, loci):  
         # What a rescue brought has room of its own.
         known = (reads.salts[r], n * config.same_locus // 100, max(max_loci, loci.held[r]))
         least = least_of(n, least_score, least_rescued)
-        orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
+        oriented = False
         for c in range(first, end):
-            query = query_on(buffers.strands, n, candidates.reverse[c])
             trial = _trial(buffers.trials, c)
+            if not oriented and _is_unsure(score_of(trial.total, trial.begin, trial.stop, n), least):
+                # Only the best part asks for the bases.
+                orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
+                oriented = True
+            query = query_on(buffers.strands, n, candidates.reverse[c])
             offer_trial(
                 loci, r, query, _place(candidates, c), trial, reference, least, known, buffers.scratch
             )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from esa.compiled import njit
 from esa.stores.codes import CodeStore, binarize, default_key_bits
-from esa.stores.packed import empty_packed, pack_part
+from esa.stores.packed import empty_packed, pack_part, position_bytes
 
 BLOCK_FRAGMENTS = 1 << 22
 """Fragments of a block."""
@@ -59,7 +59,7 @@ class CodeStoreBuilder:
 
     def __init__(self, bases: int, key_bits: int | None = None) -> None:
         self._bases = bases
-        self._position_type = np.uint32 if bases <= 1 << 32 else np.uint64
+        self._position_type = np.uint32 if position_bytes(bases) == 4 else np.uint64
         self._key_bits = key_bits
         self._blocks: list[_Coded] = []
         self._used = BLOCK_FRAGMENTS
