@@ -24,6 +24,13 @@ _STRAND_SHIFT = 36
 """Bits of a diagonal in a sort key, above which lies the strand."""
 _STRAND_BIT = np.int64(1) << _STRAND_SHIFT
 
+_DIGIT_BITS = 13
+"""Of a digit by which many keys are sorted: three of them hold strand and diagonal, and their counts fit a cache."""
+_DIGITS = np.int64(1) << _DIGIT_BITS
+_DIGIT_MASK = _DIGITS - 1
+_MANY_KEYS = 2048
+"""From so many keys up it is faster to sort them by digits than by comparisons."""
+
 
 def chain_hits(
     hits: Hits,
@@ -52,10 +59,36 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _sort_keys(hits, fragments, queries, read, shift, keys, query_of):  # type: ignore[no-untyped-def]
+def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
+    """Sort ``keys[:count]``, sort keys of hits in order of their numbers, by least significant digit.
+
+    ``room``: for so many keys. ``digits``: for a number each digit.
+    """
+    source, target = keys, room
+    for low in range(_INDEX_BITS, _STRAND_SHIFT + _INDEX_BITS + 1, _DIGIT_BITS):
+        digits[:] = 0
+        for i in range(count):
+            digits[(source[i] >> low) & _DIGIT_MASK] += 1
+        before = 0
+        for d in range(_DIGITS):
+            here = digits[d]
+            digits[d] = before
+            before += here
+        for i in range(count):
+            digit = (source[i] >> low) & _DIGIT_MASK
+            target[digits[digit]] = source[i]
+            digits[digit] += 1
+        source, target = target, source
+    if (_STRAND_SHIFT // _DIGIT_BITS + 1) % 2:
+        keys[:count] = room[:count]
+
+
+@njit(cache=True, nogil=True)
+def _sort_keys(hits, fragments, queries, read, shift, keys, query_of, room, digits):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
 
-    ``read``: its (offset, length) in the batch. ``shift`` makes diagonals positive.
+    ``read``: its (offset, length) in the batch. ``shift`` makes diagonals positive. ``room``, ``digits``: of
+    `sort_by_digits`.
     """
     lo, hi = queries
     offset, read_length = read
@@ -65,13 +98,16 @@ def _sort_keys(hits, fragments, queries, read, shift, keys, query_of):  # type: 
         begin_reversed = read_length - begin - fragments.length[q]
         for h in range(hits.offsets[q], hits.offsets[q + 1]):
             if count == len(keys):
-                return count
+                break
             strand = fragments.reverse[q] ^ hits.reverse[h]
             diagonal = hits.position[h] - (begin_reversed if strand else begin) + shift
             keys[count] = (((np.int64(strand) << _STRAND_SHIFT) | diagonal) << _INDEX_BITS) | count
             query_of[count] = q - lo
             count += 1
-    keys[:count].sort()
+    if count < _MANY_KEYS:
+        keys[:count].sort()
+    else:
+        sort_by_digits(keys, count, room, digits)
     return count
 
 
@@ -243,6 +279,9 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
     for r in range(reads):
         shift = max(shift, offsets[r + 1] - offsets[r])
     keys = np.empty(most, np.int64)
+    many = most >= _MANY_KEYS
+    room = np.empty(most if many else 0, np.int64)
+    digits = np.empty(_DIGITS if many else 0, np.int32)
     query_of = np.empty(most, np.int32)
     best_of = np.zeros(queries, np.int32)
     clusters = make_clusters(most)
@@ -257,7 +296,11 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
         low, high = hits.offsets[lo], hits.offsets[q]
         candidates.capped[r] |= high - low > most
         read = (offsets[r], offsets[r + 1] - offsets[r])
-        count = _sort_keys(hits, fragments, (lo, q), read, shift, keys, query_of) if high > low else 0
+        count = (
+            _sort_keys(hits, fragments, (lo, q), read, shift, keys, query_of, room, digits)
+            if high > low
+            else 0
+        )
         position, score = hits.position[low:high], hits.score[low:high]
         made, top = 0, 0
         t = 0

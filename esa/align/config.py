@@ -27,6 +27,11 @@ MAX_READ_LENGTH = 100_000
 """Longer reads are written unmapped: their traceback would take over 100 MB a thread."""
 
 
+Resolved = tuple[tuple[int, int], ...]
+"""(Fragments, share) pairs: a read of which so many fragments were searched without a limit being hit is resolved when
+its best score reaches this share (per cent) of its length; linear between, constant beyond."""
+
+
 class ChainConfig(NamedTuple):
     """From hits to candidates.
 
@@ -82,6 +87,8 @@ class PairConfig(NamedTuple):
     bound_iqr: pairs within this many interquartile ranges of the quartiles are proper.
     rescue_margin: loci this far under a read's best may call for the rescue of its mate.
     max_rescues: windows searched for a read's mate.
+    most_rescues: the same where further loci score as much as the best one and have no mate either; and loci that its
+        mate led to which a read may have.
     few_fragments: an end that is not perfect, with fewer fragments searched than this, is looked for in its mate's
         window although it has a locus there: another copy of a tandem repeat may have been missed.
     least_rescued: an end that its mate led to is reported from this score up, or from the least score, if that is
@@ -97,6 +104,7 @@ class PairConfig(NamedTuple):
     bound_iqr: float = 3.0
     rescue_margin: int = 10
     max_rescues: int = 4
+    most_rescues: int = 12
     few_fragments: int = 8
     least_rescued: int = 19
     longest_scored: int = 300
@@ -120,7 +128,7 @@ class SplitConfig(NamedTuple):
     effort: SearchEffort = SearchEffort(
         256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
     )
-    resolved: tuple[tuple[int, int], ...] = ((0, 75),)
+    resolved: Resolved = ((0, 75),)
     max_candidates: int = 100
 
 
@@ -162,21 +170,23 @@ class Level(NamedTuple):
     name: for statistics.
     effort: how far the store is searched.
     stride: 0: fragments at the fragmenter's places; s: sliding query fragments at every s-th offset.
-    resolved: (fragments, share) pairs: a read of which so many fragments were searched without a limit being hit
-        is resolved when its best score reaches this share (per cent) of its length; linear between, constant beyond.
+    resolved: which reads stop here.
     longest: longer reads are not searched at this level, bases.
     overhang: fragments may reach beyond the read by up to half their length; what codes they would have is guessed
         from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
     sample: reads with more fragments are looked at with some of them only; the next level has the same fragments.
+    crowded: only reads of which a limit hid something are searched: those that no level has resolved, and those that
+        do not reach these shares, if a level before has resolved them, too.
     """
 
     name: str
     effort: SearchEffort
     stride: int
-    resolved: tuple[tuple[int, int], ...]
+    resolved: Resolved
     longest: int = MAX_READ_LENGTH
     overhang: bool = False
     sample: Sample | None = None
+    crowded: Resolved | None = None
 
 
 class AlignConfig(NamedTuple):
@@ -226,18 +236,17 @@ TWO_EDITS_LONGEST = 53
 """Reads of more bases nearly always have some fragment with one edit at most."""
 
 _ANCHORS = SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED)
+_CROWDED_ANCHORS = SearchEffort(256, probes=1, radius=12, max_bucket=SATELLITE // 4)
+"""Larger buckets hold so many equal places that to see some of them tells no more than to know that they are there."""
+_BY_ANCHORS = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45))
 
 ANCHORED_LEVELS = (
     Level("some anchors", _ANCHORS, stride=0, resolved=NEVER, sample=Sample()),
-    Level(
-        "anchors",
-        _ANCHORS,
-        stride=0,
-        resolved=((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45)),
-    ),
+    Level("anchors", _ANCHORS, stride=0, resolved=_BY_ANCHORS),
+    Level("crowded anchors", _CROWDED_ANCHORS, stride=0, resolved=_BY_ANCHORS, crowded=((4, 100), (5, 88))),
     Level(
         "edited anchors",
-        SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, edits=1),
+        SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, max_scanned=SATELLITE, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
     ),
@@ -270,6 +279,10 @@ asked, costs and finds: `scripts/bench_levels.py`.
 The more fragments of a read were searched, the less likely it is that all those of its true locus were missed: so
 much the lower may a score be and still tell that nothing better was overlooked. The shares are about where the next
 level finds a better locus for one read in 500.
+
+A read of a satellite whose fragments are all crowded but for those with an error finds the copies that happen to have
+the same there, not its own: so reads with few fragments that were not crowded look into the crowded buckets, too,
+unless they are perfect.
 """
 
 DENSE_LEVELS = (

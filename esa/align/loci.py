@@ -76,9 +76,11 @@ _LOCUS = np.dtype(
         ("query_end", np.int32),
         ("part", np.int32),
         ("reverse", np.uint8),
+        ("rescued", np.uint8),
     ],
     align=True,
 )
+_FIELDS = _LOCUS.names or ()
 
 
 class Loci(NamedTuple):
@@ -93,6 +95,8 @@ class Loci(NamedTuple):
     part: ``int32``, score of its best part, at least ``score``: what a least score is asked of. An end that is reached
         may cost up to `END_BONUS` of the score, yet is no reason to report less. (Of what scores enough anyhow it is
         the score.)
+    rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `offer`.
+    rescues: ``int32[reads]``, how many of a read's are such.
     capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 
@@ -107,6 +111,8 @@ class Loci(NamedTuple):
     query_begin: NDArray[np.int32]
     query_end: NDArray[np.int32]
     part: NDArray[np.int32]
+    rescued: NDArray[np.uint8]
+    rescues: NDArray[np.int32]
     capped: NDArray[np.uint8]
 
     @classmethod
@@ -115,8 +121,12 @@ class Loci(NamedTuple):
         # One locus lies in one place, as it is written and moved as a whole; and as most reads have few, the first
         # of all reads lie side by side, and so on. Not zeroed: most of it is never touched.
         table = np.empty((max_loci, reads), _LOCUS).T
-        fields = {name: table[name] for name in _LOCUS.names or ()}
-        return cls(held=np.zeros(reads, np.int32), capped=np.zeros(reads, np.uint8), **fields)
+        return cls(
+            held=np.zeros(reads, np.int32),
+            rescues=np.zeros(reads, np.int32),
+            capped=np.zeros(reads, np.uint8),
+            **{name: table[name] for name in _FIELDS},
+        )
 
     def select(self, rows: NDArray[np.integer]) -> Loci:
         """The loci of some reads."""
@@ -128,8 +138,9 @@ class Loci(NamedTuple):
 
     def packed(self) -> PackedLoci:
         """The same without the room that is not used."""
-        table = [field.T[self._used()] for field in (*self[1:-1],)]
-        return PackedLoci(self.held, self.capped, self.score.shape[1], table)
+        used = self._used()
+        fields = [getattr(self, name).T[used] for name in _FIELDS]
+        return PackedLoci(self.held, self.rescues, self.capped, self.score.shape[1], fields)
 
     def _used(self) -> NDArray[np.bool_]:
         """``bool[max_loci, reads]``: entries that count."""
@@ -147,11 +158,11 @@ class Loci(NamedTuple):
 class PackedLoci(NamedTuple):
     """`Loci` that wait: most of their room is for the few reads of large repeats.
 
-    fields: those of `Loci` between ``held`` and ``capped``, entries that count alone: the first ones of all reads, and
-        so on.
+    fields: of a locus (`_FIELDS`), entries that count alone: the first ones of all reads, and so on.
     """
 
     held: NDArray[np.int32]
+    rescues: NDArray[np.int32]
     capped: NDArray[np.uint8]
     max_loci: int
     fields: list[NDArray[Any]]
@@ -160,10 +171,11 @@ class PackedLoci(NamedTuple):
         """The loci as they were."""
         loci = Loci.empty(len(self.held), self.max_loci)
         loci.held[:] = self.held
+        loci.rescues[:] = self.rescues
         loci.capped[:] = self.capped
-        fields: tuple[NDArray[Any], ...] = loci[1:-1]
-        for field, values in zip(fields, self.fields, strict=True):
-            field.T[loci._used()] = values
+        used = loci._used()
+        for name, values in zip(_FIELDS, self.fields, strict=True):
+            getattr(loci, name).T[used] = values
         return loci
 
 
@@ -195,7 +207,7 @@ class Locus(NamedTuple):
 
 
 @leaf
-def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
+def _put(loci, r, k, locus, rescued):  # type: ignore[no-untyped-def]
     loci.score[r, k] = locus.score
     loci.diagonal[r, k] = locus.diagonal
     loci.reverse[r, k] = locus.reverse
@@ -206,6 +218,7 @@ def _put(loci, r, k, locus):  # type: ignore[no-untyped-def]
     loci.query_begin[r, k] = locus.query_begin
     loci.query_end[r, k] = locus.query_end
     loci.part[r, k] = locus.part
+    loci.rescued[r, k] = rescued
 
 
 @leaf
@@ -220,6 +233,7 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.query_begin[r, k] = loci.query_begin[r, origin]
     loci.query_end[r, k] = loci.query_end[r, origin]
     loci.part[r, k] = loci.part[r, origin]
+    loci.rescued[r, k] = loci.rescued[r, origin]
 
 
 @leaf
@@ -242,20 +256,41 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _insert(loci, r, locus, salt, room):  # type: ignore[no-untyped-def]
-    """Put a locus in its place; drop the worst if there are more than ``room``."""
-    held = loci.held[r]
-    at = held
-    while at > 0 and not _ranks_before(loci, r, at - 1, locus, salt):
-        at -= 1
-    if held >= room:
-        if at >= room:
+def _worst(loci, r, rescued, room):  # type: ignore[no-untyped-def]
+    """The last of read r's loci, rescued ones or the others, if these have no room left; else -1."""
+    k = loci.held[r] - 1
+    if (loci.rescues[r] if rescued else loci.held[r] - loci.rescues[r]) < room:
+        return -1
+    while k >= 0 and loci.rescued[r, k] != rescued:
+        k -= 1
+    return k
+
+
+@leaf
+def _remove(loci, r, k):  # type: ignore[no-untyped-def]
+    loci.rescues[r] -= loci.rescued[r, k]
+    for later in range(k + 1, loci.held[r]):
+        _move(loci, r, later, later - 1)
+    loci.held[r] -= 1
+
+
+@leaf
+def _insert(loci, r, locus, rescued, salt, room):  # type: ignore[no-untyped-def]
+    """Put a locus in its place; drop the worst of its kind if there is ``room`` for no more of it."""
+    if room == 0:
+        return
+    worst = _worst(loci, r, rescued, room)
+    if worst >= 0:
+        if _ranks_before(loci, r, worst, locus, salt):
             return
-        held = room - 1
-    for k in range(held, at, -1):
-        _move(loci, r, k - 1, k)
-    _put(loci, r, at, locus)
-    loci.held[r] = held + 1
+        _remove(loci, r, worst)
+    at = loci.held[r]
+    while at > 0 and not _ranks_before(loci, r, at - 1, locus, salt):
+        _move(loci, r, at - 1, at)
+        at -= 1
+    _put(loci, r, at, locus, rescued)
+    loci.held[r] += 1
+    loci.rescues[r] += rescued
 
 
 @leaf
@@ -289,26 +324,30 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def offer(loci, r, locus, salt, near, room):  # type: ignore[no-untyped-def]
+def offer(loci, r, locus, salt, near, room, rescued):  # type: ignore[no-untyped-def]
     """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
 
-    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have.
+    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have by
+    itself; what is left of the columns is for those ``rescued``, which its mate led to: however many better ones there
+    are, these have a reason that the others lack.
     """
     room = min(room, loci.score.shape[1])
-    if loci.held[r] >= room and locus.score < loci.score[r, loci.held[r] - 1]:
-        return
+    if not rescued and loci.rescues[r] == 0:
+        # Most of a large repeat's.
+        worst = _worst(loci, r, 0, room)
+        if worst >= 0 and locus.score < loci.score[r, worst]:
+            return
     k = 0
     while k < loci.held[r]:
         if _same_place(loci, r, k, locus, near):
             known = loci.score[r, k]
+            rescued |= loci.rescued[r, k]
             if known > locus.score or (
                 known == locus.score
                 and (loci.band[r, k], loci.diagonal[r, k]) <= (locus.band, locus.diagonal)
             ):
                 return
-            for later in range(k + 1, loci.held[r]):
-                _move(loci, r, later, later - 1)
-            loci.held[r] -= 1
+            _remove(loci, r, k)
         else:
             k += 1
-    _insert(loci, r, locus, salt, room)
+    _insert(loci, r, locus, rescued, salt, loci.score.shape[1] - room if rescued else room)

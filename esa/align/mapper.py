@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level, Sample
+from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level, Resolved, Sample
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
 from esa.align.loci import Loci, Reference
@@ -109,7 +109,7 @@ class Mapper:
         """Loci of each read by the first level."""
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
-        room = self.config.max_loci + (self.config.pair.max_rescues if batch.paired else 0)
+        room = self.config.max_loci + (self.config.pair.most_rescues if batch.paired else 0)
         seeded = SeededBatch(
             batch,
             salts,
@@ -138,17 +138,8 @@ class Mapper:
         everything = np.ones(len(seeded.batch), np.bool_)
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
-        wanted = everything
-        levels = self.config.levels[self._samples :]
-        doubtful = _doubtful(seeded, levels[0], self.config)
-        for before, level in itertools.pairwise(levels):
-            # What a level has resolved stays so, whatever the next one would ask of it.
-            wanted = wanted & _unresolved(seeded, seeded.lengths, before) & (seeded.lengths <= level.longest)
-            if not wanted.any():
-                break
-            self._search(seeded, level, wanted)
-            if inserts is not None:
-                self._rescue(seeded, inserts, wanted)
+        doubtful = _doubtful(seeded, self.config.levels[self._samples], self.config)
+        self._escalate(seeded, inserts)
         if inserts is not None:
             self._rescue(seeded, inserts, doubtful, again=True)
         with seeded.work.stage("pair"):
@@ -165,6 +156,25 @@ class Mapper:
             return with_further(
                 records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
             )
+
+    def _escalate(self, seeded: SeededBatch, inserts: InsertSizes | None) -> None:
+        """Search what the first levels have not resolved at the further ones, and rescue the mates of what is found."""
+        wanted = np.ones(len(seeded.batch), np.bool_)
+        for before, level in itertools.pairwise(self.config.levels[self._samples :]):
+            # What a level has resolved stays so, whatever the next one would ask of it.
+            wanted = wanted & _unresolved(seeded, seeded.lengths, before.resolved) & ~self._is_full(seeded)
+            wanted &= seeded.lengths <= level.longest
+            active = wanted
+            if level.crowded is not None:
+                # Some that would stop look again; but those go no further.
+                doubted = _unresolved(seeded, seeded.lengths, level.crowded)
+                active = (wanted | doubted) & (seeded.loci.capped != 0)
+            elif not wanted.any():
+                break
+            if active.any():
+                self._search(seeded, level, active)
+                if inserts is not None:
+                    self._rescue(seeded, inserts, active)
 
     def _choose(
         self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
@@ -215,7 +225,7 @@ class Mapper:
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
             self._search(stretches, level, wanted)
-            wanted = wanted & _unresolved(stretches, gaps.sizes, level)
+            wanted = wanted & _unresolved(stretches, gaps.sizes, level.resolved)
         return stretches.loci
 
     def _rescue(
@@ -320,6 +330,13 @@ class Mapper:
         with work.stage("probe"):
             return store.search_codes(queries, effort, keys)
 
+    def _is_full(self, seeded: SeededBatch) -> NDArray[np.bool_]:
+        """Reads with as many perfect loci as are kept: whatever a search finds is no better."""
+        last = self.config.max_loci - 1
+        full: NDArray[np.bool_] = seeded.loci.held > last
+        full &= np.where(full, seeded.loci.score[:, last], 0) >= seeded.lengths * MATCH
+        return full
+
     @property
     def _samples(self) -> int:
         """Levels, the first ones, that look at some fragments only."""
@@ -338,10 +355,11 @@ def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
     return good & (seeded.searched >= sample.searched)
 
 
-def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], level: Level) -> NDArray[np.bool_]:
-    """Reads whose best score is under the level's share of so many bases."""
-    best = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0)
-    fragments, shares = np.array(level.resolved, np.float64).T
+def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
+    """Reads whose best score is under the share of so many bases that ``resolved`` asks for."""
+    loci = seeded.loci
+    best = np.where(loci.held > 0, loci.score[:, 0], 0)
+    fragments, shares = np.array(resolved, np.float64).T
     share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
     return best * 100 < lengths * share
 
@@ -351,7 +369,7 @@ def _doubtful(seeded: SeededBatch, level: Level, config: AlignConfig) -> NDArray
     perfect and has few fragments."""
     few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
     perfect = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0) >= seeded.lengths * MATCH
-    return _unresolved(seeded, seeded.lengths, level) | (few & ~perfect)
+    return _unresolved(seeded, seeded.lengths, level.resolved) | (few & ~perfect)
 
 
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:

@@ -37,7 +37,7 @@ def rescue(
     for where they have a locus, too: another copy of a tandem repeat may lie beside it. Those of them that nothing is
     reported of otherwise are scored on every diagonal (`PairConfig.longest_scored`).
     """
-    settings = _Settings(config.pair, config.locate, config.verify, config.least_score)
+    settings = _Settings(config.pair, config.locate, config.verify, config.least_score, config.max_loci)
     doubtful = np.zeros(2 * len(active), np.bool_) if doubtful is None else doubtful
     _rescue(Reads(codes, offsets, salts), active, doubtful, reference, inserts.range, settings, loci)
 
@@ -49,6 +49,7 @@ class _Settings(NamedTuple):
     locate: LocateConfig
     verify: VerifyConfig
     least_score: int
+    max_loci: int
 
 
 @leaf
@@ -162,8 +163,7 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buff
             shift, near,
         )  # fmt: skip
     clear_kmers(query.codes, n, k_mer, buffers.head)
-    # However many better loci the mate has: this one has a reason that they lack, and room of its own.
-    known = (salt, near, loci.score.shape[1])
+    known = (salt, near, config.max_loci, 1)
     if votes >= config.locate.least_votes and _offer_mate(
         loci, mate, query, (origin + shift, reverse, contig), reference, config, known, buffers.scratch
     ):
@@ -195,11 +195,12 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
             lost = standing_alone(loci, mate, lengths[mate], config.least_score) < 0
             tried = 0
             for k in range(loci.held[r]):
-                worst = loci.score[r, 0] - config.pair.rescue_margin
-                if tried == config.pair.max_rescues or loci.score[r, k] < worst:
+                few = tried < config.pair.max_rescues
+                worst = loci.score[r, 0] - (config.pair.rescue_margin if few else 0)
+                if tried == config.pair.most_rescues or loci.score[r, k] < worst:
                     break
                 has_mate = _has_mate(loci, r, k, lengths, inserts, config.pair.unpaired_penalty)
-                if has_mate and not doubtful[mate]:
+                if has_mate and not (few and doubtful[mate]):
                     continue
                 if not oriented:
                     begin, end = reads.offsets[mate], reads.offsets[mate + 1]

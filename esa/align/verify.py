@@ -225,7 +225,7 @@ def _is_unsure(score, least):  # type: ignore[no-untyped-def]
 def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):  # type: ignore[no-untyped-def]
     """Offer read r the locus of a trial, if that scores enough; returns whether it does.
 
-    ``least``: a `Least`. ``known``: (salt, near, room) of `offer`.
+    ``least``: a `Least`. ``known``: (salt, near, room, rescued) of `offer`.
     """
     locus = locus_of(trial, place, len(query.codes))
     if _is_unsure(locus.score, least):
@@ -235,8 +235,8 @@ def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):
         )  # fmt: skip
     if locus.part < least.held:
         return False
-    salt, near, room = known
-    offer(loci, r, locus, salt, near, room)
+    salt, near, room, rescued = known
+    offer(loci, r, locus, salt, near, room, rescued)
     return True
 
 
@@ -430,8 +430,7 @@ def _offer_reads(reads, candidates, reference, config, limits, buffers, loci):  
         first, end = candidates.offsets[r], candidates.offsets[r + 1]
         if first == end or n > MAX_READ_LENGTH:
             continue
-        # What a rescue brought has room of its own.
-        known = (reads.salts[r], n * config.same_locus // 100, max(max_loci, loci.held[r]))
+        known = (reads.salts[r], n * config.same_locus // 100, max_loci, 0)
         least = least_of(n, least_score, least_rescued)
         oriented = False
         for c in range(first, end):

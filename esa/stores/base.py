@@ -17,7 +17,7 @@ SATELLITE = 1 << 14
 """A bucket with more codes holds one period of a satellite, or a homopolymer, of a genome of hundreds of megabases (the
 largest of human chr20 has 11,000, of Plasmodium 10,600; of a genome of human size and kind, over a million). No search
 goes there: it would cost more than all others together, to find more equal places than are kept."""
-MOST_SCANNED = 1 << 16
+MOST_SCANNED = 1 << 13
 """Codes compared with one query that are enough where many buckets are looked up: many crowded ones are a satellite."""
 
 

@@ -229,6 +229,7 @@ def make_loci(reads: Sequence[Sequence[Locus]], room: int = 8) -> Loci:
             values = {**vars(entry), "part": entry.part or entry.score}
             for array, value in zip((*loci[1:8], loci.part), values.values(), strict=True):
                 array[r, k] = value
+            loci.rescued[r, k] = 0
             # The whole read, as far as rivals go.
             loci.query_begin[r, k] = loci.query_end[r, k] = 0
     return loci

@@ -12,7 +12,9 @@ from samples import Aligner, Read, edited, random_bases, reverse_complement
 
 from esa.align import loci as loci_module
 from esa.align.config import AlignConfig
-from esa.align.loci import Candidates, Loci
+from esa.align.loci import Candidates, Loci, Locus, offer
+from esa.compiled import njit
+from esa.hashing import tie_break
 from esa.presets import PRESETS
 
 
@@ -63,10 +65,61 @@ def test_loci_that_wait_come_back_and_take_the_room_they_need(reads: int) -> Non
     back = packed.unpacked()
     assert_layout_of_empty(back)
     assert np.array_equal(back.held, loci.held)
+    assert np.array_equal(back.rescues, loci.rescues)
     assert np.array_equal(back.capped, loci.capped)
-    for mine, theirs in zip(arrays(back)[1:-1], arrays(loci)[1:-1], strict=True):
-        for r in range(reads):
+    for mine, theirs in zip(arrays(back), arrays(loci), strict=True):
+        for r in range(reads if mine.ndim == 2 else 0):
             assert np.array_equal(mine[r, : loci.held[r]], theirs[r, : loci.held[r]])
+
+
+@njit
+def offer_all(loci, places, salt, room):  # type: ignore[no-untyped-def]
+    """Offers read 0 loci of 10 bases: rows of (score, diagonal, rescued)."""
+    for score, diagonal, rescued in places:
+        locus = Locus(score, diagonal, 0, 0, diagonal, diagonal + 10, 0, 0, 10, score)
+        offer(loci, 0, locus, np.uint64(salt), 5, room, rescued)
+
+
+@njit
+def hash_of(salt, diagonal):  # type: ignore[no-untyped-def]
+    return tie_break(np.uint64(salt), diagonal)
+
+
+@pytest.mark.parametrize("rescues", [0, 1, 3])
+def test_loci_of_a_read_and_those_rescued_have_room_of_their_own(rescues: int) -> None:
+    rng = np.random.default_rng(rescues)
+    room, salt = 4, 7
+    full = 0
+    for _ in range(200):
+        n = int(rng.integers(1, 14))
+        diagonal = 100 * rng.permutation(n)
+        score = rng.integers(20, 24, n)
+        rescued = rng.integers(0, 2, n) if rescues else np.zeros(n, np.int64)
+        places = np.column_stack([score, diagonal, rescued]).astype(np.int64)
+
+        def rank(row: list[int]) -> tuple[int, int]:
+            return -row[0], -int(hash_of(salt, row[1]))
+
+        best = [sorted((x for x in places.tolist() if x[2] == kind), key=rank) for kind in (0, 1)]
+        expected = sorted(best[0][:room] + best[1][:rescues], key=rank)
+        full += len(expected) == room + rescues
+        for _ in range(3):
+            loci = Loci.empty(1, room + rescues)
+            offer_all(loci, rng.permutation(places), salt, room)
+            held = int(loci.held[0])
+            found = np.column_stack([x[0, :held] for x in (loci.score, loci.diagonal, loci.rescued)])
+            assert found.tolist() == expected
+            assert loci.rescues[0] == sum(row[2] for row in expected)
+    assert full > 20
+
+
+def test_a_better_alignment_at_a_rescued_place_is_rescued_too() -> None:
+    loci = Loci.empty(1, 2)
+    offer_all(loci, np.array([[30, 500, 1], [90, 100, 0], [40, 502, 0], [20, 501, 0]]), 1, 1)
+    assert loci.held[0] == 2
+    assert loci.diagonal[0].tolist() == [100, 502]
+    assert loci.rescued[0].tolist() == [0, 1]
+    assert loci.rescues[0] == 1
 
 
 def test_candidates_without_those_of_reads_that_have_rivals() -> None:

@@ -19,6 +19,7 @@ from esa.index import Index, assemble
 from esa.presets import PRESETS
 from esa.reads import ReadBatch
 from esa.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
+from esa.stores.base import CROWDED
 
 
 @pytest.fixture(scope="module", params=sorted(PRESETS))
@@ -156,10 +157,11 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     monkeypatch.setattr(Mapper, "_search_part", ask)
     reads = reads_of(built, 150)
     searcher.finish(searcher.seed(make_batch(reads)), None)
-    assert [name for name, _ in asked] == [level.name for level in levels]
+    # No bucket of this genome is crowded.
+    assert [name for name, _ in asked] == [level.name for level in levels if level.crowded is None]
     # What has few fragments was looked at with all of them at once.
-    sampled = [level.sample is not None for level in levels]
-    assert all(asked[i + 1][1] < asked[i][1] for i in range(len(levels) - 1) if sampled[i])
+    sampled = [level.sample is not None for level in levels if level.crowded is None]
+    assert all(asked[i + 1][1] < asked[i][1] for i in range(len(asked) - 1) if sampled[i])
     whole = [reads for (_, reads), sample in zip(asked, [False, *sampled], strict=False) if not sample]
     for before, after in itertools.pairwise(whole):
         assert after < before
@@ -184,6 +186,50 @@ def test_a_sample_of_fragments_settles_only_reads_that_stand_alone():
     copies = seeded(3500, 0)
     assert not copies.sampled.any()
     assert (copies.loci.held == 2).all()
+
+
+def satellite(rng: np.random.Generator, copies: int) -> list[Codes]:
+    """Copies of a unit of 300 bases, each with three edits of its own, amid other sequence."""
+    unit = rng.integers(0, 4, 300).astype(np.uint8)
+    arrays = [mutate(rng, unit, 3, 0) for _ in range(copies)]
+    return [np.concatenate([rng.integers(0, 4, 2000).astype(np.uint8), *arrays])]
+
+
+def test_reads_of_crowded_repeats_go_to_their_copy():
+    """Their few fragments in small buckets lead to copies that share an edit, or an error, with the read."""
+    rng = np.random.default_rng(11)
+    copies = CROWDED + 60
+    index = build("anchored", satellite(rng, copies))
+    starts = 2000 + 300 * rng.integers(0, copies - 1, 200)
+    reads = [mutate(rng, index.genome.fetch(int(at), int(at) + 150), 1, 0) for at in starts]
+    found = {}
+    for crowded in (True, False):
+        searcher = mapper_of(index)
+        if not crowded:
+            levels = tuple(x for x in searcher.config.levels if x.crowded is None)
+            searcher.config = searcher.config._replace(levels=levels)
+        records = searcher.finish(searcher.seed(make_batch(reads)), None)
+        found[crowded] = int((abs(records.position - starts) < 5).sum())
+        sure = (records.mapq >= 20) & (abs(records.position - starts) >= 5)
+        assert not sure.any() or not crowded
+    assert found[True] > found[False]
+
+
+@pytest.mark.parametrize("copies", [64, 63])
+def test_a_read_with_as_many_perfect_loci_as_are_kept_is_not_searched_for_any_further(copies: int):
+    rng = np.random.default_rng(12)
+    unit = rng.integers(0, 4, 400).astype(np.uint8)
+    index = build(
+        "anchored", [part for _ in range(copies) for part in (unit, rng.integers(0, 4, 50).astype(np.uint8))]
+    )
+    searcher = mapper_of(index)
+    assert searcher.config.max_loci == 64
+    never = tuple(level._replace(resolved=((0, 101),)) for level in searcher.config.levels)
+    searcher.config = searcher.config._replace(levels=never)
+    seeded = searcher.seed(make_batch([unit[50:200], unit[100:300]]))
+    searcher.finish(seeded, None)
+    further = [name for name, counts in seeded.work.levels.items() if counts["reads"]]
+    assert ("edited anchors" in further) == (copies < 64)
 
 
 def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: Index):

@@ -366,12 +366,15 @@ def run_rescue(
     inserts: InsertSizes,
     active: bool = True,
     doubtful: Sequence[bool] | None = None,
+    max_loci: int = 2,
 ) -> None:
+    """What is left of the loci's room is for those rescued."""
     batch = make_batch(reads, paired=True)
     salts = np.repeat(np.arange(len(reads) // 2, dtype=np.uint64), 2)
     which = np.full(len(reads) // 2, active)
     again = None if doubtful is None else np.array(doubtful)
-    rescue(batch.codes, batch.offsets, salts, which, reference_of(genome), inserts, ALIGN, loci, again)
+    config = ALIGN._replace(max_loci=max_loci)
+    rescue(batch.codes, batch.offsets, salts, which, reference_of(genome), inserts, config, loci, again)
 
 
 @pytest.fixture(scope="module")
@@ -518,11 +521,28 @@ def test_a_rescued_locus_stays_however_many_better_ones_there_are(genome: Genome
     mate = mutate(rng, read_at(genome, 4300, 1, 100), 10, 0)
     better = [place(1600 + 150 * i, 0, 100, 99, 1) for i in range(8)]
     loci = make_loci([[place(4000, 0, 100, 100, 1)], better], room=9)
-    run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts)
+    run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts, max_loci=8)
     found = loci_of(loci, 1)
     assert len(found) == 9
+    assert loci.rescues.tolist() == [0, 1]
     assert (found[-1].diagonal, found[-1].reverse) == (4300, 1)
     assert not loci.capped[1]
+
+
+@pytest.mark.parametrize("worse", [0, 1])
+@pytest.mark.parametrize("copies", [CONFIG.max_rescues, CONFIG.most_rescues, CONFIG.most_rescues + 1])
+def test_equal_loci_without_a_mate_have_more_windows_searched(copies: int, worse: int):
+    rng = np.random.default_rng(22)
+    genome = make_genome([rng.integers(0, 4, 900).astype(np.uint8) for _ in range(copies)])
+    inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
+    entries = [place(900 * i + 100, 0, 100, 90, i) for i in range(copies)]
+    entries[-1] = replace(entries[-1], score=90 - worse)
+    # The mate lies beside the last copy alone.
+    mate = read_at(genome, 900 * (copies - 1) + 400, 1, 100)
+    loci = make_loci([entries, []], room=copies + 2)
+    run_rescue(genome, [read_at(genome, 100, 0, 100), mate], loci, inserts, max_loci=copies)
+    searched = CONFIG.max_rescues if worse else CONFIG.most_rescues
+    assert loci.held[1] == (copies <= searched)
 
 
 def test_very_short_and_empty_mates_are_no_trouble(genome: Genome):

@@ -237,9 +237,11 @@ def test_what_a_read_has_is_kept_beside_better_and_worse_candidates():
     loci = run(genome, [unit], make_candidates([[(places[i], 0, 0) for i in (1, 4)]]))
     run(genome, [unit], make_candidates([[(places[i], 0, 0) for i in (5, 0, 4)]]), loci=loci)
     assert [x.score for x in loci_of(loci, 0)] == [100, 95, 80, 75]
-    # A limit that a rescue has gone beyond takes nothing away.
+    # The limit takes away none that a rescue brought.
+    loci.rescued[0, :4] = 1
+    loci.rescues[0] = 4
     run(genome, [unit], make_candidates([[(places[3], 0, 0)]]), CONFIG._replace(max_loci=2), loci=loci)
-    assert [x.score for x in loci_of(loci, 0)] == [100, 95, 85, 80]
+    assert [x.score for x in loci_of(loci, 0)] == [100, 95, 85, 80, 75]
 
 
 def test_ends_of_pairs_have_a_lower_least_score():
@@ -324,7 +326,7 @@ def test_reads_of_no_bases_and_of_n_are_no_trouble():
 
 def held_of(loci: Loci, read: int) -> dict[str, list[int]]:
     """What counts of a read's entries, by field."""
-    names = set(Loci._fields) - {"held", "capped"}
+    names = set(Loci._fields) - {"rescues", "held", "capped"}
     return {name: getattr(loci, name)[read, : loci.held[read]].tolist() for name in names}
 
 
