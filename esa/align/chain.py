@@ -51,7 +51,7 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     return np.searchsorted(contig_offsets, position, side="right") - 1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _sort_keys(hits, fragments, queries, read, shift, keys, query_of):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
 
@@ -169,7 +169,7 @@ class Clusters(NamedTuple):
     contig: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_clusters(most):  # type: ignore[no-untyped-def]
     """`Clusters` with room for ``most``."""
     return Clusters(
@@ -177,7 +177,7 @@ def make_clusters(most):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_candidates(reads, most):  # type: ignore[no-untyped-def]
     """`esa.align.loci.Candidates` with room for ``most`` a read; see `append_heaviest`."""
     room = reads * most
@@ -206,7 +206,7 @@ def append_heaviest(clusters, count, r, salt, config, order, candidates):  # typ
     candidates.offsets[r + 1] = at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def trimmed(candidates):  # type: ignore[no-untyped-def]
     """Candidates without the room that was not needed."""
     made = candidates.offsets[-1]
@@ -234,7 +234,7 @@ def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
     return queries, hits
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ignore[no-untyped-def]
     reads = len(offsets) - 1
     queries, most = most_of_a_read(fragments.owner, hits.offsets)
