@@ -7,7 +7,7 @@ import numpy as np
 from esa.compiled import leaf, njit
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def popcount(x):  # type: ignore[no-untyped-def]
     """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))

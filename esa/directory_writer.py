@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,12 +41,18 @@ from esa.manifest import (
 BLOCK_BYTES = 1 << 22
 """Arrays are digested and written in pieces of this size."""
 
+LOCK_NAME = "writing.lock"
+"""File of a directory that is being written, locked by the process that writes it as long as that lives."""
+_TOKEN_BYTES = 4
+
 
 class DirectoryWriter:
     """Builds an index directory aside and puts it in place when it is complete.
 
     A context manager. Everything goes into a hidden sibling of the final directory; leaving without `commit`
-    removes that sibling. What a killed process leaves of it has no manifest and is never taken for an index.
+    removes that sibling. What a killed process leaves of it is never taken for an index; the next writer of the same
+    directory removes it. Whether its process is alive, a lock tells, which the kernel takes from the dead, wherever
+    they ran; a process's number would not, in another container or on another machine.
 
     Args:
         final: the directory to make.
@@ -65,10 +74,17 @@ class DirectoryWriter:
         self._arrays: list[ArrayEntry] = []
         self._files: list[FileEntry] = []
         self._mapped: list[tuple[str, np.memmap[Any, Any]]] = []
+        self._lock = -1
 
     def __enter__(self) -> Self:
+        _remove_leftovers(self._final)
         with self._output_errors():
             self._temporary.mkdir()
+            try:
+                self._lock = _lock(self._temporary)
+            except BaseException:
+                shutil.rmtree(self._temporary, ignore_errors=True)
+                raise
         return self
 
     def __exit__(
@@ -76,6 +92,7 @@ class DirectoryWriter:
     ) -> None:
         self._mapped.clear()
         shutil.rmtree(self._temporary, ignore_errors=True)
+        os.close(self._lock)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Write an array; its digest is taken on the way."""
@@ -136,11 +153,13 @@ class DirectoryWriter:
             _sync(self._temporary)
             self._check_final()
             self._put_in_place()
+            # Not before: a directory beside the final one that has no lock would be nobody's, and stay.
+            (self._final / LOCK_NAME).unlink()
             _sync(self._final.parent)
         return manifest
 
     def _sibling(self, purpose: str) -> Path:
-        return self._final.with_name(f".{self._final.name}.{purpose}-{secrets.token_hex(4)}")
+        return self._final.with_name(f".{self._final.name}.{purpose}-{secrets.token_hex(_TOKEN_BYTES)}")
 
     def _check_final(self) -> None:
         folder = self._final.parent
@@ -163,7 +182,7 @@ class DirectoryWriter:
 
     def _file_of(self, name: str, ending: str) -> str:
         file = name + ending
-        if not NAME.fullmatch(file) or file == MANIFEST_NAME:
+        if not NAME.fullmatch(file) or file in (MANIFEST_NAME, LOCK_NAME):
             raise ValueError(f"{name!r} cannot name an array or file of an index")
         if any(entry.file == file or entry.name == name for entry in (*self._arrays, *self._files)):
             raise ValueError(f"the index already holds {name!r}")
@@ -215,6 +234,49 @@ class DirectoryWriter:
             ) from error
 
 
+def _lock(directory: Path) -> int:
+    """Descriptor that holds the lock of a directory; closing it, or dying, lets go of it."""
+    new = directory / f"{LOCK_NAME}.new"
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        # On a file system without locks nobody else gets it either, and nothing is ever removed.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Under its name it is locked from the first moment.
+        os.rename(new, directory / LOCK_NAME)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_leftovers(final: Path) -> None:
+    """Remove what killed processes left beside a directory that they were writing, as far as that is certain."""
+    form = re.compile(rf"\.{re.escape(final.name)}\.(tmp|old)-[0-9a-f]{{{2 * _TOKEN_BYTES}}}")
+    with contextlib.suppress(OSError):
+        for path in list(final.parent.iterdir()):
+            match = form.fullmatch(path.name)
+            # While the final one is not there, an old one may be the only index, or be put back.
+            if match and (final.exists() if match[1] == "old" else _is_orphan(path)):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_orphan(directory: Path) -> bool:
+    """Whether the process that wrote a directory is dead."""
+    try:
+        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 def _dtype(dtype: np.dtype[Any]) -> str:
     if dtype.str not in DTYPES:
         raise TypeError(f"arrays of {dtype} cannot be stored")
@@ -242,4 +304,5 @@ def _foreign_entries(directory: Path) -> list[str]:
     if not is_manifest(text):
         return [MANIFEST_NAME]
     # By text and not by parsing: a damaged index is what --force is for.
-    return [name for name in names if name != MANIFEST_NAME and f'"file": "{name}"' not in text]
+    own = (MANIFEST_NAME, LOCK_NAME)
+    return [name for name in names if name not in own and f'"file": "{name}"' not in text]

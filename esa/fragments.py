@@ -178,7 +178,7 @@ class AnchoredFragmenter:
         return asdict(self)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _spread(owner, most, owners):  # type: ignore[no-untyped-def]
     """Rows of at most so many fragments of each owner, and whose fragments are not all among them."""
     rows = np.empty(len(owner), np.int64)
@@ -241,7 +241,7 @@ def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-d
                 hashes[j] = _NO_ANCHOR
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-untyped-def]
     """`AnchorEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less and
     has its canonical strand where the fragment has it."""
@@ -302,7 +302,7 @@ def _minimizers(hashes, n, window, out):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyped-def]
     """Start, orientation and owner of the anchored fragments of ``codes[offsets[o]:offsets[o + 1]]``."""
     longest = 0
@@ -334,7 +334,7 @@ def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyp
     return start[:count].copy(), reverse[:count].copy(), owner[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
     """Start, orientation and owner of a fragment at every ``stride``-th offset, on both strands."""
     total = 0
@@ -354,7 +354,7 @@ def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
     return start[:count], reverse[:count], owner[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _without_n(codes, start, length):  # type: ignore[no-untyped-def]
     """Which windows (starts ascending) hold no N."""
     clean = np.empty(len(start), np.bool_)

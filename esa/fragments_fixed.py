@@ -62,7 +62,7 @@ def _forward(start: NDArray[np.int64], length: NDArray[np.int32], owner: NDArray
     return Fragments(start, length, np.zeros(len(start), np.uint8), owner)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _windows(offsets, owners, length, stride, shortest):  # type: ignore[no-untyped-def]
     """Start, length and owner of the windows of ``offsets[o]:offsets[o + 1]``."""
     total = 0
@@ -90,7 +90,7 @@ def _windows(offsets, owners, length, stride, shortest):  # type: ignore[no-unty
     return start[:count].copy(), lengths[:count].copy(), owner[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _mostly_known(codes, start, length):  # type: ignore[no-untyped-def]
     """Which windows are N in at most half of their bases."""
     known = np.empty(len(start), np.bool_)

@@ -82,17 +82,17 @@ TANDEM_BASES = ((16, 40.0), (100, 400.0))
 TANDEM_DIVERGENCE = 0.1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def between(low, high, state):  # type: ignore[no-untyped-def]
     return low + (high - low) * uniform(state)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def exponential(mean, state):  # type: ignore[no-untyped-def]
     return np.int64(-np.log(1.0 - uniform(state)) * mean)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def copy_mutated(out, at, end, source, lo, hi, reverse, divergence, state):  # type: ignore[no-untyped-def]
     """Write ``source[lo:hi]``, or its reverse complement, into ``out[at:end]``; returns where it ended.
 
@@ -135,7 +135,7 @@ def copy_mutated(out, at, end, source, lo, hi, reverse, divergence, state):  # t
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _copy_stream(out, at, end, stream, place, seed, state):  # type: ignore[no-untyped-def]
     """Write the stream from ``place`` (``int64[2]``: index in the order, base of the tile) on, which moves.
 
@@ -161,7 +161,7 @@ def _copy_stream(out, at, end, stream, place, seed, state):  # type: ignore[no-u
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _insert_repeat(out, at, end, repeats, family, state):  # type: ignore[no-untyped-def]
     choices = repeats.first[family + 1] - repeats.first[family]
     chosen = repeats.first[family] + min(np.int64(uniform(state) * choices), choices - 1)
@@ -178,7 +178,7 @@ def _insert_repeat(out, at, end, repeats, family, state):  # type: ignore[no-unt
     return copy_mutated(out, at, end, repeats.bases, lo, hi, reverse, divergence, state)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _insert_tandem(out, at, end, kind, state):  # type: ignore[no-untyped-def]
     low, high = TANDEM_UNIT[kind]
     shortest, tail = TANDEM_BASES[kind]
@@ -192,7 +192,7 @@ def _insert_tandem(out, at, end, kind, state):  # type: ignore[no-untyped-def]
     return copy_mutated(out, at, end, text, 0, len(text), False, divergence, state)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _insert_copy(out, at, end, source, size, insertions, state):  # type: ignore[no-untyped-def]
     """A segmental duplication of ``source[:size]``, if that is long enough. Copies never hold an N."""
     ratio = insertions.longest / insertions.shortest
@@ -209,7 +209,7 @@ def _insert_copy(out, at, end, source, size, insertions, state):  # type: ignore
     return copy_mutated(out, at, end, source, lo, lo + length, reverse, divergence, state)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def fill(out, at, end, stream, repeats, insertions, place, seed, state, tally):  # type: ignore[no-untyped-def]
     """Write ``out[at:end]``: the stream, interrupted by insertions. What was written before may be copied.
 
@@ -242,7 +242,7 @@ def fill(out, at, end, stream, repeats, insertions, place, seed, state, tally): 
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def fill_array(out, at, end, unit, low, high, state):  # type: ignore[no-untyped-def]
     """Write ``out[at:end]``: copies of a unit, one behind the other."""
     while at < end:

@@ -49,7 +49,7 @@ FATES = (
 )
 
 
-@njit(cache=True, nogil=True)
+@njit
 def locus_score(read, reference):  # type: ignore[no-untyped-def]
     """The best score of a read (``uint8[n]``) in a stretch (``uint8[m]``), and the same without the bonuses.
 

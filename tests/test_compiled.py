@@ -21,9 +21,15 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(compiled.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
-    compiled.kernel_folder.cache_clear()
+    forget()
     yield
-    compiled.kernel_folder.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    """What was found of places so far."""
+    compiled._kept_folder.cache_clear()
+    compiled._passing_folder.cache_clear()
 
 
 def mode(path: Path) -> int:
@@ -35,7 +41,7 @@ def test_the_first_place_that_is_set_is_used(monkeypatch: pytest.MonkeyPatch, tm
     for name in (None, "XDG_CACHE_HOME", "NUMBA_CACHE_DIR"):
         if name:
             monkeypatch.setenv(name, str(tmp_path / name))
-        compiled.kernel_folder.cache_clear()
+        forget()
         folder = compiled.kernel_folder()
         places.append(folder.relative_to(tmp_path).parts[0])
         while folder.name != "esa-kernels":
@@ -81,7 +87,7 @@ def test_a_change_of_any_module_changes_the_folder_and_removes_the_old(
     folders = []
     for text in ("A = 1\n", "A = 2\n"):
         module.write_text(text)
-        compiled.kernel_folder.cache_clear()
+        forget()
         folders.append(compiled.kernel_folder())
     assert folders[0].parent == folders[1].parent
     assert not folders[0].exists()
@@ -91,7 +97,7 @@ def test_a_change_of_any_module_changes_the_folder_and_removes_the_old(
 CALLER = """
 from pathlib import Path
 from esa.compiled import njit, kernel_folder
-@njit(cache=True)
+@njit
 def twice(x):
     return 2 * x
 print(twice(21), kernel_folder(), len(list(kernel_folder().rglob("*.nbc"))))

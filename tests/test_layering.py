@@ -20,7 +20,7 @@ RANKS = (
     ("genome", "reads", "records", "work"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),
-    ("pipeline",),
+    ("pipeline", "warm"),
     ("train", "eval"),
     ("render", "cli", "__main__"),
 )

@@ -58,7 +58,7 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     return np.searchsorted(contig_offsets, position, side="right") - 1
 
 
-@njit(cache=True, nogil=True)
+@leaf
 def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
     """Sort ``keys[:count]``, sort keys of hits in order of their numbers, by least significant digit.
 
@@ -80,10 +80,11 @@ def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
             digits[digit] += 1
         source, target = target, source
     if (_STRAND_SHIFT // _DIGIT_BITS + 1) % 2:
-        keys[:count] = room[:count]
+        for i in range(count):
+            keys[i] = room[i]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _sort_keys(hits, fragments, queries, read, shift, keys, query_of, room, digits):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
 
@@ -205,7 +206,7 @@ class Clusters(NamedTuple):
     contig: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_clusters(most):  # type: ignore[no-untyped-def]
     """`Clusters` with room for ``most``."""
     return Clusters(
@@ -213,7 +214,7 @@ def make_clusters(most):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_candidates(reads, most):  # type: ignore[no-untyped-def]
     """`esa.align.loci.Candidates` with room for ``most`` a read; see `append_heaviest`."""
     room = reads * most
@@ -242,7 +243,7 @@ def append_heaviest(clusters, count, r, salt, config, order, candidates):  # typ
     candidates.offsets[r + 1] = at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def trimmed(candidates):  # type: ignore[no-untyped-def]
     """Candidates without the room that was not needed."""
     made = candidates.offsets[-1]
@@ -270,7 +271,7 @@ def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
     return queries, hits
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ignore[no-untyped-def]
     reads = len(offsets) - 1
     queries, most = most_of_a_read(fragments.owner, hits.offsets)

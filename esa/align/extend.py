@@ -6,7 +6,7 @@ from esa.align.config import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, 
 from esa.compiled import leaf, njit
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def pair_score(a, b):  # type: ignore[no-untyped-def]
     """Score of two base codes."""
     if a > 3 or b > 3:

@@ -121,7 +121,7 @@ def _template_lengths(
     return np.where(both, signed_length(mates - mine), 0)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _spans(cigar, offsets, rows):  # type: ignore[no-untyped-def]
     """Bases of the reference that the records ``rows`` cover."""
     spans = np.zeros(len(rows), np.int64)
@@ -133,7 +133,7 @@ def _spans(cigar, offsets, rows):  # type: ignore[no-untyped-def]
     return spans
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _clipped(cigar, offsets, left, right, clip):  # type: ignore[no-untyped-def]
     """CIGARs of stretches of reads with so many bases more left and right of them, all clips of kind ``clip``."""
     new = np.empty(len(cigar) + 2 * len(left), np.uint32)
@@ -161,7 +161,7 @@ def _clipped(cigar, offsets, left, right, clip):  # type: ignore[no-untyped-def]
     return new[:at].copy(), new_offsets
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _joined_texts(text, offsets, other, other_offsets, order):  # type: ignore[no-untyped-def]
     """The rows of two tables (rows from ``len(offsets) - 1`` on are the other's) in a new order."""
     n = len(offsets) - 1

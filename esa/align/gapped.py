@@ -29,7 +29,7 @@ class Scratch(NamedTuple):
     ops: NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
     """`Scratch` for reads of up to ``longest`` bases."""
     width = longest + 2 * max_gap
@@ -102,7 +102,7 @@ class Gapped(NamedTuple):
     ops_offsets: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_tasks(room):  # type: ignore[no-untyped-def]
     """Room for so many `Tasks`."""
     return Tasks(
@@ -123,7 +123,7 @@ class _Room(NamedTuple):
     task: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-untyped-def]
     """`Gapped` of the first ``count`` tasks, for reads ``codes`` at ``offsets``."""
     ops_offsets = np.zeros(count + 1, np.int64)

@@ -59,7 +59,7 @@ class Lanes(NamedTuple):
     best: NDArray[np.int16]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_lanes(rows, columns):  # type: ignore[no-untyped-def]
     """`Lanes` with room for so many rows and columns."""
     return Lanes(

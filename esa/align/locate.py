@@ -158,7 +158,7 @@ def _locate_in_window(window, width, n, config, tables, votes, clusters, made): 
     return made
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, config):  # type: ignore[no-untyped-def]
     count = len(reads.offsets) - 1
     longest, widest = 1, 1

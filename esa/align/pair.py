@@ -290,7 +290,7 @@ def _tied(loci, r, chosen):  # type: ignore[no-untyped-def]
     return rivals(loci, r, chosen)[0] >= loci.score[r, chosen] - TIE
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice):  # type: ignore[no-untyped-def]
     unpaired, least_score = limits
     rooms = loci.score.shape[1]

@@ -263,7 +263,7 @@ class _Buffers(NamedTuple):
     task: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
     """Align each read at its chosen locus for good; fills ``placed``; returns CIGARs and MDs with offsets."""
     reads = len(locus)
@@ -357,7 +357,7 @@ def _report(r, k, codes, offsets, loci, reference, eqx, buffers, placed, cigar, 
     return at, md_at
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _enlarged(array, used, room):  # type: ignore[no-untyped-def]
     out = np.empty(room, array.dtype)
     out[:used] = array[:used]

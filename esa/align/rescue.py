@@ -98,7 +98,7 @@ class _Buffers(NamedTuple):
     scratch: Scratch
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
     widest = inserts.high - inserts.low + longest
     return _Buffers(
@@ -175,7 +175,7 @@ def _rescue_mate(r, k, salt, reference, lengths, inserts, config, thorough, buff
         )
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
     lengths = reads.offsets[1:] - reads.offsets[:-1]
     longest = 1

@@ -198,6 +198,8 @@ def further_alignments(
     if not config.secondary.most:
         return parts
     mapped = np.flatnonzero(choice.locus >= 0).astype(np.int32)
+    if not len(mapped):
+        return None
     m = len(mapped)
     primaries = Alignments(
         mapped, np.zeros(m, np.int64), lengths[mapped], loci.select(mapped), choice.locus[mapped],
@@ -217,7 +219,7 @@ def further_alignments(
     return select(further, wanted) if len(wanted) else None
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
     """Arrays of `Gaps`: of the stretches between the parts of the ``reads`` those of ``least`` bases or more
     that lie next to a fresh part."""
@@ -244,7 +246,7 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
     return read[:made], begin[:made], end[:made], low[:made], high[:made]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
     """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``, in the ``order`` of their gaps.
 
@@ -271,7 +273,7 @@ def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: igno
     return chosen
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _expected(cover, r, part, n):  # type: ignore[no-untyped-def]
     """Bases of read r that no other part than this one aligns."""
     count = cover.parts[r]
@@ -288,7 +290,7 @@ def _expected(cover, r, part, n):  # type: ignore[no-untyped-def]
     return expected
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _expected_of_primaries(cover, lengths):  # type: ignore[no-untyped-def]
     expected = lengths.copy()
     for r in range(len(lengths)):
@@ -297,7 +299,7 @@ def _expected_of_primaries(cover, lengths):  # type: ignore[no-untyped-def]
     return expected
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
     """XS and MAPQ of parts, each against its rivals; the parts of a read lie in the order of ``cover``."""
     part = 0
@@ -308,7 +310,7 @@ def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
         parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected, PART_FLOOR)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _with_secondaries(read, loci, locus, least, config):  # type: ignore[no-untyped-def]
     """(Rows, loci): each row with its own locus, then with those of its rivals that are to be reported."""
     room = len(read) * (loci.score.shape[1] + 1)

@@ -53,7 +53,7 @@ def words_for(bases):  # type: ignore[no-untyped-def]
     return (bases + WORD - 1) // WORD
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_strands(longest):  # type: ignore[no-untyped-def]
     """`Strands` for reads of up to ``longest`` bases."""
     words = words_for(longest)
@@ -80,7 +80,7 @@ def orient(codes, begin, end, strands):  # type: ignore[no-untyped-def]
     _complement(strands.words[0], words, n, strands.words[1])
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(inline="always")
 def query_on(strands, n, reverse):  # type: ignore[no-untyped-def]
     """The `Query` of a read of n bases in one orientation."""
     return Query(strands.codes[reverse][:n], strands.words[reverse], strands.plain[0])

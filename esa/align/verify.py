@@ -307,7 +307,7 @@ class _Buffers(NamedTuple):
     trials: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore[no-untyped-def]
     longest, most = _sizes(reads.offsets, candidates)
     count = len(candidates.diagonal)

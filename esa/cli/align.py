@@ -20,7 +20,7 @@ from esa.cli.align_options import (
     record_options,
     run_options,
 )
-from esa.cli.compiling import announce_compilation
+from esa.cli.compiling import compiled_kernels
 from esa.cli.options import shows_progress, threads_option
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def command(
         with (
             open_output(output, threads=threads) as sink,
             nullcontext() if run.stats is None else open_file(run.stats) as stats_file,
-            announce_compilation(run.quiet),
+            compiled_kernels(opened.preset.name, threads, run.quiet),
             _progress_bar(source, run.quiet) as bar,
         ):
             summary = align(opened, source, sink, config, options, partial(_advance, bar))

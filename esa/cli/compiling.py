@@ -1,34 +1,65 @@
-"""Tells the user why the first run takes longer."""
+"""Has the kernels compiled at the first run, and tells the user why it takes longer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from esa.cli.options import shows_progress
+from esa.compiled import complete_mark
+from esa.presets import DEFAULT_PRESET
 
 
 @contextmanager
-def announce_compilation(quiet: bool) -> Iterator[None]:
-    """Say once, on a terminal, that kernels are compiled, when numba finds one that no earlier run has kept."""
-    if not shows_progress(quiet):
+def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
+    """Have all kernels of the default preset compiled, unless an earlier run has kept them.
+
+    Says so, once; so it does if what runs in the context needs others.
+    """
+    tell = _teller(quiet)
+    mark = complete_mark()
+    if preset == DEFAULT_PRESET and mark is not None and not mark.exists():
+        from esa.warm import compile_kernels
+
+        compile_kernels(threads, tell)
+    with _told_of_compilation(tell):
         yield
-        return
+
+
+def _teller(quiet: bool) -> Callable[[], None]:
+    told = quiet
+
+    def tell() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            click.echo(f"esa: {_message()}", err=True)
+
+    return tell
+
+
+def _message() -> str:
+    if complete_mark() is None:
+        return (
+            "compiling kernels, up to a minute, at each run: no folder is there to keep them in "
+            "(NUMBA_CACHE_DIR can name one) ..."
+        )
+    return "compiling kernels for this machine, up to a minute, this once ..."
+
+
+@contextmanager
+def _told_of_compilation(tell: Callable[[], None]) -> Iterator[None]:
+    """Calls ``tell`` when numba finds a kernel that no earlier run has kept."""
     from numba.core import event
 
-    class Announcer(event.Listener):
-        told = False
-
+    class Listener(event.Listener):
         def on_start(self, _event: Any) -> None:
-            if not self.told:
-                self.told = True
-                click.echo("esa: compiling kernels for this machine, about a minute, this once ...", err=True)
+            tell()
 
         def on_end(self, _event: Any) -> None:
             pass
 
-    with event.install_listener("numba:compile", Announcer()):
+    with event.install_listener("numba:compile", Listener()):
         yield

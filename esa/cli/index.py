@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from esa.cli.compiling import announce_compilation
+from esa.cli.compiling import compiled_kernels
 from esa.cli.options import shows_progress, threads_option
 from esa.presets import DEFAULT_PRESET, PRESETS
 
@@ -38,7 +38,7 @@ def command(
 
     path = Path(output) if output else default_path(reference)
     with (
-        announce_compilation(quiet),
+        compiled_kernels(preset, threads, quiet),
         tqdm(
             desc="indexing", unit="b", unit_scale=True, disable=not shows_progress(quiet), leave=False
         ) as bar,

@@ -58,6 +58,9 @@ class CodeEncoder:
         fits = table.ndim == 3 and len(table) and table.shape[1:] == (4**GROUP, BITS)
         if not fits or table.dtype != np.int16 or not 1 <= self.step <= GROUP:
             raise ValueError(f"not a code table: {table.dtype}{list(table.shape)}, step {self.step}")
+        # Read-only, as that of an index: kernels are compiled for one kind.
+        object.__setattr__(self, "table", table.view())
+        self.table.flags.writeable = False
 
     @property
     def length(self) -> int:
@@ -142,14 +145,14 @@ def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int1
     return groups
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _embed(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
     rows = np.empty(len(table), np.int64)
     for f in range(len(start)):
         _sum(table, means, step, codes, start[f], reverse[f], rows, out[f])
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
     rows = np.empty(len(table), np.int64)
     sums = np.empty(BITS, np.int16)

@@ -102,7 +102,7 @@ def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
         wanted[p] = (plausible >> (1 + 3 * (p - begin))) & 7
 
 
-@njit(cache=True, nogil=True)
+@njit
 def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # type: ignore[no-untyped-def]
     """Distinct keys of fragments and of their edits that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
     keys).

@@ -34,7 +34,7 @@ class Windows(NamedTuple):
     total: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def make_windows(groups, length):  # type: ignore[no-untyped-def]
     """Room for `Windows`."""
     return Windows(
@@ -46,7 +46,7 @@ def make_windows(groups, length):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@njit
 def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: ignore[no-untyped-def]
     """Fill the windows of a fragment of the read ``codes[bounds[0]:bounds[1]]``.
 

@@ -42,7 +42,7 @@ def tokens_of(length: int, k: int) -> int:
     return max(1, -(-(kmers - kmers % 2) // SPAN))
 
 
-@njit(cache=True, nogil=True)
+@njit
 def lay_out(codes, start, length, k, table, rows, weights):  # type: ignore[no-untyped-def]
     """Writes the k-mers of the fragments, all of ``length`` bases, token by token.
 

@@ -129,7 +129,7 @@ def _count_kmers(codes, start, length, k, counts, seen):  # type: ignore[no-unty
     return different
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _embed(signs, k, longest, codes, start, length, out):  # type: ignore[no-untyped-def]
     kmers, dimensions = signs.shape
     counts = np.zeros(kmers, np.int64)

@@ -355,7 +355,7 @@ def _covers_half(fragments: Fragments, reads: ReadSet, rows: NDArray[np.int64]) 
     return (rows >= 0) & (2 * (end - begin) >= reads.length)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _keep_nearest(products, begin, score, row):  # type: ignore[no-untyped-def]
     """Inserts the products of the vectors from row ``begin`` on; of equal ones the first stays ahead."""
     queries, vectors = products.shape

@@ -14,19 +14,19 @@ MAX_ATTEMPTS = 1000
 """Draws of a fragment's place before the reference is said to have none."""
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _below(state, bound):  # type: ignore[no-untyped-def]
     """An integer in [0, bound)."""
     return int(uniform(state) * bound)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _normal(state):  # type: ignore[no-untyped-def]
     radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state)))
     return radius * math.cos(2.0 * math.pi * uniform(state))
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _indel_length(state, stops):  # type: ignore[no-untyped-def]
     """A length by its law, as `esa.eval.simulate_indels.IndelLengths.stops` gives it."""
     length = 1
@@ -35,7 +35,7 @@ def _indel_length(state, stops):  # type: ignore[no-untyped-def]
     return length
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _walk(state, substitutions, indels, stops, source, change):  # type: ignore[no-untyped-def]
     """Plan a read: where each base comes from and how it is changed.
 
@@ -70,7 +70,7 @@ def _walk(state, substitutions, indels, stops, source, change):  # type: ignore[
     return spanned, substituted, gaps
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _emit(packed, start, end, reverse, source, change, codes):  # type: ignore[no-untyped-def]
     """Write a planned read of the fragment ``[start, end)`` from its left or, reversed, its right end."""
     for i in range(len(codes)):
@@ -84,7 +84,7 @@ def _emit(packed, start, end, reverse, source, change, codes):  # type: ignore[n
         codes[i] = (base + change[i]) & 3
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _place(state, reference, length):  # type: ignore[no-untyped-def]
     """A contig, by weight, and a global start; contig `NONE` if it is too short or the fragment holds N."""
     _, n_starts, n_ends, offsets, cumulative = reference
@@ -100,7 +100,7 @@ def _place(state, reference, length):  # type: ignore[no-untyped-def]
     return contig, start
 
 
-@njit(cache=True, nogil=True)
+@njit
 def simulate(reference, seed, first, lengths, insert, rates, stops, out):  # type: ignore[no-untyped-def]
     """Simulate n fragments, of number ``first`` and on.
 

@@ -10,12 +10,12 @@ from esa.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
 _ZERO, _NINE, _CARET = (ord(c) for c in "09^")
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _length(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _append(cigar, start, end, length, op):  # type: ignore[no-untyped-def]
     """Append an element to ``cigar[start:end]``, merging it with the last where that is of the same kind."""
     if end > start and cigar[end - 1] & 15 == op:
@@ -25,7 +25,7 @@ def _append(cigar, start, end, length, op):  # type: ignore[no-untyped-def]
     return end + 1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def merge_matches(cigar, offsets):  # type: ignore[no-untyped-def]
     """CIGARs with = and X turned into M: new elements and offsets."""
     new = np.empty(len(cigar), np.uint32)
@@ -41,7 +41,7 @@ def merge_matches(cigar, offsets):  # type: ignore[no-untyped-def]
     return new[:p], new_offsets
 
 
-@njit(cache=True, nogil=True)
+@njit
 def split_matches(cigar, offsets, md, md_offsets):  # type: ignore[no-untyped-def]
     """CIGARs with M split into = and X as MD has it: new elements and offsets."""
     # A letter of MD ends one element and makes at most two.

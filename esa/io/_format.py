@@ -88,7 +88,7 @@ class Table(NamedTuple):
     md_offsets: NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def text_size(contigs, reads, table):  # type: ignore[no-untyped-def]
     """Bytes that `write_text` may need, an upper bound."""
     size = 0
@@ -114,7 +114,7 @@ def text_size(contigs, reads, table):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit(cache=True, nogil=True)
+@njit
 def write_text(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     """Write the records as SAM lines into ``out`` and return the bytes written. ``xa``: secondary records become
     an XA tag of the record that they follow."""
@@ -139,7 +139,7 @@ def write_text(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     return p
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _end_of_read(table, r):  # type: ignore[no-untyped-def]
     """End of the run of records that belong to the read of record r."""
     end = r + 1
@@ -148,13 +148,13 @@ def _end_of_read(table, r):  # type: ignore[no-untyped-def]
     return end
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _is_linear(flag):  # type: ignore[no-untyped-def]
     """Whether a record is a part of its read's one (perhaps chimeric) alignment: primary or supplementary."""
     return flag & (FLAG_UNMAPPED | FLAG_SECONDARY) == 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _count_linear(table, start, end):  # type: ignore[no-untyped-def]
     count = 0
     for i in range(start, end):
@@ -162,7 +162,7 @@ def _count_linear(table, start, end):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_text(text, start, end, out, p):  # type: ignore[no-untyped-def]
     target, source = np.uint64(p), np.uint64(start)
     for k in range(np.uint64(end - start)):
@@ -170,7 +170,7 @@ def _put_text(text, start, end, out, p):  # type: ignore[no-untyped-def]
     return p + end - start
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_integer(value, out, p):  # type: ignore[no-untyped-def]
     if value < 0:
         out[np.uint64(p)] = _MINUS
@@ -188,7 +188,7 @@ def _put_integer(value, out, p):  # type: ignore[no-untyped-def]
     return p + digits
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_contig(contigs, contig, out, p):  # type: ignore[no-untyped-def]
     if contig < 0:
         out[p] = _STAR
@@ -196,7 +196,7 @@ def _put_contig(contigs, contig, out, p):  # type: ignore[no-untyped-def]
     return _put_text(contigs.names, contigs.offsets[contig], contigs.offsets[contig + 1], out, p)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_cigar(table, i, soft, out, p):  # type: ignore[no-untyped-def]
     """CIGAR of record i; ``soft``: hard clips are printed as soft ones."""
     start, end = table.cigar_offsets[i], table.cigar_offsets[i + 1]
@@ -213,7 +213,7 @@ def _put_cigar(table, i, soft, out, p):  # type: ignore[no-untyped-def]
     return p
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """QNAME to TLEN, with the tab that follows."""
     read = table.read[i]
@@ -248,17 +248,17 @@ def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-de
     return p + 1
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _letter(letters, code):  # type: ignore[no-untyped-def]
     return (np.uint64(letters) >> np.uint64(_BITS_PER_LETTER * code)) & np.uint64(_LETTER_MASK)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _hard_clip(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4) if element & 15 == CIGAR_H else 0
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """SEQ and QUAL in the direction of the reference, without hard-clipped bases."""
     read, flag = table.read[i], table.flag[i]
@@ -295,12 +295,12 @@ def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
     return _put_text(reads.quals, start, end, out, p)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_tag_integer(tag, value, out, p):  # type: ignore[no-untyped-def]
     return _put_integer(value, out, _put_text(tag, 0, len(tag), out, p))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_tags(contigs, table, i, out, p):  # type: ignore[no-untyped-def]
     """NM MD MC MQ AS XS RG, each with the tab before it."""
     mapped = table.flag[i] & FLAG_UNMAPPED == 0
@@ -320,7 +320,7 @@ def _put_tags(contigs, table, i, out, p):  # type: ignore[no-untyped-def]
     return _put_text(contigs.rg_tag, 0, len(contigs.rg_tag), out, p)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-untyped-def]
     """SA: the other parts of a chimeric alignment, hard clips as soft ones (as in bwa mem)."""
     p = _put_text(_TAG_SA, 0, len(_TAG_SA), out, p)
@@ -343,7 +343,7 @@ def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-
     return p
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@njit(forceinline=True)
 def _put_other_places(contigs, table, i, end, out, p):  # type: ignore[no-untyped-def]
     """XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
     p = _put_text(_TAG_XA, 0, len(_TAG_XA), out, p)

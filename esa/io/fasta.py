@@ -152,7 +152,7 @@ def _check_bgzf_end(stream: BinaryIO, path: str) -> None:
         raise FastaError(f"{path}: truncated bgzip file (no end-of-file block): fetch or compress it again")
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _scan(chunk, start, previous, upper, blank, letters):  # type: ignore[no-untyped-def]
     """Copy the letters of ``chunk[start:]`` to ``letters``, upper-cased, up to a header, bad byte or end.
 

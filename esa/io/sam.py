@@ -187,7 +187,7 @@ class SamFormatter:
             md_offsets=_flat(records.md_offsets, np.int64),
         )
         has_eqx = bool(np.any((table.cigar & 15 == CIGAR_EQ) | (table.cigar & 15 == CIGAR_X)))
-        if has_eqx == self._eqx:
+        if has_eqx == self._eqx or not len(table.cigar):
             return table
         if self._eqx:
             new = _cigar.split_matches(table.cigar, table.cigar_offsets, table.md, table.md_offsets)

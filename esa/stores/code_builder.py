@@ -132,18 +132,18 @@ def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
     return np.frombuffer(pages, dtype, n)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _part_of(code, key_bits, bits):  # type: ignore[no-untyped-def]
     return np.int64((code >> np.uint64(key_bits - bits)) & np.uint64((1 << bits) - 1))
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _count_parts(codes, key_bits, bits, sizes):  # type: ignore[no-untyped-def]
     for code in codes:
         sizes[_part_of(code, key_bits, bits)] += 1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _order_by_part(codes, key_bits, bits):  # type: ignore[no-untyped-def]
     """Order of codes by part, stable, and where each part begins (and the last ends): ``int32[n]``, ``int64``."""
     begins = np.zeros((1 << bits) + 1, np.int64)

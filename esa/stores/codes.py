@@ -41,7 +41,7 @@ PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
 
 
-@njit(cache=True, nogil=True)
+@njit
 def binarize(embeddings):  # type: ignore[no-untyped-def]
     """``uint64[n]``: bit b of a code is set where component b of the embedding is positive."""
     n, bits = embeddings.shape
@@ -151,7 +151,7 @@ class CodeStore:
         return {"entries": packed.entries, "buckets": packed.buckets, "crowded": packed.crowded}
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
     """Writes the indices of the key bits with the least margins into ``bits``, least first."""
     margins = np.empty(len(bits), np.int64)
@@ -170,7 +170,7 @@ def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
             bits[j] = b
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignore[no-untyped-def]
     """Writes the keys to look up, the query's own first."""
     if len(patterns) > 1:
@@ -195,7 +195,7 @@ def margin_keys(embeddings: NDArray[Any], key_bits: int, probes: int) -> Keys:
     return Keys(np.arange(len(embeddings) + 1, dtype=np.int64) * len(patterns), keys)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-untyped-def]
     probes = len(patterns)
     bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
@@ -226,7 +226,7 @@ def _scan(packed, bucket, code, radius, hits, count):  # type: ignore[no-untyped
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
     """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
 
@@ -253,7 +253,7 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
     return kept, radius - (least if kept - begin == max_hits and total > max_hits else least - 1)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
     radius, max_hits, max_bucket, max_edited, max_scanned = limits
@@ -324,7 +324,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _grown(array, used, room):  # type: ignore[no-untyped-def]
     out = np.empty(room, array.dtype)
     out[:used] = array[:used]

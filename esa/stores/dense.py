@@ -227,7 +227,7 @@ def _one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _quantize(embeddings, scale):  # type: ignore[no-untyped-def]
     """``int8``: components times ``scale``, rounded, cut at `LARGEST`."""
     out = np.empty(embeddings.shape, np.int8)
@@ -238,7 +238,7 @@ def _quantize(embeddings, scale):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
     """Scores the candidates of each query and keeps the best; see `DenseStore.search`.
 

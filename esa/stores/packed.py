@@ -180,7 +180,7 @@ def _store(array, at, word, count):  # type: ignore[no-untyped-def]
         array[at + b] = np.uint8((word >> np.uint64(8 * b)) & np.uint64(255))
 
 
-@njit(cache=True, nogil=True)
+@njit
 def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # type: ignore[no-untyped-def]
     """Write run ``part`` of the buckets, ``keys`` of them (a power of two, `GROUP` or more), and their entries.
 
@@ -210,7 +210,7 @@ def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # typ
     return crowded
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _pack_buckets(sizes, first_key, begin, packed):  # type: ignore[no-untyped-def]
     """Write the groups of the buckets from ``first_key`` on; bucket k of them has ``sizes[k + 1]`` codes."""
     count = 0

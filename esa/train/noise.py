@@ -8,7 +8,7 @@ from esa.compiled import njit
 from esa.hashing import uniform
 
 
-@njit(cache=True, nogil=True)
+@njit
 def cut(codes, start, reverse, length, out):  # type: ignore[no-untyped-def]
     """Writes the fragments ``codes[start:start + length]``, oriented, into ``out`` (``uint8[n, length]``)."""
     for f in range(len(start)):
@@ -19,7 +19,7 @@ def cut(codes, start, reverse, length, out):  # type: ignore[no-untyped-def]
                 out[f, i] = codes[start[f] + i]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def generator(seed, number):  # type: ignore[no-untyped-def]
     """The state (``uint64[1]``) of copy ``number``'s own generator."""
     state = np.empty(1, np.uint64)
@@ -27,7 +27,7 @@ def generator(seed, number):  # type: ignore[no-untyped-def]
     return state
 
 
-@njit(cache=True, nogil=True)
+@njit
 def flank(state, codes, begin, step, count, edits, indel_share, out, first):  # type: ignore[no-untyped-def]
     """Writes ``count`` bases to ``out[first], out[first + step], ...``: those from ``codes[begin]`` on, edited.
 
@@ -55,7 +55,7 @@ def flank(state, codes, begin, step, count, edits, indel_share, out, first):  # 
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit
 def noisy(codes, start, reverse, half, k, noise, seed, out):  # type: ignore[no-untyped-def]
     """Writes a noisy copy of each anchored fragment into ``out`` (``uint8[n, 2 * half]``), oriented.
 

@@ -29,7 +29,7 @@ def clean_starts(
     return start[unknown[start + length + margin] == unknown[start - margin]]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def read_out(codes, start, length, noise, seed, out):  # type: ignore[no-untyped-def]
     """Writes noisy reads that begin at ``start`` into ``out`` (``uint8[n, length]``), forward.
 
@@ -46,7 +46,7 @@ def read_out(codes, start, length, noise, seed, out):  # type: ignore[no-untyped
             out[f] = codes[start[f] : start[f] + length]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _shared_kmers(codes, start, length, hashes):  # type: ignore[no-untyped-def]
     """Writes the hashes of the canonical k-mers of ``codes[start:start + length]``; returns how many."""
     mask = np.uint64((1 << (2 * SHARED_K)) - 1)
@@ -64,7 +64,7 @@ def _shared_kmers(codes, start, length, hashes):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit
 def least_hashes(codes, start, length):  # type: ignore[no-untyped-def]
     """``uint64[n]``: the least hash of each fragment's k-mers.
 
@@ -98,7 +98,7 @@ def mark_copies(
     _mark(codes, *fragments, *reads, np.argsort(label, kind="stable"), label, share, out)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def _mark(codes, fragment, length, read, read_length, order, label, share, out):  # type: ignore[no-untyped-def]
     """`mark_copies`: ``order`` sorts the labels."""
     hashes = np.empty(read_length, np.uint64)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -131,19 +134,41 @@ def test_thousands_of_contigs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_nothing(number: signal.Signals, code: int, tmp_path: Path) -> None:
-    fifo = tmp_path / "ref.fa"
+def indexing(fifo: Path, index: Path) -> subprocess.Popen[bytes]:
+    """A process that reads a reference from a FIFO."""
     os.mkfifo(fifo)
     # A runner that was started in the background may have SIGINT ignored, which children inherit.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import esa.__main__"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "index", str(fifo), "-o", str(tmp_path / "x.esa")],
-        stderr=subprocess.PIPE,
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "index", "-q", str(fifo), "-o", str(index)], stderr=subprocess.PIPE
     )
-    with open(fifo, "wb") as writer:  # waits for the command to open it
-        writer.write(fasta_text(GENOME).encode())
-        writer.flush()
+
+
+@contextmanager
+def fed(fifo: Path, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Gives a process that reads a FIFO the genome, but no end of the file; in the end none of it is left."""
+    try:
+        while True:
+            try:
+                descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                break
+            except OSError:  # nobody reads it yet
+                if process.poll() is not None:
+                    raise AssertionError(process.communicate()[1]) from None
+                time.sleep(0.02)
+        with open(descriptor, "wb") as writer:
+            writer.write(fasta_text(GENOME).encode())
+            writer.flush()
+            yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    process = indexing(tmp_path / "ref.fa", tmp_path / "x.esa")
+    with fed(tmp_path / "ref.fa", process):
         time.sleep(0.1)  # not needed: only that the signal meets different places
         assert len(list(tmp_path.iterdir())) == 2, "the index is built beside its final place"
         process.send_signal(number)
@@ -151,6 +176,47 @@ def test_a_signal_leaves_nothing(number: signal.Signals, code: int, tmp_path: Pa
     assert process.returncode == code
     assert said.decode().strip() == f"esa: {'interrupted' if code == 130 else 'terminated'}"
     assert [path.name for path in tmp_path.iterdir()] == ["ref.fa"]
+
+
+def names_in(folder: Path) -> list[str]:
+    """What lies in a folder, random parts of hidden names left out."""
+    return sorted(re.sub(r"-[0-9a-f]{8}$", "", path.name) for path in folder.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(
+    reference: Path, tmp_path: Path
+) -> None:
+    killed = indexing(tmp_path / "killed", tmp_path / "x.esa")
+    with fed(tmp_path / "killed", killed):
+        killed.kill()
+        killed.wait()
+    living = indexing(tmp_path / "living", tmp_path / "x.esa")
+    with fed(tmp_path / "living", living):
+        # The second one has removed what the first one left, by the time that it reads.
+        assert names_in(tmp_path) == [".x.esa.tmp", "killed", "living", "ref.fa"]
+        esa("index", reference, "-o", tmp_path / "x.esa")
+        assert names_in(tmp_path) == [".x.esa.tmp", "killed", "living", "ref.fa", "x.esa"]
+        assert living.poll() is None
+        living.kill()
+        living.wait()
+    esa("index", reference, "-o", tmp_path / "other.esa")
+    assert ".x.esa.tmp" in names_in(tmp_path), "only of the same target"
+    esa("index", reference, "-o", tmp_path / "x.esa", "--force")
+    assert names_in(tmp_path) == ["killed", "living", "other.esa", "ref.fa", "x.esa"]
+    assert files_of(tmp_path / "x.esa") == files_of(tmp_path / "other.esa")
+
+
+def test_what_is_nobody_s_for_certain_stays(reference: Path, tmp_path: Path) -> None:
+    nameless = tmp_path / ".x.esa.tmp-00000001"
+    nameless.mkdir()
+    (tmp_path / ".x.esa.tmp-mine").mkdir()
+    replaced = tmp_path / ".x.esa.old-00000002"
+    replaced.mkdir()
+    esa("index", reference, "-o", tmp_path / "x.esa")
+    # An old index stays while no other is there; then a process was killed that would have removed it.
+    assert names_in(tmp_path) == [".x.esa.old", ".x.esa.tmp", ".x.esa.tmp-mine", "ref.fa", "x.esa"]
+    esa("index", reference, "-o", tmp_path / "x.esa", "--force")
+    assert names_in(tmp_path) == [".x.esa.tmp", ".x.esa.tmp-mine", "ref.fa", "x.esa"]
 
 
 def test_a_full_disk_leaves_nothing(reference: Path, tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Compiles all kernels that `esa align` may need with the default preset: at the first run, not later.
+
+numba compiles a kernel when it is called, so a run whose reads ask for another part of the escalation, or for other
+records, would stop to compile in its midst. Here a small alignment with every sort of read calls them all. A second
+process begins with the later half of the kernels: numba compiles one at a time in a process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import esa
+from esa.align.config import AlignConfig
+from esa.align.loci import Loci
+from esa.align.mapper import Mapper, SeededBatch
+from esa.align.pair import ASSUMED
+from esa.compiled import alone, complete_mark
+from esa.dna import LETTERS, N, decode, reverse_complement
+from esa.index import Index, build_index, open_index
+from esa.io.fastq import ReadSource
+from esa.io.output import open_output
+from esa.io.sam import SamFormatter
+from esa.pipeline import AlignOptions, align
+from esa.presets import DEFAULT_PRESET
+from esa.reads import ReadBatch
+
+_INDEX = "reference.esa"
+_GENOME = 6000
+"""Bases."""
+_PAIRS = 24
+_READ, _SHORT, _LONG = 150, 45, 1500
+"""Bases: short reads are searched with two edits, long ones are aligned one by one."""
+_INSERT = 300
+
+Codes = NDArray[np.uint8]
+
+
+def compile_kernels(threads: int, tell: Callable[[], object]) -> None:
+    """Compile what no earlier run has, on two threads if so many may be used; ``tell`` is called before that."""
+    mark = complete_mark()
+    if mark is None or mark.exists():
+        return
+    with alone("warming"):
+        if mark.exists():  # another process has done it
+            return
+        tell()
+        with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
+            call_kernels(Path(folder), threads)
+        mark.touch()
+
+
+def call_kernels(folder: Path, threads: int) -> None:
+    """Call every kernel, with files in a folder."""
+    rng = np.random.default_rng(1)
+    genome = rng.integers(0, 4, _GENOME).astype(np.uint8)
+    copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}
+    reference = folder / "reference.fa"
+    reference.write_bytes(b"".join(b">%s\n%s\n" % (name.encode(), decode(x)) for name, x in copies.items()))
+    build_index(str(reference), folder / _INDEX, preset=DEFAULT_PRESET)
+    reads, mates = zip(*_pairs(rng, genome), strict=True)
+    paths = [folder / "R1.fq", folder / "R2.fq"]
+    paths[0].write_bytes(b"".join(map(_record, reads)))
+    paths[1].write_bytes(b"".join(map(_record, mates)))
+    fasta = folder / "reads.fa"
+    fasta.write_bytes(b"".join(b">r\n%s\n" % decode(codes) for codes in reads))
+    with _second_process(folder) if threads > 1 else contextlib.nullcontext():
+        index = open_index(str(folder / _INDEX))
+        config = AlignConfig(index.preset.levels)
+        _align(index, paths[:1], config, AlignOptions(1, "", "", eqx=True))
+    # What the other one has compiled is taken from there.
+    _align(index, paths, config, AlignOptions(1, "", ""))
+    _align(index, paths, config.with_xa(), AlignOptions(1, "", "", xa=True))
+    _align(index, [fasta], config.reporting(None, True), AlignOptions(1, "", ""))
+
+
+def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignOptions) -> None:
+    out = str(paths[0].with_name("out.sam"))
+    with ReadSource(*map(str, paths)) as source, open_output(out, threads=1) as sink:
+        align(index, source, sink, config, options)
+
+
+@contextlib.contextmanager
+def _second_process(folder: Path) -> Iterator[None]:
+    """Runs this module's main beside what is done meanwhile; waits for it."""
+    # A failure is no harm: what is not there then is compiled here.
+    path = os.pathsep.join(filter(None, [str(Path(esa.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "esa.warm", str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    try:
+        yield
+        process.wait()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _later_half(folder: Path) -> None:
+    """Compile what comes after the search, by reads that nothing is found for."""
+    index = open_index(str(folder / _INDEX))
+    config = AlignConfig(index.preset.levels)
+    last = config.levels[-1:]
+    mapper = Mapper(index.genome, index.fragmenter, index.encoder, index.store, config._replace(levels=last))
+    offsets = np.array([0, _READ, 2 * _READ])
+    codes = np.zeros(2 * _READ, np.uint8)
+    batch = ReadBatch(
+        LETTERS[codes[:2]], np.arange(3), codes, LETTERS[codes], offsets, np.ones(2, np.uint8), True
+    )
+    room = config.max_loci + config.pair.most_rescues
+    seeded = SeededBatch(
+        batch, np.zeros(2, np.uint64), Loci.empty(2, room), np.zeros(2, np.int32), np.zeros(2, np.bool_)
+    )
+    SamFormatter(index.genome).format(batch, mapper.finish(seeded, ASSUMED))
+
+
+def _pairs(rng: np.random.Generator, genome: Codes) -> Iterator[tuple[Codes, Codes]]:
+    """Pairs of every sort."""
+    nothing = np.full(_READ, N, np.uint8)
+    for i in range(_PAIRS):
+        start = int(rng.integers(0, len(genome) - _LONG - _INSERT))
+        read = genome[start : start + _READ]
+        mate = reverse_complement(genome[start + _INSERT - _READ : start + _INSERT])
+        elsewhere = genome[-start - _READ :][:_READ]
+        yield (
+            (read, mate),
+            (_edited(rng, read), _edited(rng, mate)),
+            (np.concatenate([read[: _READ // 2], elsewhere[: _READ // 2]]), mate),
+            (np.concatenate([read[: _READ // 2], read[_READ // 2 + 5 :]]), rng.permutation(mate)),
+            (read[:_SHORT], _edited(rng, mate[:_SHORT])),
+            (np.concatenate([read[:_SHORT], nothing[:_SHORT], read]), nothing),
+            (_edited(rng, genome[start : start + _LONG]), mate),
+            (rng.permutation(read), rng.permutation(mate)),
+        )[i % 8]
+
+
+def _edited(rng: np.random.Generator, bases: Codes) -> Codes:
+    """Bases with a substitution in twenty and a deletion in fifty."""
+    changed = np.where(rng.random(len(bases)) < 0.05, (bases + 1) % 4, bases).astype(np.uint8)
+    return changed[rng.random(len(bases)) >= 0.02]
+
+
+def _record(codes: Codes) -> bytes:
+    return b"@r\n%s\n+\n%s\n" % (decode(codes), b"I" * len(codes))
+
+
+if __name__ == "__main__":
+    _later_half(Path(sys.argv[1]))
