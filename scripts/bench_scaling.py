@@ -1,0 +1,140 @@
+"""How esa's index, speed, memory and accuracy change with the size of the genome: a table and a picture.
+
+    python scripts/bench_scaling.py [--work DIR] [--genomes ec,chr20,p300,p630,g31] [--rounds 4] [--bwa] [--reindex]
+
+Genomes: E. coli K-12 (4.6 Mb), human chromosome 20 (63 Mb), and of `make_big_genome.py` 300 Mb of the whole, a genome
+of 630 Mb and the whole, 3.1 Gb. Of each, 100,000 pairs of 2x150 at 0.6 % divergence, simulated. The runs take turns,
+the median counts:
+
+- index: wall and processor seconds of `esa index`, peak memory, bytes on disk a base.
+- align: reads a second after start-up (once the index is open, as `esa align --stats` counts) and of the whole
+  process; seconds until the first record is written; peak memory of all processes, shared pages once, of a run of its
+  own before the rounds; correct reads in a hundred (`esa eval`).
+
+With --bwa the accuracy on the whole is held against bwa mem's on the 300 Mb of it. What lies in --work is taken as it
+is: NAME.fa, NAME.esa, t.NAME_R1.fq and t.NAME_R2.fq, links too. An index that was there has no times, unless --reindex
+builds it anew. All of it takes an hour or more, and much disk; --genomes ec,chr20 takes minutes.
+
+Beside the table the same goes to scaling.json, and the picture to --plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench_common import BenchError, add_common_options, guarded, need, workplace, write_json
+from grid_report import Table
+from scaling_plot import Point, picture, size_text
+from scaling_runs import GENOMES, PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, bwa_percent
+from targets import Finding, at_least
+from timed_runs import provenance
+
+MEGABYTE, GIGABYTE = 1e6, 1e9
+THOUSAND, MINUTE = 1e3, 60
+COLUMNS = (
+    "genome", "size", "index s", "processor s", "index MB", "bytes a base",
+    "reads/s", "reads/s, whole run", "first record s", "align MB", "correct %",
+)  # fmt: skip
+
+
+def row(genome: Genome, index: Built, align: Aligned) -> list[str]:
+    """Cells under `COLUMNS`; what was not measured is a dash."""
+    measured = index.run
+    times = ["-"] * 3
+    if measured is not None:
+        times = [f"{measured.seconds:,.1f}", f"{measured.processor_seconds:,.1f}"]
+        times.append(f"{measured.peak_bytes / MEGABYTE:,.0f}")
+    return [
+        genome.label,
+        size_text(index.bases),
+        *times,
+        f"{index.bytes / index.bases:.2f}",
+        f"{statistics.median(align.after_start):,.0f}",
+        f"{statistics.median(align.whole):,.0f}",
+        f"{statistics.median(align.first_record):.2f}",
+        f"{align.peak_bytes / MEGABYTE:,.0f}",
+        f"{align.correct_percent:.3f}",
+    ]
+
+
+def point(index: Built, align: Aligned) -> Point:
+    measured = index.run
+    return Point(
+        index.bases,
+        statistics.median(align.after_start) / THOUSAND,
+        statistics.median(align.whole) / THOUSAND,
+        align.peak_bytes / GIGABYTE,
+        None if measured is None else measured.peak_bytes / GIGABYTE,
+        None if measured is None else measured.seconds / MINUTE,
+    )
+
+
+def accuracy_finding(aligns: Mapping[str, Aligned], bwa: float) -> Finding | None:
+    """Whether the whole genome is aligned as well as bwa mem, ``bwa`` % of whose reads are right, aligns a part."""
+    if WHOLE not in aligns:
+        return None
+    what = f"correct on {WHOLE}, bwa mem on {PART}"
+    return Finding(what, "%", (aligns[WHOLE].correct_percent,), at_least(bwa), digits=3)
+
+
+def chosen(names: str) -> list[Genome]:
+    known = {genome.name: genome for genome in GENOMES}
+    if unknown := set(names.split(",")) - set(known):
+        raise BenchError(f"no such genome: {', '.join(sorted(unknown))} (there are {', '.join(known)})")
+    return [known[name] for name in names.split(",")]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_common_options(parser)
+    parser.add_argument("--work", type=Path, help="genomes, indexes and reads [OUT/scaling]")
+    parser.add_argument("--genomes", default=",".join(genome.name for genome in GENOMES))
+    parser.add_argument("--pairs", type=int, default=100_000, help="where there are no reads yet")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument(
+        "--reindex", action="store_true", help="build and measure indexes that are there, too"
+    )
+    parser.add_argument("--bwa", action="store_true", help=f"align {PART} by bwa mem, too")
+    parser.add_argument("--plot", type=Path, help="PNG [OUT/scaling.png]")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse()
+    genomes = chosen(args.genomes)
+    peers = ["bwa"] if args.bwa else []
+    need(*peers)
+    place = workplace(args)
+    folder = Folder(place, (args.work or place.out / "scaling").resolve(), args.pairs)
+    folder.work.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {"settings": provenance(args, peers, {})}
+    indexes = {genome.name: built(folder, genome, args.reindex) for genome in genomes}
+    aligns = aligned(folder, genomes, args.rounds)
+    remarks = []
+    if args.bwa:
+        bwa = bwa_percent(folder, next(genome for genome in GENOMES if genome.name == PART))
+        remarks.append(f"bwa mem on {PART}: {bwa:.3f} % correct")
+        content["bwa"] = {"genome": PART, "correct_percent": bwa}
+        if finding := accuracy_finding(aligns, bwa):
+            remarks.append(f"{finding.what}: {finding.verdict}")
+            content["findings"] = [finding.as_json()]
+    caption = "; ".join([f"{place.threads} threads, medians of {args.rounds} rounds", *remarks]) + "."
+    rows = [row(genome, indexes[genome.name], aligns[genome.name]) for genome in genomes]
+    print(Table("Genome size", caption, COLUMNS, rows).markdown())
+    content |= {name: {"index": asdict(indexes[name]), "align": asdict(aligns[name])} for name in aligns}
+    write_json(place.out / "scaling.json", content)
+    points = [point(indexes[name], aligns[name]) for name in aligns]
+    plot = args.plot or place.out / "scaling.png"
+    plot.write_bytes(picture(sorted(points, key=lambda each: each.bases), f"{place.threads} threads, 2x150"))
+    print(f"\nwritten: {place.out / 'scaling.json'}, {plot}")
+
+
+if __name__ == "__main__":
+    guarded(main)

@@ -1,0 +1,112 @@
+"""`scripts/bench_scaling.py`: what is taken as it is, what is worked out from the runs, the picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench_common import BenchError, Workplace
+from bench_scaling import COLUMNS, accuracy_finding, chosen, point, row
+from samples import esa, fasta_text, random_bases, write
+from scaling_plot import Point, picture, size_text
+from scaling_runs import PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, summary
+from timed_runs import Run
+
+ALIGNED = Aligned(
+    (30_000.0, 20_000.0, 10_000.0), (50_000.0, 40_000.0, 45_000.0), (0.5, 0.4, 0.6), 350_000_000, 98.5
+)
+MEASURED = Built(4_641_652, 9_283_304, Run(90.0, 150.0, 500_000_000))
+PNG = b"\x89PNG\r\n"
+
+
+def test_rates_of_each_round() -> None:
+    stats = [{"reads": 100, "seconds": 2.0, "first_record_seconds": 1.0}]
+    stats.append({"reads": 100, "seconds": 4.0, "first_record_seconds": 3.0})
+    found = summary([Run(5.0, 0.0, 0), Run(10.0, 0.0, 0)], stats, 7, 99.0)
+    assert found == Aligned((20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 99.0)
+
+
+def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
+    genome = chosen("ec")[0]
+    cells = dict(zip(COLUMNS, row(genome, MEASURED, ALIGNED), strict=True))
+    assert (cells["size"], cells["bytes a base"], cells["correct %"]) == ("4.6 Mb", "2.00", "98.500")
+    assert (cells["index s"], cells["processor s"], cells["index MB"]) == ("90.0", "150.0", "500")
+    assert (cells["reads/s"], cells["reads/s, whole run"], cells["first record s"]) == (
+        "45,000",
+        "20,000",
+        "0.50",
+    )
+    assert cells["align MB"] == "350"
+    bare = row(genome, Built(4_641_652, 9_283_304, None), ALIGNED)
+    assert bare[2:5] == ["-", "-", "-"]
+    assert point(MEASURED, ALIGNED) == Point(4_641_652, 45.0, 20.0, 0.35, 0.5, 1.5)
+    assert point(Built(5, 9, None), ALIGNED).index_minutes is None
+
+
+@pytest.mark.parametrize(("bwa", "verdict"), [(98.5, "met"), (98.501, "NOT MET")])
+def test_the_whole_is_held_against_bwa_on_the_part(bwa: float, verdict: str) -> None:
+    finding = accuracy_finding({WHOLE: ALIGNED, PART: ALIGNED}, bwa)
+    assert finding is not None
+    assert finding.verdict == verdict
+    assert accuracy_finding({PART: ALIGNED}, bwa) is None
+
+
+def test_an_unknown_genome_is_named() -> None:
+    with pytest.raises(BenchError, match="mouse"):
+        chosen("ec,mouse")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    work = tmp_path / "work"
+    work.mkdir()
+    return Folder(Workplace(tmp_path, tmp_path, 1), work, 40)
+
+
+def tiny(_place: Workplace, path: Path) -> None:
+    write(path, fasta_text({"a": random_bases(np.random.default_rng(4), 5000)}))
+
+
+def test_a_genome_is_made_indexed_and_aligned(folder: Folder) -> None:
+    genome = Genome("tiny", "tiny", tiny)
+    first = built(folder, genome, anew=False)
+    assert first.bases == 5000
+    assert first.run is not None
+    assert built(folder, genome, anew=False) == first
+    found = aligned(folder, [genome], rounds=2)["tiny"]
+    assert len(found.whole) == len(found.after_start) == len(found.first_record) == 2
+    assert all(whole < after for whole, after in zip(found.whole, found.after_start, strict=True))
+    assert found.correct_percent > 90
+    assert found.peak_bytes > 10_000_000
+    assert json.loads((folder.work / "tiny.stats.json").read_text())["pairs"] == 40
+
+
+def test_an_index_that_was_there_is_taken_and_never_written_through_a_link(
+    folder: Folder, tmp_path: Path
+) -> None:
+    genome = Genome("tiny", "tiny", tiny)
+    tiny(folder.place, tmp_path / "other.fa")
+    esa("index", "-q", tmp_path / "other.fa", "-o", tmp_path / "other.esa")
+    folder.index(genome).symlink_to(tmp_path / "other.esa")
+    state = (tmp_path / "other.esa").stat()
+    assert built(folder, genome, anew=False).run is None
+    assert built(folder, genome, anew=True).run is not None
+    assert not folder.index(genome).is_symlink()
+    assert (tmp_path / "other.esa").stat() == state
+
+
+def test_the_picture_is_small_and_the_same_each_time() -> None:
+    points = [Point(4_641_652, 75, 45, 0.2, None, None), Point(3_100_000_000, 30, 20, 6, 11, 8)]
+    drawn = picture(points, "caption")
+    assert drawn.startswith(PNG)
+    assert len(drawn) < 100_000
+    assert picture(points, "caption") == drawn
+    assert picture(points[:1], "caption").startswith(PNG)
+
+
+def test_sizes_are_short() -> None:
+    assert [size_text(x) for x in (3.1e9, 63_025_520, 4_641_652, 5000, 12)] == [
+        "3.1 Gb", "63 Mb", "4.6 Mb", "5.0 kb", "12 b",
+    ]  # fmt: skip
