@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from esa.encoders.base import Encoder
 from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter, shipped
@@ -27,9 +27,11 @@ from esa.storage import (
     genome_from,
     open_directory,
 )
-from esa.stores.base import Store
+from esa.stores.base import Growing, Memory, Room, Store
 
 SUFFIX = ".esa"
+STORE = "store"
+"""How the names of the store's arrays begin."""
 GROUP_BASES = 1 << 24
 """Contigs are cut together until they have this many bases; longer ones are cut in pieces, if their fragments allow."""
 CHUNK_FRAGMENTS = 1 << 16
@@ -96,7 +98,9 @@ def build_index(
     embedder = create_encoder(name, chosen.kind, fragmenter.length)
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
-        index, bare = assemble(contents.genome, chosen, fragmenter, embedder, threads, progress)
+        index, bare = assemble(
+            contents.genome, chosen, fragmenter, embedder, threads, progress, _StoreRoom(directory)
+        )
         if not len(index.store):
             raise FastaError(
                 f"{reference}: no contig holds a fragment of {fragmenter.length} bases without N; "
@@ -105,9 +109,10 @@ def build_index(
         for name, array in {
             **genome_arrays(index.genome),
             **_prefixed("encoder", index.encoder.arrays()),
-            **_prefixed("store", index.store.arrays()),
+            **_prefixed(STORE, index.store.arrays()),
         }.items():
-            directory.add(name, array)
+            if name not in directory:
+                directory.add(name, array)
         manifest = directory.commit(
             preset=preset,
             parameters={
@@ -155,7 +160,7 @@ def open_index(path: str, threads: int = 1) -> Index:
             genome=genome_from(manifest, arrays, path),
             fragmenter=preset.fragmenter(parameters["fragmenter"]),
             encoder=load_encoder(parameters["encoder"], _without_prefix("encoder", arrays)),
-            store=preset.load_store(parameters["store"], _without_prefix("store", arrays)),
+            store=preset.load_store(parameters["store"], _without_prefix(STORE, arrays)),
         )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error
@@ -168,10 +173,11 @@ def assemble(
     encoder: Encoder,
     threads: int = 1,
     progress: Progress = lambda bases: None,
+    room: Room | None = None,
 ) -> tuple[Index, int]:
-    """The index of a genome, and how many contigs have no fragment."""
+    """The index of a genome, and how many contigs have no fragment. A large store is built in ``room``."""
     encoder = _calibrate(genome, fragmenter, encoder)
-    builder = preset.builder(genome, encoder)
+    builder = preset.builder(genome, encoder, threads, room or Memory())
     cut_from = np.zeros(len(genome.names), np.bool_)
     with ThreadPoolExecutor(threads) as pool:
         for piece, codes, fragments in _cut(genome, fragmenter, pool):
@@ -186,6 +192,16 @@ def assemble(
             progress(piece.own_end - piece.start - told)
     index = Index(preset, genome, fragmenter, encoder, builder.finish())
     return index, int(np.count_nonzero(~cut_from))
+
+
+@dataclass(frozen=True)
+class _StoreRoom(Room):
+    """Room for the arrays of a store in the directory that is made."""
+
+    directory: DirectoryWriter
+
+    def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
+        return self.directory.grow(f"{STORE}_{name}", dtype, row)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
 ONLY_IN = {
     "click": ("cli",),
-    "faiss": ("stores/dense.py",),
+    "faiss": ("stores/scanner.py",),
     "torch": ("encoders", "train"),
     "tqdm": ("cli",),
 }

@@ -15,7 +15,8 @@ from esa.encoders.sketch import SketchEncoder
 from esa.fragments import Fragments
 from esa.fragments_fixed import FixedFragmenter
 from esa.stores.base import Hits, SearchEffort, Store, StoreBuilder
-from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, DenseStoreBuilder
+from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore
+from esa.stores.dense_builder import DenseStoreBuilder
 
 DIMENSIONS = 64
 ALL = DenseParameters(floor=0.001, ratio=0.0)
