@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -292,8 +292,9 @@ class GrowingFile:
         return np.frombuffer(content, self._dtype, offset=len(header)).reshape(shape)
 
     def close(self) -> None:
-        """Without an array."""
-        self._out.close()
+        """Without an array: what is left to write may fail."""
+        with suppress(OSError):
+            self._out.close()
 
     def _header(self) -> bytes:
         # Of one length for every number of rows: it is padded.

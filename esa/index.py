@@ -5,15 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from esa.device import accelerator
 from esa.encoders.base import Encoder
-from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter, shipped
+from esa.encoders.registry import (
+    create_encoder,
+    encoder_on_device,
+    load_encoder,
+    recorded_fragmenter,
+    shipped,
+)
 from esa.errors import FastaError, UsageError
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
@@ -28,6 +35,9 @@ from esa.storage import (
     open_directory,
 )
 from esa.stores.base import Growing, Memory, Room, Store
+
+if TYPE_CHECKING:  # not torch
+    from esa.device import Device
 
 SUFFIX = ".esa"
 STORE = "store"
@@ -81,13 +91,18 @@ def build_index(
     preset: str,
     encoder: str | None = None,
     threads: int = 1,
+    device: str = "cpu",
     force: bool = False,
     progress: Progress = lambda bases: None,
 ) -> IndexSummary:
     """Index a FASTA into a directory, atomically.
 
+    Args:
+        device: of `esa.device.DEVICES`, where a dense encoder embeds.
+
     Raises:
-        UsageError: an unknown preset or encoder.
+        UsageError: an unknown preset or encoder, or a device that the preset has no use for.
+        EsaError: no such device.
         FastaError: a reference that cannot be indexed.
         OutputError: a directory that cannot be made, or exists (without ``force``).
     """
@@ -96,6 +111,8 @@ def build_index(
     name = encoder or shipped(chosen.default_encoder)
     fragmenter = fragmenter_for(chosen, name)
     embedder = create_encoder(name, chosen.kind, fragmenter.length)
+    if (other := _accelerator(device, chosen)) is not None:
+        embedder = encoder_on_device(embedder, other)
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
         index, bare = assemble(
@@ -145,17 +162,18 @@ def fragmenter_for(preset: Preset, encoder: str) -> Fragmenter:
         raise UsageError(f"encoder {encoder!r} does not fit preset {preset.name!r} ({error})") from error
 
 
-def open_index(path: str, threads: int = 1) -> Index:
-    """Open an index directory, memory-mapped.
+def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
+    """Open an index directory, memory-mapped; on another ``device`` than the CPU, its vectors are there.
 
     Raises:
         IndexFormatError: it is missing, of another version, truncated or altered.
+        UsageError, EsaError: as `build_index`.
     """
     manifest, arrays = open_directory(path, threads=threads)
     try:
         preset = preset_named(manifest.preset)
         parameters = manifest.parameters
-        return Index(
+        index = Index(
             preset=preset,
             genome=genome_from(manifest, arrays, path),
             fragmenter=preset.fragmenter(parameters["fragmenter"]),
@@ -164,6 +182,30 @@ def open_index(path: str, threads: int = 1) -> Index:
         )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error
+    other = _accelerator(device, preset)
+    return index if other is None else on_device(index, other)
+
+
+def on_device(index: Index, device: Device) -> Index:
+    """An index of a dense preset that embeds on a device, and searches its vectors there, exactly."""
+    from esa.stores.dense import DenseStore
+    from esa.stores.on_device import store_on_device
+
+    assert isinstance(index.store, DenseStore)
+    return replace(
+        index,
+        encoder=encoder_on_device(index.encoder, device),
+        store=store_on_device(index.store, device),
+    )
+
+
+def _accelerator(device: str, preset: Preset) -> Device | None:
+    """The device, if it is another than the CPU."""
+    if preset.kind == "dense":
+        return accelerator(device)
+    if device == "cuda":
+        raise UsageError(f"preset {preset.name!r} runs on the CPU alone; --device cuda is for the dense ones")
+    return None
 
 
 def assemble(

@@ -60,7 +60,7 @@ class DenseParameters:
 
     def __post_init__(self) -> None:
         least = min(self.shortlist, self.far_shortlist, self.visited)
-        shares = 0 < self.floor <= 1 and 0 <= self.ratio <= 1 and 0 <= self.settled
+        shares = 0 < self.floor <= 1 and 0 <= self.ratio <= 1 and self.settled >= 0
         if least < 1 or self.clip <= 0 or not shares:
             raise ValueError(f"no search can be made with {self}")
 
@@ -123,7 +123,7 @@ class DenseStore:
         Hits are in order of score, then of position; a zero vector has none.
         """
         queries = quantize(np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions))
-        candidates = self._shortlist(queries, effort)
+        candidates, scanned = self._shortlist(queries, effort)
         offsets, position, reverse, score, capped = _rank(
             self.vectors,
             self.position,
@@ -135,42 +135,45 @@ class DenseStore:
             self.settings.ratio,
             effort.max_hits,
         )
-        return Hits(offsets, position, reverse, score, capped, len(self) * len(queries))
+        return Hits(offsets, position, reverse, score, capped, scanned)
 
-    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> NDArray[np.int64]:
-        """``int64[queries, width]``, indices of vectors, -1 where there are no more."""
+    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> tuple[NDArray[np.int64], int]:
+        """``int64[queries, width]``, indices of vectors, -1 where there are no more; and how many were compared."""
+        everything = len(self) * len(queries)
         # One more than may be kept, to know whether any was left out.
         width = min(len(self), effort.max_hits + 1)
         if not width or not len(queries):
-            return np.empty((len(queries), 0), np.int64)
+            return np.empty((len(queries), 0), np.int64), everything
         if self.exact is not None:
-            return self.exact.search(queries, width)
-        if not len(self.scanner):
-            return self._scanner.search(queries, width)
-        width = min(len(self), max(width, self.settings.shortlist * effort.probes))
+            return self.exact.search(queries, width), everything
+        if len(self.scanner):
+            width = min(len(self), max(width, self.settings.shortlist * effort.probes))
         if isinstance(self._scanner, ListScanner):
             return self._from_lists(self._scanner, queries, width, effort.probes > 1)
-        return self._scanner.search(queries, width)
+        return self._scanner.search(queries, width), everything
 
     def _from_lists(
         self, scanner: ListScanner, queries: NDArray[np.int8], width: int, everywhere: bool
-    ) -> NDArray[np.int64]:
+    ) -> tuple[NDArray[np.int64], int]:
         """Shortlists of ``width`` from the nearest lists, and for who needs them of `far_shortlist` from the others.
 
         ``everywhere``: everyone does.
         """
-        near, far = scanner.lists(queries, scanner.count // self.settings.visited)
+        near = scanner.nearest_lists(queries, max(1, scanner.count // self.settings.visited))
         found = scanner.search_lists(queries, near, width)
+        scanned = int(scanner.sizes[near].sum())
         best = _best_products(self.vectors, queries, found)
         unsettled = best < self.settings.settled * self.settings.scale(self.dimensions) ** 2
         rows = np.flatnonzero(unsettled | everywhere)
         if not len(rows):
-            return found
+            return found, scanned
+        far = scanner.other_lists(near[rows])
+        scanned += int(scanner.sizes[far].sum())
         wider = min(len(self), max(width, self.settings.far_shortlist))
         both = np.full((len(queries), width + wider), -1, np.int64)
         both[:, :width] = found
-        both[rows, width:] = scanner.search_lists(queries[rows], far[rows], wider)
-        return both
+        both[rows, width:] = scanner.search_lists(queries[rows], far, wider)
+        return both, scanned
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}

@@ -83,23 +83,35 @@ class ListScanner(FaissScanner):
     def __init__(self, index: Any) -> None:
         super().__init__(index)
         index.implem = BY_LISTS
-        self._centres: NDArray[np.float32] = index.quantizer.reconstruct_n(0, index.nlist)
+        self.sizes = np.array([index.invlists.list_size(i) for i in range(index.nlist)], np.int64)
+        """``int64[lists]``: vectors in each."""
 
     @property
     def count(self) -> int:
         """Lists."""
-        return len(self._centres)
+        return len(self.sizes)
+
+    @property
+    def centres(self) -> NDArray[np.float32]:
+        """``float32[lists, dimensions]``; a vector is in the list with which it has the largest product."""
+        centres: NDArray[np.float32] = self._index.quantizer.reconstruct_n(0, self.count)
+        return centres
 
     def search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
         every = np.arange(self.count)
         return self.search_lists(queries, np.tile(every, (len(queries), 1)), width)
 
-    def lists(self, queries: NDArray[np.int8], near: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The ``near`` lists with the nearest centres, and the others: ``int64[queries, ...]``."""
-        products = queries.astype(np.float32) @ self._centres.T
-        near = min(max(near, 1), len(self._centres))
-        order = np.argpartition(-products, near - 1, axis=1)
-        return order[:, :near], order[:, near:]
+    def nearest_lists(self, queries: NDArray[np.int8], count: int) -> NDArray[np.int64]:
+        """``int64[queries, count]``: the lists with the nearest centres."""
+        with _threads(1):
+            lists: NDArray[np.int64] = self._index.quantizer.search(queries.astype(np.float32), count)[1]
+        return lists
+
+    def other_lists(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``int64[queries, any]``: those that are not among ``lists``, each of which is another."""
+        others = np.ones((len(lists), self.count), np.bool_)
+        np.put_along_axis(others, lists, False, axis=1)
+        return np.nonzero(others)[1].reshape(len(lists), self.count - lists.shape[1])
 
     def search_lists(
         self, queries: NDArray[np.int8], lists: NDArray[np.int64], width: int
@@ -182,16 +194,19 @@ def _centres(vectors: NDArray[np.int8], lists: int) -> NDArray[np.float32]:
 
 def _spread(vectors: NDArray[np.int8], count: int) -> NDArray[np.float32]:
     """About so many of the vectors, evenly spread, or all."""
-    return vectors[:: -(-len(vectors) // count)].astype(np.float32)
+    spread = vectors[:: -(-len(vectors) // count)].astype(np.float32)
+    _leave(vectors)
+    return spread
 
 
 def _add(index: faiss.Index, vectors: NDArray[np.int8]) -> None:
     for begin in range(0, len(vectors), CHUNK):
         index.add(vectors[begin : begin + CHUNK].astype(np.float32))
+        _leave(vectors)
 
 
 def _leave(array: NDArray[Any]) -> None:
-    """Give back the pages of a mapped array: what was copied from it need not be in memory twice."""
+    """Give back the pages of a mapped array: what was copied from them need not be in memory twice."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base
