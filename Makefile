@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ bench-resources: $(STAMP) ## threads, memory, formats, start-up, index, serial s
 
 bench-encoders: $(STAMP) ## what encoders and dense stores find and cost, as tables (needs ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_encoders.py $(ARGS)
+
+bench-dense: $(STAMP) ## the dense store on a large genome: lists, codes, shortlists (needs its index: ARGS=DIR, see ARGS=--help)
+	$(BIN)/python scripts/bench_dense.py $(ARGS)
 
 validate: $(STAMP) ## picard and samtools on the output of every real set (needs both and ESA_DATA)
 	$(BIN)/python scripts/validate_outputs.py $(ARGS)

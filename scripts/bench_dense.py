@@ -41,7 +41,7 @@ from esa.index import Index, open_index
 from esa.stores.base import SearchEffort
 from esa.stores.dense import DenseParameters, DenseStore, quantize
 from esa.stores.dense_builder import lists_of
-from esa.stores.scanner import CODE_BITS, SUBVECTOR, TRAINING_VECTORS
+from esa.stores.scanner import TRAINING_LISTS
 
 READ_SETS = ((250, 1), (250, 5), (250, 10), (150, 1))
 """Bases of a read; substitutions in 100 bases."""
@@ -215,10 +215,8 @@ def codes_table(one: Subject) -> MarkdownTable:
 def lists_with(code: str, store: DenseStore) -> Any:
     """The vectors in inverted lists with these codes."""
     dimensions, lists = store.dimensions, lists_of(len(store))
-    sample = store.vectors[:: -(-len(store) // (TRAINING_VECTORS * 8))].astype(np.float32)
+    sample = store.vectors[:: -(-len(store) // (TRAINING_LISTS * lists))].astype(np.float32)
     kind = "RaBitQfs" if code == "RaBitQ" else f"{code}fs"
-    if code == f"PQ{dimensions // SUBVECTOR}x{CODE_BITS}":
-        note(f"{code} is what esa has")
     index: Any = faiss.index_factory(dimensions, f"IVF{lists},{kind}", faiss.METRIC_INNER_PRODUCT)
     index.train(sample)
     for _, block in blocks(store.vectors):
