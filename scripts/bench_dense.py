@@ -166,7 +166,7 @@ def with_settings(store: DenseStore, **changed: Any) -> DenseStore:
     """The store, searched otherwise: every positive cosine is a hit."""
     other = replace(store, settings=replace(store.settings, floor=LEAST_FLOOR, ratio=0.0, **changed))
     # The scanner that was read stays: it is a gigabyte.
-    other.__dict__["_scanner"] = store._scanner
+    other.__dict__["_opened"] = store._scanner
     return other
 
 

@@ -10,6 +10,7 @@ if what it found there is not near enough to be what it looks for.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -88,6 +89,7 @@ class DenseStore:
     scanner: NDArray[np.uint8]
     settings: DenseParameters = field(default_factory=DenseParameters)
     exact: Scanner | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "dense"
 
@@ -112,8 +114,14 @@ class DenseStore:
         """Components of a vector."""
         return int(self.vectors.shape[1])
 
-    @cached_property
+    @property
     def _scanner(self) -> FaissScanner:
+        # A cached property has no lock of its own, and two threads would hold the codes twice.
+        with self._lock:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> FaissScanner:
         return open_scanner(self.scanner) if len(self.scanner) else FaissScanner.exact(self.vectors)
 
     def search(self, embeddings: NDArray[np.float32], effort: SearchEffort) -> Hits:

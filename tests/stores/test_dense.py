@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,11 @@ from esa.encoders.sketch import SketchEncoder
 from esa.errors import IndexFormatError
 from esa.fragments import Fragments
 from esa.fragments_fixed import FixedFragmenter
+from esa.stores import dense
 from esa.stores.base import Hits, SearchEffort, Store, StoreBuilder
 from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, quantize
 from esa.stores.dense_builder import DenseStoreBuilder
-from esa.stores.scanner import ListScanner, open_scanner
+from esa.stores.scanner import FaissScanner, ListScanner, open_scanner
 
 DIMENSIONS = 64
 ALL = DenseParameters(floor=0.001, ratio=0.0)
@@ -269,13 +271,23 @@ def test_lists_are_visited_as_far_as_a_query_needs(probes: int) -> None:
     assert (scanned == 60 * 1500) == (probes > 1)
 
 
-def test_threads_that_search_at_once_find_the_same() -> None:
+def test_threads_that_search_at_once_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def open_slowly(serialized: NDArray[np.uint8]) -> FaissScanner:
+        opened.append(len(serialized))
+        time.sleep(0.05)
+        return open_scanner(serialized)
+
+    monkeypatch.setattr(dense, "open_scanner", open_slowly)
     store = build(random_vectors(3000, 21), IN_LISTS)
     queries, effort = random_vectors(200, 22), SearchEffort(max_hits=20)
-    whole = store.search(queries, effort)
     with ThreadPoolExecutor(4) as pool:
-        for hits in pool.map(lambda _: store.search(queries, effort), range(12)):
-            assert_equal(hits, whole)
+        every = list(pool.map(lambda _: store.search(queries, effort), range(12)))
+    assert opened == [len(store.scanner)]
+    expected = build(random_vectors(3000, 21), IN_LISTS).search(queries, effort)
+    for hits in every:
+        assert_equal(hits, expected)
 
 
 def test_a_damaged_scanner_is_refused() -> None:
