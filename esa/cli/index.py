@@ -19,7 +19,7 @@ from esa.presets import DEFAULT_PRESET, PRESETS
 @threads_option
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=DEFAULT_PRESET, show_default=True)
 @click.option("--encoder", metavar="NAME|DIR", help="Encoder instead of the preset's own.")
-@device_option("cpu", "Where a Transformer embeds.")
+@device_option("cpu", "Where a dense preset embeds.")
 @click.option("--force", is_flag=True, help="Replace an index that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(

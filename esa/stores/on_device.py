@@ -18,9 +18,7 @@ from torch import Tensor
 from esa.stores.dense import DenseStore
 
 BLOCK = 1 << 16
-"""Vectors compared at a time ..."""
-QUERIES = 1024
-"""... with so many queries: products and their keys take 0.8 GB."""
+"""Vectors compared at a time: with `esa.stores.dense.QUERIES` of them, products and keys take under 1 GB."""
 
 ROW_BITS = 32
 """A key is a product above the row of its vector."""
@@ -41,13 +39,9 @@ class DeviceScanner:
     def search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
         """``int64[queries, width]``, the rows with the largest products, of equal ones the first; -1: no more."""
         with self._lock, torch.inference_mode():
-            parts = [
-                self._nearest(queries[begin : begin + QUERIES], width)
-                for begin in range(0, len(queries), QUERIES)
-            ]
-        return np.concatenate([np.empty((0, width), np.int64), *parts])
+            return self._search(queries, width)
 
-    def _nearest(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
+    def _search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
         asked = torch.from_numpy(queries.astype(np.float32)).to(self._device)
         best = torch.empty((len(queries), 0), dtype=torch.int64, device=self._device)
         for number, block in enumerate(self._blocks):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_common import BenchError
-from bench_dense import FAR_SHORTLISTS, READ_SETS, SETTLED, SHORTLISTS, VISITED, main, resident
+from bench_dense import FAR, READ_SETS, SHORTLISTS, VISITED, main, resident
 from samples import fastq_text, make_index, random_bases, write
 
 from esa.stores import dense_builder
@@ -43,11 +43,11 @@ def test_every_table_has_its_rows(
     every = [row for row in others if row["search"].startswith("1 list in 1,")]
     # All but what has no positive cosine.
     assert [row[label] for row in every] == [[1.0, 1.0, pytest.approx(1, abs=0.02)]] * 2
-    assert len(others) == len(VISITED) * len(SHORTLISTS) + len(SETTLED) * len(FAR_SHORTLISTS) + 1
+    assert len(others) == len(VISITED) * len(SHORTLISTS) + len(FAR) + 1
     assert others[-1]["search"] == "**esa**"
     assert others[-1][label][0] == 1
     assert {row["codes"].split(",")[0] for row in codes["rows"]} == {"PQ64x4", "PQ32x4", "RaBitQ"}
-    assert "| 1 list in 4, 500 ranked |" in capsys.readouterr().out
+    assert "| 1 list in 8, 500 ranked |" in capsys.readouterr().out
 
 
 def test_an_index_without_vectors_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -129,6 +129,20 @@ def test_hits_do_not_depend_on_the_batch(settings: DenseParameters) -> None:
 
 
 @each_way
+@pytest.mark.parametrize("together", [1, 7])
+def test_how_many_are_searched_together_does_not_matter(
+    settings: DenseParameters, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, effort = build(random_vectors(600, 26), settings), SearchEffort(max_hits=9)
+    queries = np.concatenate([random_vectors(20, 27), np.zeros((1, DIMENSIONS), np.float32)])
+    whole = store.search(queries, effort)
+    monkeypatch.setattr(dense, "QUERIES", together)
+    parts = store.search(queries, effort)
+    assert_equal(parts, whole)
+    assert parts.scanned == whole.scanned
+
+
+@each_way
 def test_a_saved_store_equals_a_fresh_one(settings: DenseParameters, tmp_path: Path) -> None:
     store = build(random_vectors(900, 8), settings)
     arrays = {}
