@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import mmap
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +76,8 @@ class DirectoryWriter:
         self._files: list[FileEntry] = []
         self._mapped: list[tuple[str, np.memmap[Any, Any]]] = []
         self._lock = -1
+        self._grown: list[str] = []
+        self._growing: list[GrowingFile] = []
 
     def __enter__(self) -> Self:
         _remove_leftovers(self._final)
@@ -91,6 +94,8 @@ class DirectoryWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._mapped.clear()
+        for grown in self._growing:
+            grown.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
         os.close(self._lock)
 
@@ -127,6 +132,25 @@ class DirectoryWriter:
         self._mapped.append((file, array))
         self._arrays.append(ArrayEntry(name, file, size, "", letter, shape))
         return array
+
+    def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> GrowingFile:
+        """An array that is written row by row; the index holds it once it is finished.
+
+        Its digest is taken at `commit`.
+        """
+        letter, file = _dtype(np.dtype(dtype).newbyteorder("<")), self._file_of(name, ".npy")
+
+        def finished(shape: tuple[int, ...]) -> None:
+            self._grown.append(file)
+            self._arrays.append(ArrayEntry(name, file, array_bytes(letter, shape), "", letter, shape))
+
+        grown = GrowingFile(self._temporary / file, letter, row, self._output_errors, finished)
+        self._growing.append(grown)
+        return grown
+
+    def __contains__(self, name: str) -> bool:
+        """Whether an array or file of that name was written."""
+        return any(entry.name == name for entry in (*self._arrays, *self._files))
 
     def commit(
         self,
@@ -201,10 +225,10 @@ class DirectoryWriter:
         return f"{DIGEST}:{digest.hexdigest()}"
 
     def _finish_mapped(self, threads: int) -> dict[str, str]:
-        """Digests of the mapped arrays, by file, when all that was written to them is on disk."""
+        """Digests of the mapped and the grown arrays, by file, when all that was written to them is on disk."""
         for _, array in self._mapped:
             array.flush()
-        files = [file for file, _ in self._mapped]
+        files = [*(file for file, _ in self._mapped), *self._grown]
         with ThreadPoolExecutor(threads) as pool:
             digests = pool.map(lambda file: digest_of_file(self._temporary / file), files)
             return dict(zip(files, digests, strict=True))
@@ -275,6 +299,68 @@ def _is_orphan(directory: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
+
+
+class GrowingFile:
+    """An array in a file, written row by row (`DirectoryWriter.grow`).
+
+    Args:
+        path: of the file, which is made.
+        dtype: as numpy spells it.
+        row: shape of a row.
+        output_errors: turns what goes wrong into an error for the user.
+        finished: told of the array's shape.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dtype: str,
+        row: tuple[int, ...],
+        output_errors: Callable[[], AbstractContextManager[None]],
+        finished: Callable[[tuple[int, ...]], object],
+    ) -> None:
+        self._dtype, self._row, self._rows = dtype, row, 0
+        self._path, self._output_errors, self._finished = path, output_errors, finished
+        with output_errors():
+            self._out = open(path, "xb")  # noqa: SIM115  (closed by `finish`, or by the directory's end)
+            self._out.write(self._header())
+
+    def append(self, rows: NDArray[Any]) -> None:
+        content = np.ascontiguousarray(rows, self._dtype)
+        if content.shape[1:] != self._row:
+            raise ValueError(f"rows of shape {content.shape[1:]}, not {self._row}")
+        with self._output_errors():
+            self._out.write(content.reshape(-1).view(np.uint8).data)
+        self._rows += len(content)
+
+    def finish(self) -> NDArray[Any]:
+        """All rows, mapped from the file."""
+        header = self._header()
+        with self._output_errors():
+            if self._out.tell() != array_bytes(self._dtype, (self._rows, *self._row)):
+                raise ValueError(f"a header of {len(header)} bytes does not fit before {self._rows} rows")
+            self._out.seek(0)
+            self._out.write(header)
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            self._out.close()
+        shape = (self._rows, *self._row)
+        self._finished(shape)
+        if not self._rows:
+            return np.empty(shape, self._dtype)
+        with self._output_errors(), open(self._path, "rb") as file:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(content, self._dtype, offset=len(header)).reshape(shape)
+
+    def close(self) -> None:
+        """Without an array: what is left to write may fail."""
+        with contextlib.suppress(OSError):
+            self._out.close()
+
+    def _header(self) -> bytes:
+        # Of one length for every number of rows: it is padded.
+        return npy_header(self._dtype, (self._rows, *self._row))
 
 
 def _dtype(dtype: np.dtype[Any]) -> str:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from esa.device import accelerator
 from esa.encoders.base import Encoder
-from esa.encoders.registry import create_encoder, load_encoder, recorded_fragmenter, shipped
+from esa.encoders.registry import (
+    create_encoder,
+    encoder_on_device,
+    load_encoder,
+    recorded_fragmenter,
+    shipped,
+)
 from esa.errors import FastaError, UsageError
 from esa.fragments import Fragmenter, Fragments
 from esa.genome import Genome
@@ -27,9 +34,14 @@ from esa.storage import (
     genome_from,
     open_directory,
 )
-from esa.stores.base import Store
+from esa.stores.base import Growing, Memory, Room, Store
+
+if TYPE_CHECKING:  # not torch
+    from esa.device import Device
 
 SUFFIX = ".esa"
+STORE = "store"
+"""How the names of the store's arrays begin."""
 GROUP_BASES = 1 << 24
 """Contigs are cut together until they have this many bases; longer ones are cut in pieces, if their fragments allow."""
 CHUNK_FRAGMENTS = 1 << 16
@@ -79,13 +91,18 @@ def build_index(
     preset: str,
     encoder: str | None = None,
     threads: int = 1,
+    device: str = "cpu",
     force: bool = False,
     progress: Progress = lambda bases: None,
 ) -> IndexSummary:
     """Index a FASTA into a directory, atomically.
 
+    Args:
+        device: of `esa.device.DEVICES`, where a dense encoder embeds.
+
     Raises:
-        UsageError: an unknown preset or encoder.
+        UsageError: an unknown preset or encoder, or a device that the preset has no use for.
+        EsaError: no such device.
         FastaError: a reference that cannot be indexed.
         OutputError: a directory that cannot be made, or exists (without ``force``).
     """
@@ -94,9 +111,13 @@ def build_index(
     name = encoder or shipped(chosen.default_encoder)
     fragmenter = fragmenter_for(chosen, name)
     embedder = create_encoder(name, chosen.kind, fragmenter.length)
+    if (other := _accelerator(device, chosen)) is not None:
+        embedder = encoder_on_device(embedder, other)
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
-        index, bare = assemble(contents.genome, chosen, fragmenter, embedder, threads, progress)
+        index, bare = assemble(
+            contents.genome, chosen, fragmenter, embedder, threads, progress, _StoreRoom(directory)
+        )
         if not len(index.store):
             raise FastaError(
                 f"{reference}: no contig holds a fragment of {fragmenter.length} bases without N; "
@@ -105,9 +126,10 @@ def build_index(
         for name, array in {
             **genome_arrays(index.genome),
             **_prefixed("encoder", index.encoder.arrays()),
-            **_prefixed("store", index.store.arrays()),
+            **_prefixed(STORE, index.store.arrays()),
         }.items():
-            directory.add(name, array)
+            if name not in directory:
+                directory.add(name, array)
         manifest = directory.commit(
             preset=preset,
             parameters={
@@ -140,25 +162,50 @@ def fragmenter_for(preset: Preset, encoder: str) -> Fragmenter:
         raise UsageError(f"encoder {encoder!r} does not fit preset {preset.name!r} ({error})") from error
 
 
-def open_index(path: str, threads: int = 1) -> Index:
-    """Open an index directory, memory-mapped.
+def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
+    """Open an index directory, memory-mapped; on another ``device`` than the CPU, its vectors are there.
 
     Raises:
         IndexFormatError: it is missing, of another version, truncated or altered.
+        UsageError, EsaError: as `build_index`.
     """
     manifest, arrays = open_directory(path, threads=threads)
     try:
         preset = preset_named(manifest.preset)
         parameters = manifest.parameters
-        return Index(
+        index = Index(
             preset=preset,
             genome=genome_from(manifest, arrays, path),
             fragmenter=preset.fragmenter(parameters["fragmenter"]),
             encoder=load_encoder(parameters["encoder"], _without_prefix("encoder", arrays)),
-            store=preset.load_store(parameters["store"], _without_prefix("store", arrays)),
+            store=preset.load_store(parameters["store"], _without_prefix(STORE, arrays)),
         )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error
+    other = _accelerator(device, preset)
+    return index if other is None else on_device(index, other)
+
+
+def on_device(index: Index, device: Device) -> Index:
+    """An index of a dense preset that embeds on a device, and searches its vectors there, exactly."""
+    from esa.stores.dense import DenseStore
+    from esa.stores.on_device import store_on_device
+
+    assert isinstance(index.store, DenseStore)
+    return replace(
+        index,
+        encoder=encoder_on_device(index.encoder, device),
+        store=store_on_device(index.store, device),
+    )
+
+
+def _accelerator(device: str, preset: Preset) -> Device | None:
+    """The device, if it is another than the CPU."""
+    if preset.kind == "dense":
+        return accelerator(device)
+    if device == "cuda":
+        raise UsageError(f"preset {preset.name!r} runs on the CPU alone; --device cuda is for the dense ones")
+    return None
 
 
 def assemble(
@@ -168,10 +215,11 @@ def assemble(
     encoder: Encoder,
     threads: int = 1,
     progress: Progress = lambda bases: None,
+    room: Room | None = None,
 ) -> tuple[Index, int]:
-    """The index of a genome, and how many contigs have no fragment."""
+    """The index of a genome, and how many contigs have no fragment. A large store is built in ``room``."""
     encoder = _calibrate(genome, fragmenter, encoder)
-    builder = preset.builder(genome, encoder)
+    builder = preset.builder(genome, encoder, threads, room or Memory())
     cut_from = np.zeros(len(genome.names), np.bool_)
     with ThreadPoolExecutor(threads) as pool:
         for piece, codes, fragments in _cut(genome, fragmenter, pool):
@@ -186,6 +234,16 @@ def assemble(
             progress(piece.own_end - piece.start - told)
     index = Index(preset, genome, fragmenter, encoder, builder.finish())
     return index, int(np.count_nonzero(~cut_from))
+
+
+@dataclass(frozen=True)
+class _StoreRoom(Room):
+    """Room for the arrays of a store in the directory that is made."""
+
+    directory: DirectoryWriter
+
+    def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
+        return self.directory.grow(f"{STORE}_{name}", dtype, row)
 
 
 @dataclass(frozen=True)

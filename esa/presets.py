@@ -17,7 +17,7 @@ from esa.encoders.registry import Kind
 from esa.errors import UsageError
 from esa.fragments import AnchoredFragmenter, Fragmenter
 from esa.genome import Genome
-from esa.stores.base import Store, StoreBuilder
+from esa.stores.base import Room, Store, StoreBuilder
 
 
 class Preset(Protocol):
@@ -38,8 +38,8 @@ class Preset(Protocol):
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         """The fragmenter with these parameters (those of the manifest), else the defaults."""
 
-    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
-        """An empty store for a genome's fragments."""
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+        """An empty store for a genome's fragments; what it holds more than memory may, it keeps in ``room``."""
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
         """The store that the index keeps."""
@@ -56,7 +56,7 @@ class Anchored(Preset):
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         return AnchoredFragmenter(**parameters)
 
-    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
         from esa.stores.code_builder import CodeStoreBuilder
 
         return CodeStoreBuilder(genome.bases)
@@ -82,10 +82,10 @@ class Dense(Preset):
 
         return FixedFragmenter(**parameters)
 
-    def builder(self, genome: Genome, encoder: Encoder) -> StoreBuilder:
-        from esa.stores.dense import DenseStoreBuilder
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+        from esa.stores.dense_builder import DenseStoreBuilder
 
-        return DenseStoreBuilder(encoder.dimensions)
+        return DenseStoreBuilder(encoder.dimensions, threads=threads, room=room)
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
         from esa.stores.dense import DenseStore

@@ -60,7 +60,7 @@ from esa.eval.recall import (
 )
 from esa.stores.base import ANY_SIZE, CROWDED, Store
 from esa.stores.codes import CodeStore, default_key_bits
-from esa.stores.dense import DenseStoreBuilder
+from esa.stores.dense_builder import DenseStoreBuilder
 
 ENCODERS = ("projection", "codes", "sketch", "rde")
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from esa.eval.recall import ReadSet, in_parts, nearest, recall_at_depths, share_in_common
 from esa.fragments import Fragments
 from esa.stores.base import SearchEffort
-from esa.stores.dense import DenseParameters, DenseStore, DenseStoreBuilder
+from esa.stores.dense import DenseParameters, DenseStore
+from esa.stores.dense_builder import DenseStoreBuilder
 
 HITS = 50
 DEPTHS = (1, HITS)
@@ -146,7 +147,10 @@ def two_level(
         look_into(index, probes)
         scanner = faiss.serialize_index(index)
         for shortlist in shortlists:
-            settings = DenseParameters(shortlist=shortlist, floor=LEAST_FLOOR, ratio=0)
+            visited = kept.lists // probes if probes else 1
+            settings = DenseParameters(
+                shortlist=shortlist, visited=visited, settled=0.0, floor=LEAST_FLOOR, ratio=0
+            )
             yield of_store(
                 f"{named(description, probes)}, {shortlist} + int8",
                 stored(kept.mapped, scanner, settings),

@@ -16,7 +16,7 @@ PACKAGE = Path(esa.__file__).parent
 
 RANKS = (
     ("errors", "compiled"),
-    ("bits", "dna", "hashing", "prefetch"),
+    ("bits", "device", "dna", "hashing", "prefetch"),
     ("genome", "reads", "records", "work"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),
@@ -29,8 +29,8 @@ RANK = {part: rank for rank, parts in enumerate(RANKS) for part in parts}
 
 ONLY_IN = {
     "click": ("cli",),
-    "faiss": ("stores/dense.py",),
-    "torch": ("encoders", "train"),
+    "faiss": ("stores/scanner.py",),
+    "torch": ("device.py", "encoders", "stores/on_device.py", "train"),
     "tqdm": ("cli",),
 }
 """Library: the parts that may import it."""

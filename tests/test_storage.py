@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
 
 from esa import __version__, directory_writer, manifest, storage
 from esa.errors import IndexFormatError, OutputError
@@ -130,6 +131,33 @@ def test_created_arrays_are_written_in_place(tmp_path: Path) -> None:
     np.testing.assert_array_equal(arrays["big"], array)
     assert arrays["empty"].shape == empty.shape == (0, 3)
     assert [entry.name for entry in read.arrays] == ["big", "empty"]
+
+
+@pytest.mark.parametrize("chunks", [[0], [1], [3, 0, 9], [10] * 12], ids=str)
+def test_grown_arrays_are_those_that_are_added(chunks: list[int], tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.integers(0, 1000, (sum(chunks), 3)).astype(np.uint16)
+    with DirectoryWriter(tmp_path / "grown.esa") as writer, DirectoryWriter(tmp_path / "added.esa") as other:
+        growing = writer.grow("big", np.uint16, (3,))
+        for part in np.split(rows, np.cumsum(chunks)[:-1]):
+            growing.append(part)
+        assert "big" not in writer
+        grown = growing.finish()
+        np.testing.assert_array_equal(grown, rows)
+        assert grown.shape == rows.shape
+        assert not len(rows) or not grown.flags.writeable
+        assert "big" in writer
+        other.add("big", rows)
+        one, two = (w.commit(**FACTS) for w in (writer, other))
+    assert one.arrays == two.arrays
+    np.testing.assert_array_equal(open_directory(tmp_path / "grown.esa", verify="full")[1]["big"], rows)
+
+
+def test_rows_of_another_shape_are_a_programming_error(tmp_path: Path) -> None:
+    with DirectoryWriter(tmp_path / "x.esa") as writer:
+        growing = writer.grow("big", np.int8, (3,))
+        with pytest.raises(ValueError, match="rows of shape"):
+            growing.append(np.zeros((2, 4), np.int8))
 
 
 def test_the_same_index_twice_is_the_same_bytes(tmp_path: Path) -> None:
@@ -578,17 +606,24 @@ def test_space_for_a_created_array_is_claimed_at_once(
         writer.create("big", np.uint8, (10,))
 
 
-@pytest.mark.parametrize("method", ["add", "create"])
+def grow(writer: DirectoryWriter, name: str, rows: NDArray[np.float64]) -> None:
+    growing = writer.grow(name, np.float64, ())
+    growing.append(rows[:9])
+    growing.append(rows[9:])
+
+
+@pytest.mark.parametrize("method", ["add", "create", "grow"])
 def test_an_array_too_large_for_the_disk_fails_at_once(tmp_path: Path, method: str) -> None:
     limit = 10_000
-    arguments = {"add": [np.zeros(limit)], "create": [np.uint8, (limit,)]}[method]
+    arguments = {"create": [np.uint8, (limit,)]}.get(method, [np.zeros(limit)])
+    make = grow if method == "grow" else getattr(DirectoryWriter, method)
     with DirectoryWriter(tmp_path / "x.esa") as writer:
         # The kernel refuses to make a file longer, as it would on a full disk.
         old = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
         try:
             with pytest.raises(OutputError, match=r"x.esa: cannot be written: File too large"):
-                getattr(writer, method)("big", *arguments)
+                make(writer, "big", *arguments)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert listing(tmp_path) == []

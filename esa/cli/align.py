@@ -21,7 +21,7 @@ from esa.cli.align_options import (
     run_options,
 )
 from esa.cli.compiling import compiled_kernels
-from esa.cli.options import shows_progress, threads_option
+from esa.cli.options import device_option, shows_progress, threads_option
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     "-o", "--output", metavar="OUT", help="Output, .sam or .bam by its ending.  [default: SAM on stdout]"
 )
 @threads_option
+@device_option("cpu", "cuda: dense presets embed and search there, exactly.")
 @click.option("--interleaved", is_flag=True, help="R1 holds pairs: first, second, first, ...")
 @read_group_options
 @alignment_options
@@ -52,6 +53,7 @@ def command(
     reads2: str | None,
     output: str | None,
     threads: int,
+    device: str,
     interleaved: bool,
     read_group: ReadGroupOptions,
     alignment: AlignmentOptions,
@@ -82,7 +84,7 @@ def command(
     with ReadSource(
         reads1, reads2, interleaved=interleaved, batch_size=run.batch_size or DEFAULT_BATCH_SIZE
     ) as source:
-        opened = open_index(index, threads)
+        opened = open_index(index, threads, device)
         config = _config(opened.preset.levels, alignment, records)
         with (
             open_output(output, threads=threads) as sink,

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from esa.cli.compiling import compiled_kernels
-from esa.cli.options import shows_progress, threads_option
+from esa.cli.options import device_option, shows_progress, threads_option
 from esa.presets import DEFAULT_PRESET, PRESETS
 
 
@@ -19,6 +19,7 @@ from esa.presets import DEFAULT_PRESET, PRESETS
 @threads_option
 @click.option("--preset", type=click.Choice(list(PRESETS)), default=DEFAULT_PRESET, show_default=True)
 @click.option("--encoder", metavar="NAME|DIR", help="Encoder instead of the preset's own.")
+@device_option("cpu", "Where a dense preset embeds.")
 @click.option("--force", is_flag=True, help="Replace an index that is there.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")
 def command(
@@ -27,6 +28,7 @@ def command(
     threads: int,
     preset: str,
     encoder: str | None,
+    device: str,
     force: bool,
     quiet: bool,
 ) -> None:
@@ -44,7 +46,14 @@ def command(
         ) as bar,
     ):
         summary = build_index(
-            reference, path, preset=preset, encoder=encoder, threads=threads, force=force, progress=bar.update
+            reference,
+            path,
+            preset=preset,
+            encoder=encoder,
+            threads=threads,
+            device=device,
+            force=force,
+            progress=bar.update,
         )
     if not quiet:
         click.echo(index_summary(summary), err=True)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+from esa.device import DEVICES
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _available_cores() -> int:
@@ -21,6 +27,11 @@ threads_option = click.option(
     show_default="all cores",
     help="Worker threads.",
 )
+
+
+def device_option(default: str, what: str) -> Callable[[Command], Command]:
+    """``--device``."""
+    return click.option("--device", type=click.Choice(DEVICES), default=default, show_default=True, help=what)
 
 
 def shows_progress(quiet: bool) -> bool:

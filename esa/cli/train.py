@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from esa.cli.options import shows_progress
+from esa.cli.options import device_option, shows_progress
 
 
 @click.command("train")
@@ -20,7 +20,7 @@ from esa.cli.options import shows_progress
 @click.option("--minutes", type=click.FloatRange(0), help="Stop this sitting after so long.")
 @click.option("--seed", type=click.IntRange(0), help="Seed, instead of the settings'.")
 @click.option("--workers", type=click.IntRange(0), help="Processes that make batches.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@device_option("auto", "Where to train.")
 @click.option("--resume", is_flag=True, help="Go on from the directory's checkpoint, with its settings.")
 @click.option("--force", is_flag=True, help="Train anew in a directory that is not empty.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no summary.")

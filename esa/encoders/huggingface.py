@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from esa import dna
 from esa.errors import EsaError, UsageError
 from esa.fragments import Fragments
+
+if TYPE_CHECKING:
+    from esa.device import Device
 
 PREFIX = "hf:"
 POOLINGS = ("mean", "max")
@@ -59,11 +62,13 @@ class HuggingFaceEncoder:
         directory: of the checkpoint, absolute.
         pooling: ``mean`` or ``max``, over the tokens that stand for bases.
         sha256: of the checkpoint's files.
+        device: where the model runs; None: the CPU.
     """
 
     directory: str
     pooling: str
     sha256: str
+    device: Device | None = None
 
     name: ClassVar[str] = "hf"
 
@@ -108,7 +113,8 @@ class HuggingFaceEncoder:
     @cached_property
     def _parts(self) -> tuple[Any, Any]:
         """The tokenizer and the model."""
-        return _load(Path(self.directory))
+        tokenizer, model = _load(Path(self.directory))
+        return tokenizer, model if self.device is None else model.to(self.device)
 
     @cached_property
     def dimensions(self) -> int:
@@ -162,7 +168,7 @@ class HuggingFaceEncoder:
             return_special_tokens_mask=True,
             return_attention_mask=True,
             return_tensors="pt",
-        )
+        ).to(model.device)
         special = tokens.pop("special_tokens_mask").bool()
         counted = tokens[MASK].bool() & ~special
         taken = set(tokenizer.model_input_names)
@@ -173,7 +179,7 @@ class HuggingFaceEncoder:
             pooled = hidden.masked_fill(~inside, -torch.inf).amax(1).masked_fill(~inside.any(1), 0)
         else:
             pooled = (hidden * inside).sum(1) / inside.sum(1).clamp(min=1)
-        result: NDArray[np.float32] = pooled.numpy()
+        result: NDArray[np.float32] = pooled.cpu().numpy()
         return result
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> HuggingFaceEncoder:

@@ -1,10 +1,10 @@
-"""The learned dense encoder: a Transformer (`esa.encoders.rde_model`) that runs on the CPU."""
+"""The learned dense encoder: a Transformer (`esa.encoders.rde_model`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,8 +16,12 @@ from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
 from esa.fragments import Fragments
 
+CPU = torch.device("cpu")
+
 BLOCK = 64
 """Fragments that go through the model together. Always as many, so that sums are taken in the same order."""
+DEVICE_BLOCK = 4096
+"""The same, on another device than the CPU."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class RdeEncoder:
         weights: ``float32`` arrays by the names that torch gives them.
         kept: components of an embedding: the first of the model's, as a unit vector (they are trained so that
             a prefix is an embedding: Kusupati et al. 2022, "Matryoshka representation learning").
+        device: where the model runs. The last bits of an embedding depend on it.
 
     Raises:
         ValueError: weights that are not those of the shape.
@@ -37,6 +42,7 @@ class RdeEncoder:
     shape: RdeShape
     weights: Mapping[str, NDArray[np.float32]]
     kept: int
+    device: torch.device = CPU
 
     name: ClassVar[str] = "rde"
 
@@ -70,11 +76,15 @@ class RdeEncoder:
     def dimensions(self) -> int:
         return self.kept
 
+    @property
+    def _block(self) -> int:
+        return BLOCK if self.device == CPU else DEVICE_BLOCK
+
     @cached_property
     def _model(self) -> RdeModel:
         model = RdeModel(self.shape)
         model.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
-        return model.requires_grad_(False).eval()
+        return model.requires_grad_(False).eval().to(self.device)
 
     @cached_property
     def _rows(self) -> NDArray[np.int32]:
@@ -90,20 +100,21 @@ class RdeEncoder:
         start = fragments.start + (fragments.length - length) // 2
         for bases in np.unique(length):
             chosen = np.flatnonzero(length == bases)
-            for begin in range(0, len(chosen), BLOCK):
-                block = chosen[begin : begin + BLOCK]
+            for begin in range(0, len(chosen), self._block):
+                block = chosen[begin : begin + self._block]
                 out[block] = self._embed(codes, start[block], int(bases))
         return out
 
     def _embed(self, codes: NDArray[np.uint8], start: NDArray[np.int64], length: int) -> NDArray[np.float32]:
         k = self.shape.k
-        rows = np.zeros((BLOCK, tokens_of(length, k), SLOTS), np.int32)
+        rows = np.zeros((self._block, tokens_of(length, k), SLOTS), np.int32)
         weights = np.zeros(rows.shape, np.float32)
         lay_out(codes, start, length, k, self._rows, rows[: len(start)], weights[: len(start)])
         with torch.inference_mode(), _one_thread():
-            vectors = self._model(torch.from_numpy(rows), torch.from_numpy(weights))[: len(start)]
+            tokens = (torch.from_numpy(array).to(self.device) for array in (rows, weights))
+            vectors = self._model(*tokens)[: len(start)]
             kept = torch.nn.functional.normalize(vectors[:, : self.kept], dim=1)
-            result: NDArray[np.float32] = kept.numpy()
+            result: NDArray[np.float32] = kept.cpu().numpy()
         return result
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> RdeEncoder:
@@ -111,7 +122,7 @@ class RdeEncoder:
 
     def truncated(self, kept: int) -> RdeEncoder:
         """This encoder with the first components only."""
-        return RdeEncoder(self.shape, self.weights, kept)
+        return replace(self, kept=kept)
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "kept": self.kept, **asdict(self.shape)}

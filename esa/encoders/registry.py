@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
 from esa.errors import EsaError, OutputError, UsageError
+
+if TYPE_CHECKING:  # nor torch
+    from esa.device import Device
 
 Kind = Literal["codes", "dense"]
 """Which stores an encoder's vectors fit."""
@@ -148,6 +152,21 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     from esa.encoders.sketch import SketchEncoder
 
     return SketchEncoder(**{key: value for key, value in parameters.items() if key != "name"})
+
+
+def encoder_on_device(encoder: Encoder, device: Device) -> Encoder:
+    """A dense encoder that computes on a device."""
+    if encoder.name == "sketch":
+        from esa.encoders.sketch import SketchEncoder
+        from esa.encoders.sketch_on_device import SketchOnDevice
+
+        assert isinstance(encoder, SketchEncoder)
+        return SketchOnDevice(encoder, device)
+    from esa.encoders.huggingface import HuggingFaceEncoder
+    from esa.encoders.rde import RdeEncoder
+
+    assert isinstance(encoder, RdeEncoder | HuggingFaceEncoder)
+    return replace(encoder, device=device)
 
 
 def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any] | None = None) -> None:

@@ -60,7 +60,7 @@ class SketchEncoder:
             raise ValueError(f"k is 1 to {MAX_K}, dimensions a multiple of {WORD}: {self}")
 
     @cached_property
-    def _signs(self) -> NDArray[np.int8]:
+    def signs(self) -> NDArray[np.int8]:
         """``int8[4**k, dimensions]``, +1 or -1: the vector of each k-mer (a canonical one's row is used)."""
         signs = np.empty((4**self.k, self.dimensions), np.int8)
         _draw_signs(self.seed, signs)
@@ -71,7 +71,7 @@ class SketchEncoder:
         """``float32[len(fragments), dimensions]``, unit vectors, or zero where a fragment has no k-mer."""
         out = np.empty((len(fragments), self.dimensions), np.float32)
         longest = int(fragments.length.max(initial=0))
-        _embed(self._signs, self.k, longest, codes, fragments.start, fragments.length, out)
+        _embed(self.signs, self.k, longest, codes, fragments.start, fragments.length, out)
         return out
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> SketchEncoder:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 ANY_SIZE = 1 << 62
 """No bucket is too large."""
@@ -93,6 +93,44 @@ class Store(Protocol):
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What the index keeps on disk."""
+
+
+class Growing(Protocol):
+    """An array that is written row by row, at its end."""
+
+    def append(self, rows: NDArray[Any]) -> None:
+        """Add rows ``[n, ...]``."""
+
+    def finish(self) -> NDArray[Any]:
+        """All rows, read-only; no more can be added."""
+
+
+class Room(Protocol):
+    """Where a builder keeps arrays that memory may not hold, under the names that `Store.arrays` gives them."""
+
+    def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
+        """An array without rows yet; each will have the shape ``row``."""
+
+
+class Memory(Room):
+    """Room in memory."""
+
+    def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
+        return _InMemory([np.empty((0, *row), dtype)])
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    parts: list[NDArray[Any]]
+
+    def append(self, rows: NDArray[Any]) -> None:
+        self.parts.append(rows.astype(self.parts[0].dtype))
+
+    def finish(self) -> NDArray[Any]:
+        whole = np.concatenate(self.parts)
+        self.parts.clear()
+        whole.flags.writeable = False
+        return whole
 
 
 class StoreBuilder(Protocol):

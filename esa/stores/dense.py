@@ -1,42 +1,33 @@
-"""The store of dense embeddings: faiss finds a shortlist, exact products of 8-bit vectors rank it.
+"""The store of dense embeddings: a scanner finds a shortlist, exact products of 8-bit vectors rank it.
 
 Vectors are kept as ``int8`` with one scale for all components, and queries are rounded alike. So every
-product that ranks is a sum of integers: the same on any number of threads, in any batch. A small store is
-scanned exactly; a large one by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288, "Cache
-locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281). Inverted lists are no help here:
-sketches are nearly isotropic, and a query's neighbours lie in many lists (see `scripts/bench_stores.py`).
+product that ranks is a sum of integers: the same on any number of threads, in any batch.
 
-The only module that imports faiss.
+Sketches are nearly isotropic: what is near to a query lies in a few lists of a large store, but what is not so near
+may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all others
+if what it found there is not near enough to be what it looks for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import njit
 from esa.stores.base import Hits, SearchEffort
-
-SUBVECTOR = 4
-"""Components that one 4-bit product-quantizer code stands for."""
-
-CODE_BITS = 4
-
-TRAINING_VECTORS = 8192
-"""Vectors that the quantizer is trained on: 512 for each of its 16 centroids, more changes nothing."""
+from esa.stores.scanner import FaissScanner, ListScanner, Scanner, open_scanner
 
 LARGEST = 127
 """Largest component of an ``int8`` vector; -128 is not used."""
 
-CHUNK = 65536
-"""Vectors turned to float32 at a time."""
+QUERIES = 512
+"""Searched together: their shortlists of thousands take 0.2 MB each."""
 
 SCORE_SCALE = 1000
 """A hit's score is its cosine in thousandths."""
@@ -48,7 +39,13 @@ class DenseParameters:
 
     Attributes:
         exact_limit: a store of at most so many vectors is scanned exactly.
-        shortlist: vectors that faiss finds for a query, for each probe of the `SearchEffort`.
+        shortlist: vectors that a scan finds for a query, for each probe of the `SearchEffort`.
+        lists_from: a store of so many vectors has its codes in inverted lists.
+        visited: one list in so many, the nearest ones, is looked into at first.
+        settled: Heuristic: a query whose best cosine there is at least this is done; others look into the other lists,
+            too. (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44.)
+        far_shortlist: vectors that a scan of the other lists finds, in place of ``shortlist``: among more vectors the
+            codes put more of the wrong ones before the right one.
         clip: components beyond this multiple of 1 / sqrt(dimensions) are cut.
         floor: least cosine of a hit. Measured on a human chromosome: the nearest vector to a random sequence
             has a cosine of about 0.29, to a read with 10 % edits 0.37, to one with 1 % 0.8.
@@ -57,12 +54,18 @@ class DenseParameters:
 
     exact_limit: int = 50_000
     shortlist: int = 500
+    lists_from: int = 2_000_000
+    visited: int = 32
+    settled: float = 0.6
+    far_shortlist: int = 4000
     clip: float = 6.0
     floor: float = 0.25
     ratio: float = 0.6
 
     def __post_init__(self) -> None:
-        if self.shortlist < 1 or self.clip <= 0 or not 0 < self.floor <= 1 or not 0 <= self.ratio <= 1:
+        least = min(self.shortlist, self.far_shortlist, self.visited)
+        shares = 0 < self.floor <= 1 and 0 <= self.ratio <= 1 and self.settled >= 0
+        if least < 1 or self.clip <= 0 or not shares:
             raise ValueError(f"no search can be made with {self}")
 
     def scale(self, dimensions: int) -> float:
@@ -78,8 +81,9 @@ class DenseStore:
         vectors: ``int8[n, dimensions]``.
         position: ``int64[n]``, global start of each fragment.
         reverse: ``uint8[n]``, its orientation.
-        scanner: ``uint8``, the faiss index that finds the shortlists, serialized; empty for an exact store.
+        scanner: ``uint8``, what finds the shortlists (`esa.stores.scanner`); empty for an exact store.
         settings: how it was built and is searched.
+        exact: an exact scanner in place of these.
     """
 
     vectors: NDArray[np.int8]
@@ -87,6 +91,8 @@ class DenseStore:
     reverse: NDArray[np.uint8]
     scanner: NDArray[np.uint8]
     settings: DenseParameters = field(default_factory=DenseParameters)
+    exact: Scanner | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "dense"
 
@@ -111,14 +117,15 @@ class DenseStore:
         """Components of a vector."""
         return int(self.vectors.shape[1])
 
+    @property
+    def _scanner(self) -> FaissScanner:
+        # A cached property has no lock of its own, and two threads would hold the codes twice.
+        with self._lock:
+            return self._opened
+
     @cached_property
-    def _index(self) -> faiss.Index:
-        if len(self.scanner):
-            return faiss.deserialize_index(self.scanner)
-        # float32 holds the products of int8 vectors exactly (they stay far below 2**24), however summed.
-        index = faiss.IndexFlatIP(self.dimensions)
-        _add(index, self.vectors)
-        return index
+    def _opened(self) -> FaissScanner:
+        return open_scanner(self.scanner) if len(self.scanner) else FaissScanner.exact(self.vectors)
 
     def search(self, embeddings: NDArray[np.float32], effort: SearchEffort) -> Hits:
         """The nearest vectors by cosine, at most ``effort.max_hits``, those above the floor.
@@ -126,10 +133,16 @@ class DenseStore:
         ``effort.probes`` multiplies the shortlist of a large store. A score is the cosine in thousandths.
         Hits are in order of score, then of position; a zero vector has none.
         """
-        queries = _quantize(
-            np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions)
+        queries = quantize(np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions))
+        return _joined(
+            [
+                self._search(queries[begin : begin + QUERIES], effort)
+                for begin in range(0, max(1, len(queries)), QUERIES)
+            ]
         )
-        candidates = self._shortlist(queries, effort)
+
+    def _search(self, queries: NDArray[np.int8], effort: SearchEffort) -> Hits:
+        candidates, scanned = self._shortlist(queries, effort)
         offsets, position, reverse, score, capped = _rank(
             self.vectors,
             self.position,
@@ -141,19 +154,46 @@ class DenseStore:
             self.settings.ratio,
             effort.max_hits,
         )
-        return Hits(offsets, position, reverse, score, capped, len(self) * len(queries))
+        return Hits(offsets, position, reverse, score, capped, scanned)
 
-    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> NDArray[np.int64]:
-        """``int64[queries, width]``, indices of vectors, -1 where there are no more."""
+    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> tuple[NDArray[np.int64], int]:
+        """``int64[queries, width]``, indices of vectors, -1 where there are no more; and how many were compared."""
+        everything = len(self) * len(queries)
         # One more than may be kept, to know whether any was left out.
         width = min(len(self), effort.max_hits + 1)
+        if not width or not len(queries):
+            return np.empty((len(queries), 0), np.int64), everything
+        if self.exact is not None:
+            return self.exact.search(queries, width), everything
         if len(self.scanner):
             width = min(len(self), max(width, self.settings.shortlist * effort.probes))
-        if not width or not len(queries):
-            return np.empty((len(queries), 0), np.int64)
-        with _one_thread():
-            found: NDArray[np.int64] = self._index.search(queries.astype(np.float32), width)[1]
-        return found
+        if isinstance(self._scanner, ListScanner):
+            return self._from_lists(self._scanner, queries, width, effort.probes > 1)
+        return self._scanner.search(queries, width), everything
+
+    def _from_lists(
+        self, scanner: ListScanner, queries: NDArray[np.int8], width: int, everywhere: bool
+    ) -> tuple[NDArray[np.int64], int]:
+        """Shortlists of ``width`` from the nearest lists, and for who needs them of `far_shortlist` from the others.
+
+        ``everywhere``: everyone does.
+        """
+        near = scanner.nearest_lists(queries, max(1, scanner.count // self.settings.visited))
+        found = scanner.search_lists(queries, near, width)
+        scanned = int(scanner.sizes[near].sum())
+        best = _best_products(self.vectors, queries, found)
+        unsettled = best < self.settings.settled * self.settings.scale(self.dimensions) ** 2
+        # A zero vector is near to nothing.
+        rows = np.flatnonzero((unsettled | everywhere) & queries.any(axis=1))
+        if not len(rows):
+            return found, scanned
+        far = scanner.other_lists(near[rows])
+        scanned += int(scanner.sizes[far].sum())
+        wider = min(len(self), max(width, self.settings.far_shortlist))
+        both = np.full((len(queries), width + wider), -1, np.int64)
+        both[:, :width] = found
+        both[rows, width:] = scanner.search_lists(queries[rows], far, wider)
+        return both, scanned
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
@@ -167,68 +207,24 @@ class DenseStore:
         }
 
 
-class DenseStoreBuilder:
-    """Rounds embeddings as they come, so that only a byte a component is held."""
-
-    def __init__(self, dimensions: int, settings: DenseParameters | None = None) -> None:
-        self._dimensions = dimensions
-        self._settings = settings or DenseParameters()
-        if dimensions % SUBVECTOR:
-            raise ValueError(f"{dimensions} dimensions: not a multiple of {SUBVECTOR}")
-        self._vectors: list[NDArray[np.int8]] = []
-        self._position: list[NDArray[np.int64]] = []
-        self._reverse: list[NDArray[np.uint8]] = []
-
-    def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
-        scale = self._settings.scale(self._dimensions)
-        self._vectors.append(_quantize(np.ascontiguousarray(embeddings, np.float32), scale))
-        self._position.append(position.astype(np.int64))
-        self._reverse.append(reverse)
-
-    def finish(self) -> DenseStore:
-        vectors = np.concatenate([np.empty((0, self._dimensions), np.int8), *self._vectors])
-        position = np.concatenate([np.empty(0, np.int64), *self._position])
-        reverse = np.concatenate([np.empty(0, np.uint8), *self._reverse])
-        self._vectors, self._position, self._reverse = [], [], []
-        if len(vectors) > self._settings.exact_limit:
-            scanner = _train_scanner(vectors)
-        else:
-            scanner = np.empty(0, np.uint8)
-        for array in (vectors, position, reverse, scanner):
-            array.flags.writeable = False
-        return DenseStore(vectors, position, reverse, scanner, self._settings)
-
-
-def _train_scanner(vectors: NDArray[np.int8]) -> NDArray[np.uint8]:
-    dimensions = vectors.shape[1]
-    index = faiss.IndexPQFastScan(dimensions, dimensions // SUBVECTOR, CODE_BITS, faiss.METRIC_INNER_PRODUCT)
-    step = -(-len(vectors) // TRAINING_VECTORS)
-    # On one thread, so that an index does not depend on how many there were.
-    with _one_thread():
-        index.train(vectors[::step].astype(np.float32))
-        _add(index, vectors)
-    serialized: NDArray[np.uint8] = faiss.serialize_index(index)
-    return serialized
-
-
-def _add(index: faiss.Index, vectors: NDArray[np.int8]) -> None:
-    for begin in range(0, len(vectors), CHUNK):
-        index.add(vectors[begin : begin + CHUNK].astype(np.float32))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """faiss on the calling thread alone: the callers are the threads (the setting is each thread's own)."""
-    before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    try:
-        yield
-    finally:
-        faiss.omp_set_num_threads(before)
+def _joined(parts: list[Hits]) -> Hits:
+    """The hits of queries that were searched in parts."""
+    offsets, position, reverse, score, capped, scanned = zip(*parts, strict=True)
+    begins = np.cumsum([0, *(own[-1] for own in offsets[:-1])])
+    return Hits(
+        np.concatenate(
+            [offsets[0][:1], *(own[1:] + begin for own, begin in zip(offsets, begins, strict=True))]
+        ),
+        np.concatenate(position),
+        np.concatenate(reverse),
+        np.concatenate(score),
+        np.concatenate(capped),
+        sum(scanned),
+    )
 
 
 @njit
-def _quantize(embeddings, scale):  # type: ignore[no-untyped-def]
+def quantize(embeddings, scale):  # type: ignore[no-untyped-def]
     """``int8``: components times ``scale``, rounded, cut at `LARGEST`."""
     out = np.empty(embeddings.shape, np.int8)
     for i in range(embeddings.shape[0]):
@@ -236,6 +232,25 @@ def _quantize(embeddings, scale):  # type: ignore[no-untyped-def]
             value = np.rint(np.float64(embeddings[i, t]) * scale)
             out[i, t] = np.int8(min(max(value, -LARGEST), LARGEST))
     return out
+
+
+@njit
+def _product(a, b):  # type: ignore[no-untyped-def]
+    product = np.int32(0)
+    for t in range(len(a)):
+        product += np.int32(a[t]) * np.int32(b[t])
+    return product
+
+
+@njit
+def _best_products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
+    """``int64[queries]``: the largest product of each query with its candidates, 0 if none is positive."""
+    best = np.zeros(len(queries), np.int64)
+    for q in range(len(queries)):
+        for candidate in candidates[q]:
+            if candidate >= 0:
+                best[q] = max(best[q], np.int64(_product(vectors[candidate], queries[q])))
+    return best
 
 
 @njit
@@ -257,9 +272,7 @@ def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, m
         for j in range(width):
             product = np.int32(0)
             if candidates[q, j] >= 0:
-                vector = vectors[candidates[q, j]]
-                for t in range(len(vector)):
-                    product += np.int32(vector[t]) * np.int32(queries[q, t])
+                product = _product(vectors[candidates[q, j]], queries[q])
             scores[j] = np.int64(np.rint(product * unit))
             best = max(best, scores[j])
         least = max(floor, ratio * best)

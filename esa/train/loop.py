@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from esa.encoders.base import Encoder
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError
 from esa.train.checkpoint import Progress, State, copy_of, load_checkpoint, save_checkpoint
 from esa.train.config import RunConfig
 from esa.train.task import Task, to_tensors
 
-DEVICES = ("auto", "cpu", "cuda")
 BATCHES_AHEAD = 8
 """Batches that each worker process keeps ready."""
 
@@ -32,20 +31,6 @@ DEAD_WORKER = "DataLoader worker"
 """How torch's message begins."""
 
 Report = Callable[[Progress], None]
-
-
-def choose_device(name: str) -> torch.device:
-    """``cpu``, ``cuda``, or with ``auto`` cuda where there is one.
-
-    Raises:
-        EsaError: CUDA asked for and absent.
-    """
-    if name not in DEVICES:
-        raise UsageError(f"unknown device {name!r}; there are: {', '.join(DEVICES)}")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise EsaError("no CUDA device can be used by this torch; train with --device cpu")
-    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from esa.device import choose_device
 from esa.encoders import registry
 from esa.encoders.registry import save_encoder
 from esa.errors import OutputError, UsageError
@@ -19,7 +20,7 @@ from esa.train.card import model_card
 from esa.train.checkpoint import Progress
 from esa.train.codes import CodesConfig, CodesTask
 from esa.train.config import RUN_TABLE, RunConfig, build, read_tables, render
-from esa.train.loop import Report, Trained, choose_device, train
+from esa.train.loop import Report, Trained, train
 from esa.train.rde import RdeConfig, RdeTask
 from esa.train.references import read_references
 from esa.train.task import Task, parameters_of

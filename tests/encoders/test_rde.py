@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from esa import dna
+from esa.encoders import rde
 from esa.encoders.rde import BLOCK, RdeEncoder
 from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import PADDING, SLOTS, SPAN, kmer_rows, lay_out, tokens_of
@@ -119,6 +120,18 @@ def test_an_embedding_does_not_depend_on_what_stands_beside_it(encoder: RdeEncod
     for i in range(20):
         alone = encoder.embed(codes, windows(starts[i : i + 1], lengths[i : i + 1]))
         np.testing.assert_array_equal(alone[0], whole[i])
+
+
+def test_blocks_of_another_device_hold_the_same(
+    encoder: RdeEncoder, codes: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+):
+    """The path of CUDA, on a device that is the CPU but is not called so."""
+    fragments = windows(np.arange(0, 2900, 64), np.tile(LENGTHS, 46)[:46].astype(np.int32))
+    monkeypatch.setattr(rde, "DEVICE_BLOCK", 5)
+    there = replace(encoder, device=torch.device("cpu", 0))
+    assert there._block == 5
+    np.testing.assert_allclose(there.embed(codes, fragments), encoder.embed(codes, fragments), atol=1e-6)
+    assert there.parameters() == encoder.parameters()
 
 
 def test_prefixes_are_embeddings(encoder: RdeEncoder, codes: NDArray[np.uint8]):

@@ -8,13 +8,16 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa import dna
+from esa.encoders import sketch_on_device
 from esa.encoders.base import Encoder
 from esa.encoders.sketch import CENTRE, EDGE, SketchEncoder, taper
+from esa.encoders.sketch_on_device import SketchOnDevice
 from esa.fragments import Fragments
 
 SMALL = SketchEncoder(k=3, dimensions=64, seed=7)
@@ -106,7 +109,7 @@ def test_no_fragments() -> None:
 
 
 def test_seeds_and_kmers_have_independent_signs() -> None:
-    tables = np.concatenate([SketchEncoder(k=2, seed=s)._signs for s in range(8)]).astype(np.int64)
+    tables = np.concatenate([SketchEncoder(k=2, seed=s).signs for s in range(8)]).astype(np.int64)
     assert set(np.unique(tables)) == {-1, 1}
     products = tables @ tables.T
     np.fill_diagonal(products, 0)
@@ -159,3 +162,25 @@ def test_it_is_an_encoder_and_its_parameters_rebuild_it() -> None:
 def test_impossible_parameters_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="multiple of 64"):
         SketchEncoder(**wrong)
+
+
+@given(st.lists(sequences, max_size=5))
+def test_torch_gives_the_same_bits(sequences: list[str]) -> None:
+    there = SketchOnDevice(SMALL, torch.device("cpu"))
+    np.testing.assert_array_equal(there.embed(*fragments_of(*sequences)), embed(SMALL, *sequences))
+
+
+def test_torch_gives_the_same_bits_of_whole_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketch_on_device, "BLOCK", 7)
+    rng = np.random.default_rng(4)
+    codes = np.concatenate([rng.integers(0, 4, 3000), [dna.N] * 40, np.tile([0, 1], 400)]).astype(np.uint8)
+    start = np.arange(0, len(codes) - 256, 16, dtype=np.int64)
+    n = len(start)
+    fragments = Fragments(
+        start, rng.choice([256, 200], n).astype(np.int32), np.zeros(n, np.uint8), np.zeros(n, np.int32)
+    )
+    encoder: Encoder = SketchOnDevice(SketchEncoder(), torch.device("cpu"))
+    expected = SketchEncoder().embed(codes, fragments)
+    np.testing.assert_array_equal(encoder.embed(codes, fragments), expected)
+    assert encoder.parameters() == SketchEncoder().parameters()
+    assert encoder.dimensions == 256

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +15,14 @@ from numpy.typing import NDArray
 
 from esa import dna
 from esa.encoders.sketch import SketchEncoder
+from esa.errors import IndexFormatError
 from esa.fragments import Fragments
 from esa.fragments_fixed import FixedFragmenter
+from esa.stores import dense
 from esa.stores.base import Hits, SearchEffort, Store, StoreBuilder
-from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, DenseStoreBuilder
+from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, quantize
+from esa.stores.dense_builder import DenseStoreBuilder
+from esa.stores.scanner import FaissScanner, ListScanner, open_scanner
 
 DIMENSIONS = 64
 ALL = DenseParameters(floor=0.001, ratio=0.0)
@@ -31,8 +38,8 @@ def random_vectors(n: int, seed: int, dimensions: int = DIMENSIONS) -> NDArray[n
     return unit(np.random.default_rng(seed).standard_normal((n, dimensions)))
 
 
-def build(vectors: NDArray[np.float32], settings: DenseParameters = ALL) -> DenseStore:
-    builder = DenseStoreBuilder(vectors.shape[1], settings)
+def build(vectors: NDArray[np.float32], settings: DenseParameters = ALL, threads: int = 1) -> DenseStore:
+    builder = DenseStoreBuilder(vectors.shape[1], settings, threads)
     position = 100 * np.arange(len(vectors))
     for begin in range(0, len(vectors), 300):
         chunk = slice(begin, begin + 300)
@@ -41,6 +48,9 @@ def build(vectors: NDArray[np.float32], settings: DenseParameters = ALL) -> Dens
 
 
 APPROXIMATE = replace(ALL, exact_limit=0, shortlist=100)
+IN_LISTS = replace(APPROXIMATE, lists_from=1, visited=8, far_shortlist=150)
+WAYS = {"exact": ALL, "approximate": APPROXIMATE, "in lists": IN_LISTS}
+each_way = pytest.mark.parametrize("settings", WAYS.values(), ids=WAYS)
 
 
 def row(hits: Hits, i: int) -> list[tuple[int, int, int]]:
@@ -63,7 +73,9 @@ def assert_sorted(hits: Hits) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [ALL, replace(APPROXIMATE, shortlist=10_000)], ids=["exact", "all ranked"]
+    "settings",
+    [ALL, replace(APPROXIMATE, shortlist=10_000), replace(IN_LISTS, settled=2.0, shortlist=10_000)],
+    ids=["exact", "all ranked", "all lists ranked"],
 )
 def test_hits_are_those_of_numpy(settings: DenseParameters) -> None:
     vectors, queries = random_vectors(1500, 1), random_vectors(40, 2)
@@ -101,7 +113,7 @@ def test_scores_are_cosines_in_thousandths_and_only_those_near_enough_are_hits()
     assert relative == found[:3]
 
 
-@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+@each_way
 def test_hits_do_not_depend_on_the_batch(settings: DenseParameters) -> None:
     # Half of the vectors are one and the same: which of them are kept must not vary either.
     vectors = random_vectors(2000, 6)
@@ -116,7 +128,21 @@ def test_hits_do_not_depend_on_the_batch(settings: DenseParameters) -> None:
         assert rows == [row(whole, i) for i in range(len(queries))]
 
 
-@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+@each_way
+@pytest.mark.parametrize("together", [1, 7])
+def test_how_many_are_searched_together_does_not_matter(
+    settings: DenseParameters, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, effort = build(random_vectors(600, 26), settings), SearchEffort(max_hits=9)
+    queries = np.concatenate([random_vectors(20, 27), np.zeros((1, DIMENSIONS), np.float32)])
+    whole = store.search(queries, effort)
+    monkeypatch.setattr(dense, "QUERIES", together)
+    parts = store.search(queries, effort)
+    assert_equal(parts, whole)
+    assert parts.scanned == whole.scanned
+
+
+@each_way
 def test_a_saved_store_equals_a_fresh_one(settings: DenseParameters, tmp_path: Path) -> None:
     store = build(random_vectors(900, 8), settings)
     arrays = {}
@@ -132,9 +158,10 @@ def test_a_saved_store_equals_a_fresh_one(settings: DenseParameters, tmp_path: P
     assert_equal(loaded.search(queries, effort), store.search(queries, effort))
 
 
-def test_two_builds_are_the_same_byte_for_byte() -> None:
+@pytest.mark.parametrize("settings", [APPROXIMATE, IN_LISTS], ids=["approximate", "in lists"])
+def test_two_builds_are_the_same_byte_for_byte(settings: DenseParameters) -> None:
     vectors = random_vectors(900, 10)
-    one, two = (build(vectors, APPROXIMATE).arrays() for _ in range(2))
+    one, two = (build(vectors, settings, threads).arrays() for threads in (1, 3))
     assert one.keys() == two.keys()
     assert len(one["scanner"])
     for name, array in one.items():
@@ -147,7 +174,7 @@ def test_the_size_decides_whether_a_store_is_exact() -> None:
     assert len(build(random_vectors(501, 11), settings).scanner)
 
 
-@pytest.mark.parametrize("settings", [ALL, APPROXIMATE], ids=["exact", "approximate"])
+@each_way
 def test_a_zero_vector_finds_nothing(settings: DenseParameters) -> None:
     vectors = random_vectors(300, 12)
     vectors[7] = 0
@@ -203,16 +230,103 @@ def test_the_approximate_store_finds_what_the_exact_one_does_on_real_sequence(da
         ),
     )
     found = []
-    for settings in (DenseParameters(), DenseParameters(exact_limit=0, shortlist=100)):
+    ways = [{}, {"exact_limit": 0}, {"exact_limit": 0, "lists_from": 1, "visited": 4}]
+    for way in ways:
+        settings = DenseParameters(shortlist=100, far_shortlist=200, **way)
         builder = DenseStoreBuilder(encoder.dimensions, settings)
         builder.add(vectors, fragments.start, fragments.reverse)
         hits = builder.finish().search(queries, SearchEffort(max_hits=10))
         found.append([{position for _, position, _ in row(hits, i)} for i in range(n)])
         best = np.array([row(hits, i)[0][1] if row(hits, i) else -1000 for i in range(n)])
         assert np.mean(abs(best + 128 - (start + 125)) <= 64) > 0.99
-    exact, approximate = found
-    recall = sum(len(a & b) for a, b in zip(exact, approximate, strict=True)) / sum(map(len, exact))
-    assert recall > 0.95
+    exact, *others = found
+    for approximate in others:
+        recall = sum(len(a & b) for a, b in zip(exact, approximate, strict=True)) / sum(map(len, exact))
+        assert recall > 0.95
+
+
+def lists_slowly(
+    store: DenseStore, queries: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The list of each vector, and each query's lists, the nearest first."""
+    scanner = open_scanner(store.scanner)
+    assert isinstance(scanner, ListScanner)
+    centres = scanner.centres.astype(np.int64)
+    list_of = (store.vectors.astype(np.int64) @ centres.T).argmax(axis=1)
+    np.testing.assert_array_equal(np.bincount(list_of, minlength=len(centres)), scanner.sizes)
+    return list_of, np.argsort(-(queries @ centres.T), axis=1, kind="stable")
+
+
+@pytest.mark.parametrize("probes", [1, 2])
+def test_lists_are_visited_as_far_as_a_query_needs(probes: int) -> None:
+    """A query with something near in its lists finds what they hold; any other, and one that insists, finds all."""
+    vectors = random_vectors(1500, 18)
+    near = unit(vectors[:30] + 0.02 * random_vectors(30, 19).astype(np.float64))
+    queries = np.concatenate([near, random_vectors(30, 20)])
+    settings = replace(IN_LISTS, shortlist=10_000, far_shortlist=10_000, settled=0.9)
+    store = build(vectors, settings)
+    hits = store.search(queries, SearchEffort(max_hits=1500, probes=probes))
+    scale = settings.scale(DIMENSIONS)
+    rounded = quantize(queries, scale).astype(np.int64)
+    list_of, order = lists_slowly(store, rounded)
+    lists = order.shape[1]
+    assert lists == 32
+    products = rounded @ store.vectors.astype(np.int64).T
+    scanned = 0
+    for i in range(len(queries)):
+        seen = np.isin(list_of, order[i, : lists // 8])
+        if probes > 1 or products[i, seen].max(initial=0) < 0.9 * scale**2:
+            seen[:] = True
+        scanned += int(seen.sum())
+        scores = np.rint(SCORE_SCALE * products[i] / scale**2)
+        found = [position // 100 for _, position, _ in row(hits, i)]
+        assert sorted(found) == np.flatnonzero(seen & (scores >= 1)).tolist()
+    assert hits.scanned == scanned
+    assert (scanned == 60 * 1500) == (probes > 1)
+
+
+def test_threads_that_search_at_once_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def open_slowly(serialized: NDArray[np.uint8]) -> FaissScanner:
+        opened.append(len(serialized))
+        time.sleep(0.05)
+        return open_scanner(serialized)
+
+    monkeypatch.setattr(dense, "open_scanner", open_slowly)
+    store = build(random_vectors(3000, 21), IN_LISTS)
+    queries, effort = random_vectors(200, 22), SearchEffort(max_hits=20)
+    with ThreadPoolExecutor(4) as pool:
+        every = list(pool.map(lambda _: store.search(queries, effort), range(12)))
+    assert opened == [len(store.scanner)]
+    expected = build(random_vectors(3000, 21), IN_LISTS).search(queries, effort)
+    for hits in every:
+        assert_equal(hits, expected)
+
+
+def test_a_damaged_scanner_is_refused() -> None:
+    store = build(random_vectors(300, 23), IN_LISTS)
+    damaged = replace(store, scanner=store.scanner[: len(store.scanner) // 2])
+    with pytest.raises(IndexFormatError, match="scanner"):
+        damaged.search(random_vectors(1, 24), SearchEffort(max_hits=1))
+
+
+def mapped_kilobytes(path: Path) -> int:
+    """Of a file, in the memory of this process."""
+    text = Path("/proc/self/smaps").read_text()
+    return sum(
+        int(size) for size in re.findall(rf"{re.escape(str(path))}\n.*?\nRss: +(\d+) kB", text, re.DOTALL)
+    )
+
+
+def test_a_scanner_is_not_in_memory_twice(tmp_path: Path) -> None:
+    path = tmp_path / "scanner.npy"
+    np.save(path, build(random_vectors(30_000, 25), IN_LISTS).scanner)
+    scanner = np.load(path, mmap_mode="r")
+    assert int(np.asarray(scanner, np.int64).sum()) > 0
+    assert mapped_kilobytes(path) * 1024 >= scanner.nbytes
+    open_scanner(scanner)
+    assert mapped_kilobytes(path) == 0
 
 
 def test_it_is_a_store() -> None:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from samples import fasta_text, random_bases
 
 from esa.cli.main import run as esa
+from esa.device import choose_device
 from esa.encoders.codes import BITS
 from esa.encoders.projection import ProjectionEncoder
 from esa.encoders.registry import WEIGHTS_NAME, create_encoder
@@ -27,7 +28,7 @@ from esa.train.checkpoint import Progress
 from esa.train.code_model import CodeModel
 from esa.train.codes import SCANNED, CodesConfig, CodesTask
 from esa.train.config import RunConfig
-from esa.train.loop import choose_device, train
+from esa.train.loop import train
 from esa.train.noise import noisy
 from esa.train.references import fenced, read_references
 from esa.train.run import (

@@ -1,0 +1,38 @@
+"""Where torch computes: the one place that chooses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from esa.errors import EsaError, UsageError
+
+if TYPE_CHECKING:  # torch takes a second to import, and the default preset aligns without
+    import torch
+
+    Device = torch.device
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(name: str) -> Device:
+    """``cpu``, ``cuda``, or with ``auto`` cuda where there is one.
+
+    Raises:
+        EsaError: CUDA asked for and absent.
+    """
+    if name not in DEVICES:
+        raise UsageError(f"unknown device {name!r}; there are: {', '.join(DEVICES)}")
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise EsaError("no CUDA device can be used by this torch; give --device cpu")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
+
+
+def accelerator(name: str) -> Device | None:
+    """As `choose_device`; None for the CPU."""
+    if name == "cpu":
+        return None
+    device = choose_device(name)
+    return None if device.type == "cpu" else device

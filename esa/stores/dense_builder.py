@@ -1,0 +1,58 @@
+"""Builds a `DenseStore` from embeddings as they come: nothing that grows with the genome is held, but the codes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.stores.base import Memory, Room
+from esa.stores.dense import DenseParameters, DenseStore, quantize
+from esa.stores.scanner import SUBVECTOR, write_scanner
+
+
+class DenseStoreBuilder:
+    """Rounds embeddings and puts them into ``room``.
+
+    Args:
+        threads: that assign the vectors of a large store to its lists.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        settings: DenseParameters | None = None,
+        threads: int = 1,
+        room: Room | None = None,
+    ) -> None:
+        if dimensions % SUBVECTOR:
+            raise ValueError(f"{dimensions} dimensions: not a multiple of {SUBVECTOR}")
+        self._settings = settings or DenseParameters()
+        self._scale = self._settings.scale(dimensions)
+        self._threads = threads
+        self._room = room or Memory()
+        self._vectors = self._room.grow("vectors", np.int8, (dimensions,))
+        self._position = self._room.grow("position", np.int64, ())
+        self._reverse = self._room.grow("reverse", np.uint8, ())
+
+    def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
+        self._vectors.append(quantize(np.ascontiguousarray(embeddings, np.float32), self._scale))
+        self._position.append(position)
+        self._reverse.append(reverse)
+
+    def finish(self) -> DenseStore:
+        vectors = self._vectors.finish()
+        scanner = self._room.grow("scanner", np.uint8, ())
+        if len(vectors) > self._settings.exact_limit:
+            lists = lists_of(len(vectors)) if len(vectors) >= self._settings.lists_from else 0
+            write_scanner(vectors, lists, self._threads, scanner)
+        return DenseStore(
+            vectors, self._position.finish(), self._reverse.finish(), scanner.finish(), self._settings
+        )
+
+
+def lists_of(vectors: int) -> int:
+    """Inverted lists: a power of two about as large as a list."""
+    return 1 << int(math.log2(math.sqrt(vectors)))

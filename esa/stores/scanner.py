@@ -1,0 +1,227 @@
+"""What finds shortlists of vectors for exact ranking: everything that faiss does.
+
+Small stores are scanned exactly. Larger ones by 4-bit product quantization in registers (André et al. 2015, VLDB 9:288,
+"Cache locality is not enough"; faiss: Douze et al. 2024, arXiv:2401.08281), the largest with their codes in inverted
+lists (Jégou et al. 2011, TPAMI 33:117), so that not all need be scanned. The codes are of the vectors, not of what is
+left of them at their list's centre: that finds more here, and a scan of all lists is one of all codes.
+
+Vectors, queries and centres are integers, and float32 holds their products exactly (they stay far below 2**24),
+however summed. So which list a vector is in depends on no thread and no library.
+
+The only module that imports faiss.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.errors import IndexFormatError
+from esa.stores.base import Growing
+
+SUBVECTOR = 4
+"""Components that one 4-bit product-quantizer code stands for."""
+
+CODE_BITS = 4
+
+TRAINING_VECTORS = 8192
+"""Vectors that the quantizer is trained on: 512 for each of its 16 centroids, more changes nothing."""
+
+TRAINING_LISTS = 64
+"""Vectors for each list that the lists' centres are trained on."""
+ROUNDS = 10
+"""Of k-means."""
+SEED = 1
+
+CHUNK = 65536
+"""Vectors turned to float32 at a time."""
+
+BY_LISTS = 13
+"""How faiss scans: list by list, for all queries, into a reservoir each. Of its ways the fastest for long shortlists;
+one for all numbers of queries, since ways differ in which of equals they keep."""
+
+
+_swig: Any = faiss
+"""The same, with what its stubs for type checkers lack."""
+
+
+class Scanner(Protocol):
+    """Finds shortlists. Thread-safe; a shortlist depends on its query alone."""
+
+    def search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
+        """``int64[queries, width]``, rows of vectors, the nearest as far as it can tell, -1 where there are no more."""
+
+
+class FaissScanner:
+    """A scan of all vectors."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def exact(cls, vectors: NDArray[np.int8]) -> FaissScanner:
+        """By the products themselves."""
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        _add(index, vectors)
+        return cls(index)
+
+    def search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
+        with _threads(1):
+            found: NDArray[np.int64] = self._index.search(queries.astype(np.float32), width)[1]
+        return found
+
+
+class ListScanner(FaissScanner):
+    """Codes in inverted lists."""
+
+    def __init__(self, index: Any) -> None:
+        super().__init__(index)
+        index.implem = BY_LISTS
+        self.sizes = np.array([index.invlists.list_size(i) for i in range(index.nlist)], np.int64)
+        """``int64[lists]``: vectors in each."""
+
+    @property
+    def count(self) -> int:
+        """Lists."""
+        return len(self.sizes)
+
+    @property
+    def centres(self) -> NDArray[np.float32]:
+        """``float32[lists, dimensions]``; a vector is in the list with which it has the largest product."""
+        centres: NDArray[np.float32] = self._index.quantizer.reconstruct_n(0, self.count)
+        return centres
+
+    def search(self, queries: NDArray[np.int8], width: int) -> NDArray[np.int64]:
+        every = np.arange(self.count)
+        return self.search_lists(queries, np.tile(every, (len(queries), 1)), width)
+
+    def nearest_lists(self, queries: NDArray[np.int8], count: int) -> NDArray[np.int64]:
+        """``int64[queries, count]``: the lists with the nearest centres."""
+        with _threads(1):
+            lists: NDArray[np.int64] = self._index.quantizer.search(queries.astype(np.float32), count)[1]
+        return lists
+
+    def other_lists(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
+        """``int64[queries, any]``: those that are not among ``lists``, each of which is another."""
+        others = np.ones((len(lists), self.count), np.bool_)
+        np.put_along_axis(others, lists, False, axis=1)
+        return np.nonzero(others)[1].reshape(len(lists), self.count - lists.shape[1])
+
+    def search_lists(
+        self, queries: NDArray[np.int8], lists: NDArray[np.int64], width: int
+    ) -> NDArray[np.int64]:
+        """As `search`, among the vectors of ``lists`` (``int64[queries, any]``)."""
+        n, count = lists.shape
+        found = np.full((n, width), -1, np.int64)
+        if not n or not count or not width:
+            return found
+        x, lists = queries.astype(np.float32), np.ascontiguousarray(lists)
+        scores = np.empty((n, width), np.float32)
+        # Only residual codes ask how far the centres are.
+        unused = np.zeros((n, count), np.float32)
+        # faiss's wrapper for numpy takes the number of lists from the index, which all threads share.
+        parameters = _swig.SearchParametersIVF(nprobe=count)
+        pointers = (faiss.swig_ptr(a) for a in (lists, unused, scores, found))
+        with _threads(1):
+            self._index.search_preassigned_c(n, faiss.swig_ptr(x), width, *pointers, False, parameters, None)
+        return found
+
+
+def open_scanner(serialized: NDArray[np.uint8]) -> FaissScanner:
+    """The scanner that `write_scanner` wrote.
+
+    Raises:
+        IndexFormatError: it did not.
+    """
+    reader = _swig.ZeroCopyIOReader(faiss.swig_ptr(serialized), serialized.size)
+    try:
+        index = faiss.read_index(reader)
+    except RuntimeError as error:
+        raise IndexFormatError(f"the store's scanner cannot be read ({error}): rebuild the index") from error
+    _leave(serialized)
+    return ListScanner(index) if isinstance(index, faiss.IndexIVFPQFastScan) else FaissScanner(index)
+
+
+def write_scanner(vectors: NDArray[np.int8], lists: int, threads: int, out: Growing) -> None:
+    """Train the quantizers on evenly spread vectors, and write the codes of all.
+
+    Args:
+        lists: inverted lists; 0: none.
+        threads: which does not change a byte.
+    """
+    dimensions = vectors.shape[1]
+    index: Any
+    kind = (dimensions // SUBVECTOR, CODE_BITS, faiss.METRIC_INNER_PRODUCT)
+    # Trained on one thread, so that an index does not depend on how many there were.
+    with _threads(1):
+        if lists:
+            centres = faiss.IndexFlatIP(dimensions)
+            centres.add(_centres(vectors, lists))
+            index = faiss.IndexIVFPQFastScan(centres, dimensions, lists, *kind)
+            index.by_residual = False
+        else:
+            index = faiss.IndexPQFastScan(dimensions, *kind)
+        index.train(_spread(vectors, TRAINING_VECTORS))
+    with _threads(threads if lists else 1):
+        _add(index, vectors)
+    writer = _swig.PyCallbackIOWriter(lambda part: out.append(np.frombuffer(part, np.uint8)))
+    faiss.write_index(index, writer)
+
+
+def _centres(vectors: NDArray[np.int8], lists: int) -> NDArray[np.float32]:
+    """``float32[lists, dimensions]``: centres of k-means on the sphere, as long as the vectors, in whole numbers."""
+    sample = _spread(vectors, lists * TRAINING_LISTS)
+    means: Any = faiss.Kmeans(
+        vectors.shape[1],
+        lists,
+        niter=ROUNDS,
+        spherical=True,
+        seed=SEED,
+        min_points_per_centroid=1,
+        max_points_per_centroid=TRAINING_LISTS,
+    )
+    means.train(sample)
+    length = float(np.sqrt((sample**2).sum(axis=1).mean()))
+    centres: NDArray[np.float32] = np.rint(means.centroids * length)
+    return centres
+
+
+def _spread(vectors: NDArray[np.int8], count: int) -> NDArray[np.float32]:
+    """About so many of the vectors, evenly spread, or all."""
+    spread = vectors[:: -(-len(vectors) // count)].astype(np.float32)
+    _leave(vectors)
+    return spread
+
+
+def _add(index: faiss.Index, vectors: NDArray[np.int8]) -> None:
+    for begin in range(0, len(vectors), CHUNK):
+        index.add(vectors[begin : begin + CHUNK].astype(np.float32))
+        _leave(vectors)
+
+
+def _leave(array: NDArray[Any]) -> None:
+    """Give back the pages of a mapped array: what was copied from them need not be in memory twice."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview):
+        base = base.obj
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """faiss on so many threads, as seen from the calling one (the setting is each thread's own)."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(count)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
