@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 FIGURE_INCHES = (10.0, 3.1)
 DOTS_PER_INCH = 100
@@ -47,11 +48,14 @@ def picture(points: Sequence[Point], caption: str) -> bytes:
     figure = Figure(FIGURE_INCHES, layout="constrained")
     speed, memory, index = figure.subplots(1, 3)
     _lines(speed, points, [("after start-up", "after_start", BLUE), ("whole run", "whole", GREY)])
-    speed.set_title("thousand reads a second", loc="left")
+    speed.set_title("thousand reads a second", loc="left", fontsize="medium")
+    speed.set_ylim(bottom=0)
     _lines(memory, points, [("esa align", "align_gigabytes", BLUE), ("esa index", "index_gigabytes", ORANGE)])
-    memory.set_title("peak memory, GB", loc="left")
+    memory.set_title("peak memory, GB", loc="left", fontsize="medium")
     _lines(index, points, [("esa index", "index_minutes", ORANGE)])
-    index.set_title("index time, minutes", loc="left")
+    index.set_title("index time, minutes", loc="left", fontsize="medium")
+    for axes in (memory, index):
+        _with_log_scale(axes)
     figure.supxlabel(caption, fontsize="small", color=GREY)
     out = io.BytesIO()
     figure.set_dpi(DOTS_PER_INCH)
@@ -59,11 +63,14 @@ def picture(points: Sequence[Point], caption: str) -> bytes:
     return out.getvalue()
 
 
-def _lines(axes: object, points: Sequence[Point], drawn: Sequence[tuple[str, str, str]]) -> None:
-    """Draw (label, field, colour) against the genome's size."""
-    from matplotlib.axes import Axes
+def _with_log_scale(axes: Any) -> None:
+    """Equal ratios take equal room, so that what grows with the genome is a straight line."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
 
-    assert isinstance(axes, Axes)
+
+def _lines(axes: Any, points: Sequence[Point], drawn: Sequence[tuple[str, str, str]]) -> None:
+    """Draw (label, field, colour) against the genome's size."""
     for label, field, color in drawn:
         known = [(p.bases, getattr(p, field)) for p in points if getattr(p, field) is not None]
         axes.plot(
@@ -72,8 +79,8 @@ def _lines(axes: object, points: Sequence[Point], drawn: Sequence[tuple[str, str
     axes.set_xscale("log")
     axes.minorticks_off()
     sizes = [point.bases for point in points]
-    axes.set_xticks(sizes, [size_text(bases) for bases in sizes], fontsize="small", rotation=30)
-    axes.set_ylim(bottom=0)
+    turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(sizes, [size_text(bases) for bases in sizes], fontsize="small", **turned)
     axes.tick_params(axis="y", labelsize="small")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
