@@ -65,6 +65,8 @@ def picture(points: Sequence[Point], caption: str) -> bytes:
 
 def _with_log_scale(axes: Any) -> None:
     """Equal ratios take equal room, so that what grows with the genome is a straight line."""
+    if not any(len(line.get_xdata()) for line in axes.lines):  # matplotlib has no such scale without numbers
+        return
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
 
