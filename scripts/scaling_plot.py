@@ -67,8 +67,12 @@ def _with_log_scale(axes: Any) -> None:
     """Equal ratios take equal room, so that what grows with the genome is a straight line."""
     if not any(len(line.get_xdata()) for line in axes.lines):  # matplotlib has no such scale without numbers
         return
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _lines(axes: Any, points: Sequence[Point], drawn: Sequence[tuple[str, str, str]]) -> None:
