@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 import esa
 from esa.align.config import AlignConfig
-from esa.align.loci import Loci
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import Mapper
 from esa.align.pair import ASSUMED
 from esa.compiled import alone, complete_mark
 from esa.dna import LETTERS, N, decode, reverse_complement
@@ -119,11 +118,7 @@ def _later_half(folder: Path) -> None:
     batch = ReadBatch(
         LETTERS[codes[:2]], np.arange(3), codes, LETTERS[codes], offsets, np.ones(2, np.uint8), True
     )
-    room = config.max_loci + config.pair.most_rescues
-    seeded = SeededBatch(
-        batch, np.zeros(2, np.uint64), Loci.empty(2, room), np.zeros(2, np.int32), np.zeros(2, np.bool_)
-    )
-    SamFormatter(index.genome).format(batch, mapper.finish(seeded, ASSUMED))
+    SamFormatter(index.genome).format(batch, mapper.finish(mapper.unsearched(batch), ASSUMED))
 
 
 def _pairs(rng: np.random.Generator, genome: Codes) -> Iterator[tuple[Codes, Codes]]:

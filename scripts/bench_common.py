@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,14 @@ def need(*programs: str) -> None:
             raise BenchError(f"{program} is not installed: apt-get install {package}")
 
 
-def run(command: Command, stdout: Path | None = None) -> str:
-    """Run a command to its end; its stderr, and with a failure its last lines as a `BenchError`."""
+def run(command: Command, stdout: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """Run a command to its end; its stderr, and with a failure its last lines as a `BenchError`.
+
+    ``env``: its environment, this process's own if not given.
+    """
     words = [str(word) for word in command]
     with open(stdout or os.devnull, "wb") as sink:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE)
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, env=env)
     errors = done.stderr.decode(errors="replace")
     if done.returncode != 0:
         last = "\n".join(errors.splitlines()[-STDERR_LINES_SHOWN:])
@@ -301,55 +304,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (header, *rows)
     ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
-@dataclass(frozen=True)
-class AtCost:
-    """Share found, at so many codes scanned a read."""
-
-    share: float
-    scanned: float
-
-    def __str__(self) -> str:
-        return f"{self.share:.3f} @ {self.scanned:,.0f}"
-
-
-Cell = str | float | tuple[float, ...] | AtCost
-"""Of a table whose numbers are kept as well; several numbers stand with slashes between them."""
-
-
-@dataclass(frozen=True)
-class MarkdownTable:
-    """A table that is printed row by row as its rows become known.
-
-    Attributes:
-        columns: format of the numbers (a format specification) by the column's name.
-        rows: what was printed, by column.
-    """
-
-    title: str
-    caption: str
-    columns: Mapping[str, str]
-    rows: list[dict[str, Cell]] = field(default_factory=list)
-
-    def begin(self) -> None:
-        """Print title, caption and header."""
-        print(f"\n**{self.title}**\n\n{self.caption}\n\n| {' | '.join(self.columns)} |")
-        print("|---" * len(self.columns) + "|", flush=True)
-
-    def add(self, *cells: Cell) -> None:
-        """Print a row and keep it."""
-        row = dict(zip(self.columns, cells, strict=True))
-        self.rows.append(row)
-        texts = (formatted(cell, self.columns[name]) for name, cell in row.items())
-        print(f"| {' | '.join(texts)} |", flush=True)
-
-
-def formatted(cell: Cell, specification: str) -> str:
-    if isinstance(cell, str | AtCost):
-        return str(cell)
-    numbers = cell if isinstance(cell, tuple) else (cell,)
-    return " / ".join(format(number, specification) for number in numbers)
 
 
 def median_seconds(tasks: Sequence[Callable[[], object]], repeats: int) -> list[float]:

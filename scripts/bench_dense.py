@@ -15,19 +15,19 @@ import argparse
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
-from bench_common import ESA, MICROS, BenchError, MarkdownTable, guarded, note, settings, write_json
+from bench_common import ESA, MICROS, BenchError, guarded, note
 from bench_stores import LEAST_FLOOR, one_thread
+from markdown_tables import MarkdownTable, publish
 from numpy.typing import NDArray
-from process_memory import KILOBYTE, PROC
+from process_memory import own_and_mapped
 
 from esa.encoders.registry import create_encoder, shipped
-from esa.errors import EsaError
 from esa.eval.recall import (
     ReadSet,
     embed_reads,
@@ -260,24 +260,13 @@ def align_table(path: str, reads: Sequence[str]) -> MarkdownTable:
     process = subprocess.Popen([str(word) for word in command])
     own = mapped = 0
     while process.poll() is None:
-        a, b = resident(process.pid)
+        a, b = own_and_mapped(process.pid)
         own, mapped = max(own, a), max(mapped, b)
         time.sleep(LOOKS_APART)
     if process.returncode:
         raise BenchError(f"exit code {process.returncode} from esa align")
     table.add(time.monotonic() - begin, own / MICROS, mapped / MICROS)
     return table
-
-
-def resident(pid: int) -> tuple[int, int]:
-    """Bytes of a process: its own, and of mapped files; 0 of one that has ended."""
-    try:
-        status = (PROC / str(pid) / "status").read_text()
-    except OSError:
-        return 0, 0
-    values = dict(line.split(":", 1) for line in status.splitlines())
-    own, mapped = (int(values.get(name, "0 kB").split()[0]) for name in ("RssAnon", "RssFile"))
-    return own * KILOBYTE, mapped * KILOBYTE
 
 
 def parse() -> argparse.Namespace:
@@ -314,14 +303,7 @@ def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
 
 def main() -> None:
     args = parse()
-    done: list[MarkdownTable] = []
-    try:
-        for table in tables(args):
-            done.append(table)
-            if args.json:
-                write_json(args.json, {"settings": settings(args, []), "tables": [asdict(t) for t in done]})
-    except EsaError as error:
-        raise BenchError(str(error)) from error
+    publish(tables(args), args)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,19 +24,16 @@ import torch
 from bench_common import (
     CHR20,
     MICROS,
-    AtCost,
     BenchError,
-    MarkdownTable,
     add_data_options,
     guarded,
     median_seconds,
     note,
-    settings,
-    write_json,
 )
 from bench_embeddings import ORTHOLOGS, Loaded, Source, calibrated, embed_reference, load, open_source
 from bench_frontier import frontier_table
 from bench_stores import Queries, stores_table
+from markdown_tables import AtCost, MarkdownTable, publish
 
 from esa.align.config import ANCHORED_LEVELS
 from esa.encoders.base import Encoder
@@ -367,15 +364,7 @@ def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
 
 def main() -> None:
     args = parse()
-    done: list[MarkdownTable] = []
-    try:
-        for table in tables(args):
-            done.append(table)
-            if args.json:
-                content = {"settings": settings(args, []), "tables": [asdict(t) for t in done]}
-                write_json(args.json, content)
-    except EsaError as error:
-        raise BenchError(str(error)) from error
+    publish(tables(args), args)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bench_common import MarkdownTable
 from bench_embeddings import Loaded, Source, calibrated
+from markdown_tables import MarkdownTable
 
 from esa.eval.recall import ReadSet, code_store, probe_curve, share_at_cost
 from esa.fragments import AnchoredFragmenter

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from bench_common import MICROS, MarkdownTable, median_seconds, note
+from bench_common import MICROS, median_seconds, note
+from markdown_tables import MarkdownTable
 from numpy.typing import NDArray
 
 from esa.eval.recall import ReadSet, in_parts, nearest, recall_at_depths, share_in_common

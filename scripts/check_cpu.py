@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,18 +110,12 @@ def digests(case: Case, place: Workplace, level: str) -> tuple[str, str]:
     variables = environment(level, place.out / "cpu")
     index, sam = place.out / "cpu" / "check.esa", place.out / "cpu" / "check.sam"
     threads = ["-q", "-t", str(place.threads)]
-    _run([*ESA, "index", case.reference, "--force", "-o", index, *threads], variables)
-    _run([*ESA, "align", index, *case.reads, "-o", sam, *threads], variables)
+    run([*ESA, "index", case.reference, "--force", "-o", index, *threads], env=variables)
+    run([*ESA, "align", index, *case.reads, "-o", sam, *threads], env=variables)
     arrays = hashlib.sha256()
     for path in sorted(index.glob("*.npy")):
         arrays.update(path.name.encode() + path.read_bytes())
     return arrays.hexdigest()[:12], sam_digest(sam)
-
-
-def _run(command: Sequence[str | Path], variables: Mapping[str, str]) -> None:
-    done = subprocess.run(list(map(str, command)), env=variables, capture_output=True, text=True)
-    if done.returncode:
-        raise BenchError(f"exit code {done.returncode}: {' '.join(map(str, command))}\n{done.stderr}")
 
 
 def sam_digest(path: Path) -> str:

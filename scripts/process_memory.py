@@ -13,6 +13,7 @@ INTERVAL = 0.02
 KILOBYTE = 1024
 
 _PSS = re.compile(r"^Pss:\s+(\d+) kB$", re.MULTILINE)
+_RESIDENT = re.compile(r"^Rss(Anon|File):\s+(\d+) kB$", re.MULTILINE)
 _PARENT = re.compile(r"^PPid:\s+(\d+)$", re.MULTILINE)
 
 
@@ -48,6 +49,12 @@ def all_parents() -> dict[int, int]:
 def tree_pss(root: int) -> int:
     """Bytes of a process and all its descendants."""
     return total_pss(_text(pid, "smaps_rollup") for pid in with_descendants(root, all_parents()))
+
+
+def own_and_mapped(pid: int) -> tuple[int, int]:
+    """Resident bytes of a process: its own, and of mapped files; 0 of one that has ended."""
+    found = {name: int(kilobytes) * KILOBYTE for name, kilobytes in _RESIDENT.findall(_text(pid, "status"))}
+    return found.get("Anon", 0), found.get("File", 0)
 
 
 def total_pss(rollups: Iterable[str]) -> int:

@@ -26,6 +26,7 @@ _STRAND_BIT = np.int64(1) << _STRAND_SHIFT
 
 _DIGIT_BITS = 13
 """Of a digit by which many keys are sorted: three of them hold strand and diagonal, and their counts fit a cache."""
+_DIGIT_SHIFTS = tuple(range(_INDEX_BITS, _INDEX_BITS + _STRAND_SHIFT + 1, _DIGIT_BITS))
 _DIGITS = np.int64(1) << _DIGIT_BITS
 _DIGIT_MASK = _DIGITS - 1
 _MANY_KEYS = 2048
@@ -65,7 +66,7 @@ def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
     ``room``: for so many keys. ``digits``: for a number each digit.
     """
     source, target = keys, room
-    for low in range(_INDEX_BITS, _STRAND_SHIFT + _INDEX_BITS + 1, _DIGIT_BITS):
+    for low in _DIGIT_SHIFTS:
         digits[:] = 0
         for i in range(count):
             digits[(source[i] >> low) & _DIGIT_MASK] += 1
@@ -79,7 +80,7 @@ def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
             target[digits[digit]] = source[i]
             digits[digit] += 1
         source, target = target, source
-    if (_STRAND_SHIFT // _DIGIT_BITS + 1) % 2:
+    if len(_DIGIT_SHIFTS) % 2:
         for i in range(count):
             keys[i] = room[i]
 

@@ -136,6 +136,10 @@ class Loci(NamedTuple):
         """These and the rows of others, one after the other."""
         return self._filled([np.concatenate(parts) for parts in zip(self, *others, strict=True)])
 
+    def ranked(self, k: int) -> NDArray[np.int32]:
+        """``int32[reads]``, score of the locus with k better ones beside it; 0 where there is none."""
+        return np.where(self.held > k, self.score[:, k], 0)
+
     def packed(self) -> PackedLoci:
         """The same without the room that is not used."""
         used = self._used()
@@ -333,7 +337,7 @@ def offer(loci, r, locus, salt, near, room, rescued):  # type: ignore[no-untyped
     """
     room = min(room, loci.score.shape[1])
     if not rescued and loci.rescues[r] == 0:
-        # Most of a large repeat's.
+        # Most of a large repeat's; but what stands where a rescued one does may take its room.
         worst = _worst(loci, r, 0, room)
         if worst >= 0 and locus.score < loci.score[r, worst]:
             return

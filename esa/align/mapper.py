@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,15 @@ class SeededBatch:
     padded: ReadBatch | None = None
     work: Work = field(default_factory=Work)
 
+    @classmethod
+    def unsearched(
+        cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int, **parts: Any
+    ) -> SeededBatch:
+        """A batch without loci, with room for ``max_loci`` a read; ``parts``: further fields."""
+        reads = len(batch)
+        nothing = np.zeros(reads, np.int32), np.zeros(reads, np.bool_)
+        return cls(batch, salts, Loci.empty(reads, max_loci), *nothing, **parts)
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """``int64[reads]``."""
@@ -105,18 +115,16 @@ class Mapper:
             first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
             self._split_levels = (first, *self._split_levels)
 
-    def seed(self, batch: ReadBatch) -> SeededBatch:
-        """Loci of each read by the first level."""
+    def unsearched(self, batch: ReadBatch) -> SeededBatch:
+        """The batch before the first level."""
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
         room = self.config.max_loci + (self.config.pair.most_rescues if batch.paired else 0)
-        seeded = SeededBatch(
-            batch,
-            salts,
-            Loci.empty(len(batch), room),
-            np.zeros(len(batch), np.int32),
-            np.zeros(len(batch), np.bool_),
-        )
+        return SeededBatch.unsearched(batch, salts, room)
+
+    def seed(self, batch: ReadBatch) -> SeededBatch:
+        """Loci of each read by the first level."""
+        seeded = self.unsearched(batch)
         wanted = np.ones(len(batch), np.bool_)
         # Whoever asks for secondary alignments wants all copies.
         first = self._samples if self.config.secondary.most else 0
@@ -212,12 +220,10 @@ class Mapper:
 
     def _search_gaps(self, seeded: SeededBatch, gaps: Gaps) -> Loci:
         """Loci of the stretches of gaps."""
-        stretches = SeededBatch(
+        stretches = SeededBatch.unsearched(
             seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
             seeded.salts[gaps.read],
-            Loci.empty(len(gaps.read), seeded.loci.score.shape[1]),
-            np.zeros(len(gaps.read), np.int32),
-            np.zeros(len(gaps.read), np.bool_),
+            seeded.loci.score.shape[1],
             gaps=gaps,
             padded=gaps.padded(seeded.batch, self._padding),
             work=seeded.work,
@@ -332,9 +338,7 @@ class Mapper:
 
     def _is_full(self, seeded: SeededBatch) -> NDArray[np.bool_]:
         """Reads with as many perfect loci as are kept: whatever a search finds is no better."""
-        last = self.config.max_loci - 1
-        full: NDArray[np.bool_] = seeded.loci.held > last
-        full &= np.where(full, seeded.loci.score[:, last], 0) >= seeded.lengths * MATCH
+        full: NDArray[np.bool_] = seeded.loci.ranked(self.config.max_loci - 1) >= seeded.lengths * MATCH
         return full
 
     @property
@@ -357,18 +361,16 @@ def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
 
 def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
     """Reads whose best score is under the share of so many bases that ``resolved`` asks for."""
-    loci = seeded.loci
-    best = np.where(loci.held > 0, loci.score[:, 0], 0)
     fragments, shares = np.array(resolved, np.float64).T
     share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
-    return best * 100 < lengths * share
+    return seeded.loci.ranked(0) * 100 < lengths * share
 
 
 def _doubtful(seeded: SeededBatch, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
     """Reads of which another copy may lie beside the one found: what the level did not resolve, and what is not
     perfect and has few fragments."""
     few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
-    perfect = np.where(seeded.loci.held > 0, seeded.loci.score[:, 0], 0) >= seeded.lengths * MATCH
+    perfect = seeded.loci.ranked(0) >= seeded.lengths * MATCH
     return _unresolved(seeded, seeded.lengths, level.resolved) | (few & ~perfect)
 
 

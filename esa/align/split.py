@@ -149,7 +149,7 @@ class Parts:
         """The gaps of each read, that with the best locus first; equal ones from left to right along the reference
         strand of the primary alignment: so it matters neither for the parts nor for their order which strand was
         read."""
-        best = np.where(loci.held > 0, loci.score[:, 0], 0)
+        best = loci.ranked(0)
         reverse = self._loci.reverse[gaps.read, self._choice.locus[gaps.read]] == 1
         return np.lexsort((np.where(reverse, -gaps.begin, gaps.begin), -best, gaps.read))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from bench_common import AtCost, MarkdownTable, median_seconds
+from bench_common import median_seconds
+from markdown_tables import AtCost, MarkdownTable
 
 
 def test_a_table_prints_its_rows_and_keeps_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_common import BenchError
-from bench_dense import FAR, READ_SETS, SHORTLISTS, VISITED, main, resident
+from bench_dense import FAR, READ_SETS, SHORTLISTS, VISITED, main
+from process_memory import own_and_mapped
 from samples import fastq_text, make_index, random_bases, write
 
 from esa.stores import dense_builder
@@ -57,4 +58,4 @@ def test_an_index_without_vectors_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_process_that_has_ended_has_no_memory():
-    assert resident(2**22 + 1) == (0, 0)
+    assert own_and_mapped(2**22 + 1) == (0, 0)
