@@ -24,12 +24,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 from numba.core import config, types
 from numba.core.caching import FunctionCache
 from numba.core.registry import CPUDispatcher, cpu_target
+from numba.core.runtime.nrt import rtsys
 from numba.core.types.misc import unliteral
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -37,13 +38,58 @@ _DIGEST_LENGTH = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-class Kernel(CPUDispatcher):
+class _Kept(FunctionCache):
+    """The compiled code of a kernel. Two processes at a time may add to it; numba's own is for one."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """As numba has it, but its registries are left alone, which take longer to fill than the code to load.
+
+        They say how to compile. Code that is compiled needs the runtime only, and the compiler fills them itself.
+        """
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with alone("saving"):
+            super().save_overload(sig, data)
+
+
+class _Compiled(CPUDispatcher):
+    """A function whose compiled code is kept in `kernel_folder`, looked for there when it is first asked for.
+
+    (There are two hundred kernels, and a run calls some seventeen from Python.)
+    """
+
+    part: ClassVar[str] = "called"
+    """Folder in the `kernel_folder`: one function may be compiled in two ways."""
+    _code: _Kept | None = None
+
+    @property
+    def _cache(self) -> _Kept:
+        if self._code is None:
+            before = config.CACHE_DIR  # numba takes the folder from here
+            config.CACHE_DIR = str(kernel_folder() / self.part)
+            try:
+                self._code = _Kept(self.py_func)
+            finally:
+                config.CACHE_DIR = before
+        return self._code
+
+    @_cache.setter
+    def _cache(self, _none: object) -> None:
+        """A new dispatcher of numba's sets one that keeps nothing."""
+
+
+class Kernel(_Compiled):
     """A kernel. Kernels call it as they call any of numba's; a call from Python goes to a twin of it.
 
     What numba wraps round a function for calls from Python takes every array of every argument apart and is often more
     code than the function itself. It would be compiled, and optimised again in all that calls the function, for each
     of the many kernels that only kernels call. So this one has no such wrapper, and only the twin has it.
     """
+
+    part = "kernels"
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """As numba has it, for integers of one kind: each other kind would be compiled by itself."""
@@ -58,7 +104,7 @@ class Kernel(CPUDispatcher):
     def from_python(self) -> Any:
         """The twin."""
         options = {name: value for name, value in self.targetoptions.items() if name not in _BARE}
-        return _dispatcher(CPUDispatcher, self.py_func, {**options, "no_cfunc_wrapper": True}, "called")
+        return _Compiled(py_func=self.py_func, targetoptions={**options, "no_cfunc_wrapper": True})
 
 
 _BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -73,32 +119,11 @@ def _one_kind(kind: Any) -> Any:
     return types.int64 if kind in types.signed_domain else kind
 
 
-class _Kept(FunctionCache):
-    """The compiled code of a kernel. Two processes at a time may add to it; numba's own is for one."""
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        with alone("saving"):
-            super().save_overload(sig, data)
-
-
-def _dispatcher(
-    kind: type[CPUDispatcher], function: Callable[..., Any], options: dict[str, Any], part: str
-) -> Any:
-    made = kind(py_func=function, targetoptions=options)
-    before = config.CACHE_DIR  # numba takes the folder from here
-    config.CACHE_DIR = str(kernel_folder() / part)
-    try:
-        made._cache = _Kept(function)
-    finally:
-        config.CACHE_DIR = before
-    return made
-
-
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`numba.njit` for a `Kernel`; the compiled code is kept in `kernel_folder`."""
     if function is None:
         return partial(njit, **options)
-    return _dispatcher(Kernel, function, {"nopython": True, "nogil": True, **options, **_BARE}, "kernels")
+    return Kernel(py_func=function, targetoptions={"nopython": True, "nogil": True, **options, **_BARE})
 
 
 def leaf(function: Callable[..., Any]) -> Any:

@@ -15,11 +15,11 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
 from esa.compiled import leaf, njit
+from esa.intrinsics import first_item
 
 LANES = 32
 """Pairs aligned together."""
@@ -137,9 +137,7 @@ def _advance(
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         v = _Vectors(builder)
         _, cell, extra, begin, _, at, _, to, column = arguments
-        state, window, directions = (
-            make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 4, 6)
-        )
+        state, window, directions = (first_item(context, builder, signature, arguments, k) for k in (0, 4, 6))
         places = [v.place(state, cell, k * LANES) for k in range(3)]
         pair, insertion, deletion = map(v.load, places)
         next_pair, next_insertion = (v.load(v.place(state, cell, _CELL + k * LANES)) for k in range(2))
@@ -183,9 +181,7 @@ def _end_row(
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         v = _Vectors(builder)
-        state, best, lengths = (
-            make_array(signature.args[k])(context, builder, arguments[k]).data for k in (0, 2, 3)
-        )
+        state, best, lengths = (first_item(context, builder, signature, arguments, k) for k in (0, 2, 3))
         extra, zero = arguments[1], ir.Constant(arguments[1].type, 0)
         row = v.spread(arguments[4])
         length = v.load(v.place(lengths, zero))

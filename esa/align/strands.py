@@ -15,7 +15,7 @@ from esa.align.config import END_BONUS, MATCH, MISMATCH
 from esa.bits import lowest_bit, popcount
 from esa.compiled import leaf, njit
 from esa.dna import N
-from esa.prefetch import load64
+from esa.intrinsics import load64
 
 WORD = 32
 """Bases of a word."""

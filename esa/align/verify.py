@@ -23,7 +23,7 @@ from esa.align.strands import (
 )
 from esa.compiled import leaf, njit
 from esa.dna import unpack
-from esa.prefetch import prefetch
+from esa.intrinsics import prefetch
 
 SHORT_READ = 60
 """Reads of fewer bases are reported from a proportionally lower score up."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from esa.bits import popcount
 from esa.compiled import leaf, njit
-from esa.prefetch import load64, prefetch
+from esa.intrinsics import load64, prefetch
 from esa.stores.base import Hits, Keys, SearchEffort
 from esa.stores.packed import (
     GROUP,

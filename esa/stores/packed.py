@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
-from esa.prefetch import PADDING, load64
+from esa.intrinsics import PADDING, load64
 
 CODE_BITS = 64
 GROUP_BITS = 4

@@ -9,7 +9,6 @@ from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
 _READ, _KEEP, _DATA = 0, 3, 1
 """Arguments of LLVM's prefetch: for reading, to stay in all caches, of the data cache."""
@@ -17,12 +16,20 @@ PADDING = 8
 """Bytes behind an array that `load64` reads."""
 
 
+def first_item(context: Any, builder: Any, signature: Any, arguments: Any, k: int) -> Any:
+    """In the generator of an intrinsic: the pointer to the first item of the array that is its argument ``k``."""
+    # Only who compiles needs it, and every start would pay for it.
+    from numba.np.arrayobj import make_array
+
+    return make_array(signature.args[k])(context, builder, arguments[k]).data
+
+
 @intrinsic
 def prefetch(_context: Any, array: Any, index: Any) -> Any:
     """``prefetch(array, i)`` starts to load ``array[i]`` (one-dimensional, contiguous) into the caches."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        data = first_item(context, builder, signature, arguments, 0)
         address = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, *[ir.IntType(32)] * 3])
         hint = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -40,7 +47,7 @@ def load64(_context: Any, array: Any, index: Any) -> Any:
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        data = first_item(context, builder, signature, arguments, 0)
         address = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
         return builder.load(address, align=1)
 
