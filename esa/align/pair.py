@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from esa.align.config import AlignConfig, PairConfig
 from esa.align.loci import HOPELESS, Loci, rival
 from esa.align.mapq import FLOOR, TIE, mapping_quality, rivals
-from esa.align.verify import least_score_of
+from esa.align.trials import least_score_of
 from esa.compiled import leaf, njit
 from esa.errors import UsageError
 

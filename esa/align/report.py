@@ -12,7 +12,7 @@ from esa.align.gapped import Gapped, Scratch, align_tasks, load_window, make_scr
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
 from esa.align.strands import WORD, Strands, make_strands, mark_mismatches, orient, query_on, words_for
-from esa.align.verify import score_marked, score_of
+from esa.align.trials import score_marked, score_of
 from esa.bits import lowest_bit
 from esa.compiled import leaf, njit
 from esa.dna import LETTERS, base_at
@@ -167,13 +167,14 @@ def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
+def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-untyped-def]
     """Append the CIGAR (without clips) and MD of an alignment; its operations are ``ops[:count]``, last first.
 
     ``query[first]`` and ``window[0]`` are its first bases. Returns (new CIGAR end, new MD end, NM, bases of the
     reference covered).
     """
     i, j, edits, run = first, 0, 0, 0
+    cigar, at, md, md_at = texts
     begin = at
     deleting = False
     for step in range(count - 1, -1, -1):
@@ -211,12 +212,13 @@ def _describe(query, first, window, ops, count, eqx, cigar, at, md, md_at):  # t
 
 
 @leaf
-def _describe_marked(marks, reference, diagonal, interval, eqx, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
+def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type: ignore[no-untyped-def]
     """`_describe` of an alignment without gaps, of the query bases ``interval``, from `mark_mismatches`.
 
     Returns (new CIGAR end, new MD end, NM).
     """
     first, last = interval
+    cigar, at, md, md_at = texts
     begin, edits, done = at, 0, first
     for w in range(first // WORD, words_for(last)):
         bits = marks[w]
@@ -248,6 +250,15 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
         if locus[r] >= 0:
             longest = max(longest, offsets[r + 1] - offsets[r])
     return longest
+
+
+class _Texts(NamedTuple):
+    """CIGARs and MDs one behind the other; where the next ones go."""
+
+    cigar: NDArray[np.uint32]
+    cigar_end: int
+    md: NDArray[np.uint8]
+    md_end: int
 
 
 class _Buffers(NamedTuple):
@@ -289,9 +300,8 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
                 cigar = _enlarged(cigar, at, len(cigar) * 2)
             if md_at + 4 * most > len(md):
                 md = _enlarged(md, md_at, len(md) * 2)
-            at, md_at = _report(
-                r, locus[r], codes, offsets, loci, reference, eqx, buffers, placed, cigar, at, md, md_at
-            )
+            texts = _Texts(cigar, at, md, md_at)
+            at, md_at = _report(r, locus[r], (codes, offsets), loci, reference, eqx, buffers, placed, texts)
         cigar_offsets[r + 1] = at
         md_offsets[r + 1] = md_at
     return cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets
@@ -314,9 +324,11 @@ def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _report(r, k, codes, offsets, loci, reference, eqx, buffers, placed, cigar, at, md, md_at):  # type: ignore[no-untyped-def]
-    """Place read r at locus k, append its CIGAR and MD, and return where these end."""
+def _report(r, k, reads, loci, reference, eqx, buffers, placed, texts):  # type: ignore[no-untyped-def]
+    """Place read r at locus k, append its CIGAR and MD, and return where these end; ``reads``: (codes, offsets)."""
     contig, position, span, nm, score = placed
+    codes, offsets = reads
+    cigar, at, md, md_at = texts
     scratch, gapped = buffers.scratch, buffers.gapped
     n = offsets[r + 1] - offsets[r]
     orient(codes, offsets[r], offsets[r + 1], buffers.strands)
@@ -335,19 +347,16 @@ def _report(r, k, codes, offsets, loci, reference, eqx, buffers, placed, cigar, 
     if first:
         cigar[at] = np.uint32(first << 4 | CIGAR_S)
         at += 1
+    texts = _Texts(cigar, at, md, md_at)
     if mismatches >= 0:
-        at, md_at, nm[r] = _describe_marked(
-            scratch.marks, reference, diagonal, (first, last), eqx, cigar, at, md, md_at
-        )
+        at, md_at, nm[r] = _describe_marked(scratch.marks, reference, diagonal, (first, last), eqx, texts)
         span[r] = count
     else:
         if not banded:
             scratch.ops[:count] = PAIR
         ops = gapped.ops[gapped.ops_offsets[buffers.task[r]] :] if banded else scratch.ops
         load_window(reference, where, start, end - start, scratch.window)
-        at, md_at, nm[r], span[r] = _describe(
-            query.codes, first, scratch.window, ops, count, eqx, cigar, at, md, md_at
-        )
+        at, md_at, nm[r], span[r] = _describe(query.codes, first, scratch.window, ops, count, eqx, texts)
     if last < n:
         cigar[at] = np.uint32((n - last) << 4 | CIGAR_S)
         at += 1

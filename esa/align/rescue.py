@@ -13,7 +13,7 @@ from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
 from esa.align.loci import Loci, Reads, Reference
 from esa.align.pair import FF, FR, RF, RR, InsertSizes, five_prime, is_proper, standing_alone
 from esa.align.strands import Strands, make_strands, orient, query_on
-from esa.align.verify import (
+from esa.align.trials import (
     least_of,
     offer_at,
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from esa.align.config import AlignConfig, SplitConfig
 from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pair import Choice, judge_alone
-from esa.align.verify import least_score_of
+from esa.align.trials import least_score_of
 from esa.compiled import njit
 from esa.reads import ReadBatch
 from esa.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE

@@ -28,7 +28,8 @@ from esa.align.config import AlignConfig, VerifyConfig
 from esa.align.loci import Loci
 from esa.align.pair import Choice
 from esa.align.report import make_records
-from esa.align.verify import FIRST_BAND, verify
+from esa.align.trials import FIRST_BAND
+from esa.align.verify import verify
 from esa.genome import Genome
 from esa.records import (
     CIGAR_D,

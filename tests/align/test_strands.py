@@ -25,7 +25,7 @@ from esa.align.strands import (
     orient,
     words_for,
 )
-from esa.align.verify import score_ungapped
+from esa.align.trials import score_ungapped
 from esa.genome import Genome
 
 LONGEST = 130

@@ -21,8 +21,10 @@ from align_oracles import (
 
 from esa import dna
 from esa.align.config import AlignConfig, VerifyConfig
+from esa.align.gapped import load_window
 from esa.align.loci import Candidates, Loci
-from esa.align.verify import FIRST_BAND, least_score_of, load_window, verify
+from esa.align.trials import FIRST_BAND, least_score_of
+from esa.align.verify import verify
 from esa.genome import Genome
 
 CONFIG = AlignConfig(levels=(), least_score=15)

@@ -30,7 +30,7 @@ def test_rates_of_each_round() -> None:
 
 def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
     genome = chosen("ec")[0]
-    cells = dict(zip(COLUMNS, row(genome, MEASURED, ALIGNED), strict=True))
+    cells = dict(zip(COLUMNS, row(genome, MEASURED, ALIGNED, 98.25), strict=True))
     assert (cells["size"], cells["bytes a base"], cells["correct %"]) == ("4.6 Mb", "2.00", "98.500")
     assert (cells["index s"], cells["processor s"], cells["index MB"]) == ("90.0", "150.0", "500")
     assert (cells["reads/s"], cells["reads/s, whole run"], cells["first record s"]) == (
@@ -38,19 +38,21 @@ def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
         "20,000",
         "0.50",
     )
-    assert cells["align MB"] == "350"
-    bare = row(genome, Built(4_641_652, 9_283_304, None), ALIGNED)
+    assert (cells["align MB"], cells["bwa mem's"]) == ("350", "98.250")
+    bare = row(genome, Built(4_641_652, 9_283_304, None), ALIGNED, None)
     assert bare[2:5] == ["-", "-", "-"]
+    assert bare[-1] == "-"
     assert point(MEASURED, ALIGNED) == Point(4_641_652, 45.0, 20.0, 0.35, 0.5, 1.5)
     assert point(Built(5, 9, None), ALIGNED).index_minutes is None
 
 
 @pytest.mark.parametrize(("bwa", "verdict"), [(98.5, "met"), (98.501, "NOT MET")])
 def test_the_whole_is_held_against_bwa_on_the_part(bwa: float, verdict: str) -> None:
-    finding = accuracy_finding({WHOLE: ALIGNED, PART: ALIGNED}, bwa)
+    finding = accuracy_finding({WHOLE: ALIGNED, PART: ALIGNED}, {PART: bwa, WHOLE: 1.0})
     assert finding is not None
     assert finding.verdict == verdict
-    assert accuracy_finding({PART: ALIGNED}, bwa) is None
+    assert accuracy_finding({PART: ALIGNED}, {PART: bwa}) is None
+    assert accuracy_finding({WHOLE: ALIGNED}, {}) is None
 
 
 def test_an_unknown_genome_is_named() -> None:
