@@ -109,4 +109,6 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@# -qq: an index that cannot be reached is passed over in silence, another one may have what it lacks.
 	$(PIP) install -qq -c $(CONSTRAINTS) --no-deps --retries 1 $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) install -qq -c $(CONSTRAINTS) -e '.[test]'
+	@# Byte code, which an editable install lacks; with PYTHONDONTWRITEBYTECODE set every start would make it anew.
+	$(BIN)/python -m compileall -q esa
 	@touch $@
