@@ -58,7 +58,7 @@ class _Kept(FunctionCache):
 class _Compiled(CPUDispatcher):
     """A function whose compiled code is kept in `kernel_folder`, looked for there when it is first asked for.
 
-    (There are two hundred kernels, and a run calls some seventeen from Python.)
+    (There are two hundred kernels, and a run calls some seventeen from Python. numba asks with its compiler locked.)
     """
 
     part: ClassVar[str] = "called"
