@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -43,10 +44,10 @@ def _made(place: Workplace, path: Path, options: Sequence[str]) -> None:
     path.with_name(path.name + ".tsv").unlink(missing_ok=True)
 
 
-PART, WHOLE = "p300", "g31"
+CHR20_NAME, PART, WHOLE = "chr20", "p300", "g31"
 GENOMES = (
     Genome("ec", "E. coli K-12", _bundled),
-    Genome("chr20", "human chr20", _chr20),
+    Genome(CHR20_NAME, "human chr20", _chr20),
     Genome(PART, "made up, 300 Mb of the whole", partial(_made, options=["--part", "300e6"])),
     Genome("p630", "made up, 630 Mb", partial(_made, options=["--size", "630e6"])),
     Genome(WHOLE, "made up, human size", partial(_made, options=[])),
@@ -124,6 +125,7 @@ class Aligned:
         after_start: the same without the interpreter's and the index's start, as `esa align --stats` has it.
         first_record: seconds of that until the first record was written.
         peak_bytes: of all processes of a run, shared pages once.
+        two_peak_bytes: the same of two runs at a time.
         correct_percent: of all reads.
     """
 
@@ -131,16 +133,19 @@ class Aligned:
     after_start: tuple[float, ...]
     first_record: tuple[float, ...]
     peak_bytes: int
+    two_peak_bytes: int
     correct_percent: float
 
 
 def aligned(folder: Folder, genomes: Sequence[Genome], rounds: int) -> dict[str, Aligned]:
     """By genome. Each is aligned once before the rounds, when its memory is watched: that fetches the index, too."""
-    peaks: dict[str, int] = {}
+    peaks: dict[str, tuple[int, int]] = {}
     stats: dict[str, list[Any]] = {genome.name: [] for genome in genomes}
     for genome in genomes:
-        note(f"memory of a run over {genome.name}")
-        peaks[genome.name] = peak_memory(_command(folder, genome), folder.log)
+        note(f"memory of a run, and of two, over {genome.name}")
+        one, other = _command(folder, genome), _command(folder, genome, ".other")
+        both = f"{shlex.join(other)} & {shlex.join(one)} && wait $!"
+        peaks[genome.name] = peak_memory(one, folder.log), peak_memory(["sh", "-c", both], folder.log)
 
     def once(genome: Genome) -> Run:
         measured = timed(_command(folder, genome), None, folder.log)
@@ -155,14 +160,14 @@ def aligned(folder: Folder, genomes: Sequence[Genome], rounds: int) -> dict[str,
 
 
 def summary(
-    runs: Sequence[Run], stats: Sequence[Mapping[str, Any]], peak_bytes: int, correct: float
+    runs: Sequence[Run], stats: Sequence[Mapping[str, Any]], peak_bytes: tuple[int, int], correct: float
 ) -> Aligned:
-    """``stats``: what `esa align --stats` wrote in each run."""
+    """``stats``: what `esa align --stats` wrote in each run; ``peak_bytes``: of one run, of two at a time."""
     return Aligned(
         tuple(each["reads"] / one.seconds for one, each in zip(runs, stats, strict=True)),
         tuple(each["reads"] / each["seconds"] for each in stats),
         tuple(each["first_record_seconds"] for each in stats),
-        peak_bytes,
+        *peak_bytes,
         correct,
     )
 
@@ -171,9 +176,11 @@ def _stats(folder: Folder, genome: Genome) -> Path:
     return folder.work / f"{genome.name}.stats.json"
 
 
-def _command(folder: Folder, genome: Genome) -> list[str]:
+def _command(folder: Folder, genome: Genome, mark: str = "") -> list[str]:
+    """``mark``: of the output's name; there are no statistics then."""
     words = [*ESA, "align", folder.index(genome), *folder.reads(genome), "-q", "-t", folder.place.threads]
-    return list(map(str, [*words, "-o", folder.sam(genome.name), "--stats", _stats(folder, genome)]))
+    stats = [] if mark else ["--stats", _stats(folder, genome)]
+    return list(map(str, [*words, "-o", folder.sam(genome.name + mark), *stats]))
 
 
 def correct_percent(folder: Folder, name: str) -> float:

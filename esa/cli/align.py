@@ -86,13 +86,14 @@ def command(
     ) as source:
         opened = open_index(index, threads, device)
         config = _config(opened.preset.levels, alignment, records)
-        with (
-            open_output(output, threads=threads) as sink,
-            nullcontext() if run.stats is None else open_file(run.stats) as stats_file,
-            compiled_kernels(opened.preset.name, threads, run.quiet),
-            _progress_bar(source, run.quiet) as bar,
-        ):
-            summary = align(opened, source, sink, config, options, partial(_advance, bar))
+        with nullcontext() if run.stats is None else open_file(run.stats) as stats_file:
+            with (
+                open_output(output, threads=threads) as sink,
+                compiled_kernels(opened.preset.name, threads, run.quiet),
+                _progress_bar(source, run.quiet) as bar,
+            ):
+                summary = align(opened, source, sink, config, options, partial(_advance, bar))
+            # Not before the alignments have their name: whoever finds these finds those.
             if stats_file is not None:
                 stats_file.write(align_stats(summary, options).encode())
     if not run.quiet:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bench_common import BenchError, Workplace
-from bench_scaling import COLUMNS, accuracy_finding, chosen, point, row
+from bench_scaling import COLUMNS, chosen, human_findings, point, row
 from samples import esa, fasta_text, random_bases, write
 from scaling_plot import Point, picture, size_text
-from scaling_runs import PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, summary
+from scaling_runs import CHR20_NAME, PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, summary
 from timed_runs import Run
 
 ALIGNED = Aligned(
-    (30_000.0, 20_000.0, 10_000.0), (50_000.0, 40_000.0, 45_000.0), (0.5, 0.4, 0.6), 350_000_000, 98.5
+    (30_000.0, 20_000.0, 10_000.0),
+    (50_000.0, 40_000.0, 45_000.0),
+    (0.5, 0.4, 0.6),
+    350_000_000,
+    400_000_000,
+    98.5,
 )
 MEASURED = Built(4_641_652, 9_283_304, Run(90.0, 150.0, 500_000_000))
 PNG = b"\x89PNG\r\n"
@@ -24,8 +30,8 @@ PNG = b"\x89PNG\r\n"
 def test_rates_of_each_round() -> None:
     stats = [{"reads": 100, "seconds": 2.0, "first_record_seconds": 1.0}]
     stats.append({"reads": 100, "seconds": 4.0, "first_record_seconds": 3.0})
-    found = summary([Run(5.0, 0.0, 0), Run(10.0, 0.0, 0)], stats, 7, 99.0)
-    assert found == Aligned((20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 99.0)
+    found = summary([Run(5.0, 0.0, 0), Run(10.0, 0.0, 0)], stats, (7, 9), 99.0)
+    assert found == Aligned((20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 9, 99.0)
 
 
 def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
@@ -48,11 +54,24 @@ def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
 
 @pytest.mark.parametrize(("bwa", "verdict"), [(98.5, "met"), (98.501, "NOT MET")])
 def test_the_whole_is_held_against_bwa_on_the_part(bwa: float, verdict: str) -> None:
-    finding = accuracy_finding({WHOLE: ALIGNED, PART: ALIGNED}, {PART: bwa, WHOLE: 1.0})
-    assert finding is not None
-    assert finding.verdict == verdict
-    assert accuracy_finding({PART: ALIGNED}, {PART: bwa}) is None
-    assert accuracy_finding({WHOLE: ALIGNED}, {}) is None
+    aligns = {WHOLE: ALIGNED, PART: ALIGNED}
+    found = {f.what: f for f in human_findings({WHOLE: MEASURED}, aligns, {PART: bwa, WHOLE: 1.0})}
+    assert found[f"correct on {WHOLE}, bwa mem on {PART}"].verdict == verdict
+    assert not human_findings({PART: MEASURED}, {PART: ALIGNED}, {PART: bwa})
+
+
+def test_what_is_asked_at_human_size() -> None:
+    slower = replace(ALIGNED, after_start=(20_000.0, 24_000.0, 22_500.0))
+    aligns = {WHOLE: slower, CHR20_NAME: ALIGNED}
+    found = {f.what: f for f in human_findings({WHOLE: MEASURED}, aligns, {})}
+    share = found["reads/s after start-up, to those of chr20"]
+    assert (share.values, share.verdict) == ((0.4, 0.6, 0.5), "met")
+    assert (found["index, build"].value, found["index, build"].verdict) == (1.5, "met")
+    assert found["first record after start-up"].values == (0.5, 0.4, 0.6)
+    assert found["two at a time, peak memory"].target is None
+    assert not any("bwa" in what for what in found)
+    old = human_findings({WHOLE: replace(MEASURED, run=None)}, aligns, {})
+    assert "index, build" not in {f.what for f in old}
 
 
 def test_an_unknown_genome_is_named() -> None:
@@ -82,6 +101,7 @@ def test_a_genome_is_made_indexed_and_aligned(folder: Folder) -> None:
     assert all(whole < after for whole, after in zip(found.whole, found.after_start, strict=True))
     assert found.correct_percent > 90
     assert found.peak_bytes > 10_000_000
+    assert found.two_peak_bytes > found.peak_bytes
     assert json.loads((folder.work / "tiny.stats.json").read_text())["pairs"] == 40
 
 
