@@ -4,7 +4,7 @@ Vectors are kept as ``int8`` with one scale for all components, and queries are 
 product that ranks is a sum of integers: the same on any number of threads, in any batch.
 
 Sketches are nearly isotropic: what is near to a query lies in a few lists of a large store, but what is not so near
-may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all others
+may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all at once
 if what it found there is not near enough to be what it looks for.
 """
 
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ LARGEST = 127
 QUERIES = 512
 """Searched together: their shortlists of thousands take 0.2 MB each."""
 
+Integer = TypeVar("Integer", np.int32, np.int64)
+
 SCORE_SCALE = 1000
 """A hit's score is its cosine in thousandths."""
 
@@ -42,9 +44,9 @@ class DenseParameters:
         shortlist: vectors that a scan finds for a query, for each probe of the `SearchEffort`.
         lists_from: a store of so many vectors has its codes in inverted lists.
         visited: one list in so many, the nearest ones, is looked into at first.
-        settled: Heuristic: a query whose best cosine there is at least this is done; others look into the other lists,
-            too. (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44.)
-        far_shortlist: vectors that a scan of the other lists finds, in place of ``shortlist``: among more vectors the
+        settled: Heuristic: a query whose best cosine there is at least this is done; others look into all lists.
+            (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44.)
+        far_shortlist: vectors that a scan of all lists finds, in place of ``shortlist``: among more vectors the
             codes put more of the wrong ones before the right one.
         clip: components beyond this multiple of 1 / sqrt(dimensions) are cut.
         floor: least cosine of a hit. Measured on a human chromosome: the nearest vector to a random sequence
@@ -71,6 +73,20 @@ class DenseParameters:
     def scale(self, dimensions: int) -> float:
         """What a component is multiplied by before it is rounded."""
         return LARGEST * float(np.sqrt(dimensions)) / self.clip
+
+
+class _Shortlist(NamedTuple):
+    """What is ranked.
+
+    Attributes:
+        rows: ``int64[queries, width]``, of vectors; -1 where there are no more.
+        products: ``int32[queries, width]``, with the query; 0 where there are no more.
+        compared: vectors, of which these were found.
+    """
+
+    rows: NDArray[np.int64]
+    products: NDArray[np.int32]
+    compared: int
 
 
 @dataclass(frozen=True)
@@ -142,58 +158,57 @@ class DenseStore:
         )
 
     def _search(self, queries: NDArray[np.int8], effort: SearchEffort) -> Hits:
-        candidates, scanned = self._shortlist(queries, effort)
-        offsets, position, reverse, score, capped = _rank(
-            self.vectors,
-            self.position,
-            self.reverse,
-            queries,
-            candidates,
+        shortlist = self._shortlist(queries, effort)
+        offsets, kept, score, capped = _keep(
+            shortlist.rows,
+            shortlist.products,
             SCORE_SCALE / self.settings.scale(self.dimensions) ** 2,
             SCORE_SCALE * self.settings.floor,
             self.settings.ratio,
             effort.max_hits,
         )
-        return Hits(offsets, position, reverse, score, capped, scanned)
+        return Hits(offsets, self.position[kept], self.reverse[kept], score, capped, shortlist.compared)
 
-    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> tuple[NDArray[np.int64], int]:
-        """``int64[queries, width]``, indices of vectors, -1 where there are no more; and how many were compared."""
-        everything = len(self) * len(queries)
+    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> _Shortlist:
         # One more than may be kept, to know whether any was left out.
         width = min(len(self), effort.max_hits + 1)
         if not width or not len(queries):
-            return np.empty((len(queries), 0), np.int64), everything
+            return self._of_all(queries, np.empty((len(queries), 0), np.int64))
         if self.exact is not None:
-            return self.exact.search(queries, width), everything
+            return self._of_all(queries, self.exact.search(queries, width))
         if len(self.scanner):
             width = min(len(self), max(width, self.settings.shortlist * effort.probes))
-        if isinstance(self._scanner, ListScanner):
-            return self._from_lists(self._scanner, queries, width, effort.probes > 1)
-        return self._scanner.search(queries, width), everything
+        scanner = self._scanner
+        if isinstance(scanner, ListScanner):
+            wide = min(len(self), max(width, self.settings.far_shortlist))
+            if effort.probes == 1:
+                return self._from_lists(scanner, queries, width, wide)
+            width = wide
+        return self._of_all(queries, scanner.search(queries, width))
+
+    def _of_all(self, queries: NDArray[np.int8], rows: NDArray[np.int64]) -> _Shortlist:
+        """``rows`` were found among all vectors."""
+        return _Shortlist(rows, _products(self.vectors, queries, rows), len(self) * len(queries))
 
     def _from_lists(
-        self, scanner: ListScanner, queries: NDArray[np.int8], width: int, everywhere: bool
-    ) -> tuple[NDArray[np.int64], int]:
-        """Shortlists of ``width`` from the nearest lists, and for who needs them of `far_shortlist` from the others.
-
-        ``everywhere``: everyone does.
-        """
+        self, scanner: ListScanner, queries: NDArray[np.int8], width: int, wide: int
+    ) -> _Shortlist:
+        """Shortlists of ``width`` from the nearest lists, and for who finds nothing near there ``wide`` from all."""
         near = scanner.nearest_lists(queries, max(1, scanner.count // self.settings.visited))
-        found = scanner.search_lists(queries, near, width)
-        scanned = int(scanner.sizes[near].sum())
-        best = _best_products(self.vectors, queries, found)
-        unsettled = best < self.settings.settled * self.settings.scale(self.dimensions) ** 2
+        rows = scanner.search_lists(queries, near, width)
+        products = _products(self.vectors, queries, rows)
+        compared = int(scanner.sizes[near].sum())
+        unsettled = products.max(axis=1) < self.settings.settled * self.settings.scale(self.dimensions) ** 2
         # A zero vector is near to nothing.
-        rows = np.flatnonzero((unsettled | everywhere) & queries.any(axis=1))
-        if not len(rows):
-            return found, scanned
-        far = scanner.other_lists(near[rows])
-        scanned += int(scanner.sizes[far].sum())
-        wider = min(len(self), max(width, self.settings.far_shortlist))
-        both = np.full((len(queries), width + wider), -1, np.int64)
-        both[:, :width] = found
-        both[rows, width:] = scanner.search_lists(queries[rows], far, wider)
-        return both, scanned
+        far = np.flatnonzero(unsettled & queries.any(axis=1))
+        if not len(far):
+            return _Shortlist(rows, products, compared)
+        of_all = self._of_all(queries[far], scanner.search(queries[far], wide))
+        return _Shortlist(
+            _with_rows(rows, far, of_all.rows, fill=-1),
+            _with_rows(products, far, of_all.products, fill=0),
+            compared + of_all.compared,
+        )
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
@@ -223,6 +238,16 @@ def _joined(parts: list[Hits]) -> Hits:
     )
 
 
+def _with_rows(
+    table: NDArray[Integer], chosen: NDArray[np.int64], rows: NDArray[Integer], fill: int
+) -> NDArray[Integer]:
+    """``table`` as wide as ``rows``, which take the place of its ``chosen`` ones."""
+    out = np.full((len(table), rows.shape[1]), fill, table.dtype)
+    out[:, : table.shape[1]] = table
+    out[chosen] = rows
+    return out
+
+
 @njit
 def quantize(embeddings, scale):  # type: ignore[no-untyped-def]
     """``int8``: components times ``scale``, rounded, cut at `LARGEST`."""
@@ -238,24 +263,25 @@ def quantize(embeddings, scale):  # type: ignore[no-untyped-def]
 def _product(a, b):  # type: ignore[no-untyped-def]
     product = np.int32(0)
     for t in range(len(a)):
-        product += np.int32(a[t]) * np.int32(b[t])
+        # Narrowed at each step: numba computes in 64 bits, of which a register holds half as many.
+        product = np.int32(product + np.int32(np.int32(a[t]) * np.int32(b[t])))
     return product
 
 
 @njit
-def _best_products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
-    """``int64[queries]``: the largest product of each query with its candidates, 0 if none is positive."""
-    best = np.zeros(len(queries), np.int64)
-    for q in range(len(queries)):
-        for candidate in candidates[q]:
-            if candidate >= 0:
-                best[q] = max(best[q], np.int64(_product(vectors[candidate], queries[q])))
-    return best
+def _products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
+    """``int32``: of each query with its candidates; 0 in place of -1."""
+    products = np.zeros(candidates.shape, np.int32)
+    for q in range(candidates.shape[0]):
+        for j in range(candidates.shape[1]):
+            if candidates[q, j] >= 0:
+                products[q, j] = _product(vectors[candidates[q, j]], queries[q])
+    return products
 
 
 @njit
-def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
-    """Scores the candidates of each query and keeps the best; see `DenseStore.search`.
+def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
+    """The best of each query's candidates by their products; see `DenseStore.search`.
 
     ``unit`` is the score of a product of 1; ``floor`` the least score.
     """
@@ -270,10 +296,7 @@ def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, m
     for q in range(n):
         best = np.int64(0)
         for j in range(width):
-            product = np.int32(0)
-            if candidates[q, j] >= 0:
-                product = _product(vectors[candidates[q, j]], queries[q])
-            scores[j] = np.int64(np.rint(product * unit))
+            scores[j] = np.int64(np.rint(products[q, j] * unit))
             best = max(best, scores[j])
         least = max(floor, ratio * best)
         held = 0
@@ -288,4 +311,4 @@ def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, m
             score[count] = -(key >> 32)
             count += 1
         offsets[q + 1] = count
-    return offsets, position[kept[:count]], reverse[kept[:count]], score[:count].copy(), capped
+    return offsets, kept[:count].copy(), score[:count].copy(), capped

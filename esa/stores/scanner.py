@@ -107,12 +107,6 @@ class ListScanner(FaissScanner):
             lists: NDArray[np.int64] = self._index.quantizer.search(queries.astype(np.float32), count)[1]
         return lists
 
-    def other_lists(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
-        """``int64[queries, any]``: those that are not among ``lists``, each of which is another."""
-        others = np.ones((len(lists), self.count), np.bool_)
-        np.put_along_axis(others, lists, False, axis=1)
-        return np.nonzero(others)[1].reshape(len(lists), self.count - lists.shape[1])
-
     def search_lists(
         self, queries: NDArray[np.int8], lists: NDArray[np.int64], width: int
     ) -> NDArray[np.int64]:
