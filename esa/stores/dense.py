@@ -11,10 +11,10 @@ if what it found there is not near enough to be what it looks for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,9 @@ LARGEST = 127
 """Largest component of an ``int8`` vector; -128 is not used."""
 
 QUERIES = 512
-"""Searched together: their shortlists of thousands take 0.2 MB each."""
-
-Integer = TypeVar("Integer", np.int32, np.int64)
+"""Searched together in a few lists: the more, the seldomer a list is read."""
+FAR_QUERIES = 128
+"""Searched together in all lists: faiss and their shortlists take 0.7 MB each."""
 
 SCORE_SCALE = 1000
 """A hit's score is its cosine in thousandths."""
@@ -58,8 +58,8 @@ class DenseParameters:
     shortlist: int = 500
     lists_from: int = 2_000_000
     visited: int = 32
-    settled: float = 0.6
-    far_shortlist: int = 4000
+    settled: float = 0.5
+    far_shortlist: int = 16_000
     clip: float = 6.0
     floor: float = 0.25
     ratio: float = 0.6
@@ -75,18 +75,11 @@ class DenseParameters:
         return LARGEST * float(np.sqrt(dimensions)) / self.clip
 
 
-class _Shortlist(NamedTuple):
-    """What is ranked.
+class _Part(NamedTuple):
+    """Hits of the queries ``asked`` (``int64[n]``)."""
 
-    Attributes:
-        rows: ``int64[queries, width]``, of vectors; -1 where there are no more.
-        products: ``int32[queries, width]``, with the query; 0 where there are no more.
-        compared: vectors, of which these were found.
-    """
-
-    rows: NDArray[np.int64]
-    products: NDArray[np.int32]
-    compared: int
+    asked: NDArray[np.int64]
+    hits: Hits
 
 
 @dataclass(frozen=True)
@@ -150,65 +143,87 @@ class DenseStore:
         Hits are in order of score, then of position; a zero vector has none.
         """
         queries = quantize(np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions))
-        return _joined(
-            [
-                self._search(queries[begin : begin + QUERIES], effort)
-                for begin in range(0, max(1, len(queries)), QUERIES)
-            ]
-        )
+        every = np.arange(len(queries))
+        parts = [
+            part
+            for begin in range(0, max(1, len(queries)), QUERIES)
+            for part in self._search(queries, every[begin : begin + QUERIES], effort)
+        ]
+        return _joined(parts, len(queries))
 
-    def _search(self, queries: NDArray[np.int8], effort: SearchEffort) -> Hits:
-        shortlist = self._shortlist(queries, effort)
+    def _search(
+        self, queries: NDArray[np.int8], asked: NDArray[np.int64], effort: SearchEffort
+    ) -> Iterator[_Part]:
+        """The hits of the queries ``asked``."""
+        # One more than may be kept, to know whether any was left out.
+        width = min(len(self), effort.max_hits + 1)
+        if not width or not len(asked):
+            yield self._of_all(queries, asked, np.empty((len(asked), 0), np.int64), effort)
+            return
+        if self.exact is not None:
+            yield self._of_all(queries, asked, self.exact.search(queries[asked], width), effort)
+            return
+        if len(self.scanner):
+            width = min(len(self), max(width, self.settings.shortlist * effort.probes))
+        scanner = self._scanner
+        if isinstance(scanner, ListScanner):
+            yield from self._from_lists(scanner, queries, asked, width, effort)
+        else:
+            yield self._of_all(queries, asked, scanner.search(queries[asked], width), effort)
+
+    def _from_lists(
+        self,
+        scanner: ListScanner,
+        queries: NDArray[np.int8],
+        asked: NDArray[np.int64],
+        width: int,
+        effort: SearchEffort,
+    ) -> Iterator[_Part]:
+        """From the nearest lists, for who finds something near there; from all for others, and with more probes."""
+        if effort.probes == 1:
+            near = scanner.nearest_lists(queries[asked], max(1, scanner.count // self.settings.visited))
+            rows = scanner.search_lists(queries[asked], near, width)
+            products = _products(self.vectors, queries[asked], rows)
+            least = self.settings.settled * self.settings.scale(self.dimensions) ** 2
+            # A zero vector is near to nothing.
+            settled = (products.max(axis=1) >= least) | ~queries[asked].any(axis=1)
+            compared = int(scanner.sizes[near].sum())
+            yield self._best(asked[settled], rows[settled], products[settled], effort, compared)
+            asked = asked[~settled]
+        wide = min(len(self), max(width, self.settings.far_shortlist))
+        for begin in range(0, len(asked), FAR_QUERIES):
+            some = asked[begin : begin + FAR_QUERIES]
+            yield self._of_all(queries, some, scanner.search(queries[some], wide), effort)
+
+    def _of_all(
+        self,
+        queries: NDArray[np.int8],
+        asked: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        effort: SearchEffort,
+    ) -> _Part:
+        """The best of the ``rows`` that were found among all vectors."""
+        products = _products(self.vectors, queries[asked], rows)
+        return self._best(asked, rows, products, effort, len(self) * len(asked))
+
+    def _best(
+        self,
+        asked: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        products: NDArray[np.int32],
+        effort: SearchEffort,
+        compared: int,
+    ) -> _Part:
+        """The best of the ``rows``, by their products; they were found among so many vectors."""
         offsets, kept, score, capped = _keep(
-            shortlist.rows,
-            shortlist.products,
+            rows,
+            products,
             SCORE_SCALE / self.settings.scale(self.dimensions) ** 2,
             SCORE_SCALE * self.settings.floor,
             self.settings.ratio,
             effort.max_hits,
         )
-        return Hits(offsets, self.position[kept], self.reverse[kept], score, capped, shortlist.compared)
-
-    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> _Shortlist:
-        # One more than may be kept, to know whether any was left out.
-        width = min(len(self), effort.max_hits + 1)
-        if not width or not len(queries):
-            return self._of_all(queries, np.empty((len(queries), 0), np.int64))
-        if self.exact is not None:
-            return self._of_all(queries, self.exact.search(queries, width))
-        if len(self.scanner):
-            width = min(len(self), max(width, self.settings.shortlist * effort.probes))
-        scanner = self._scanner
-        if isinstance(scanner, ListScanner):
-            wide = min(len(self), max(width, self.settings.far_shortlist))
-            if effort.probes == 1:
-                return self._from_lists(scanner, queries, width, wide)
-            width = wide
-        return self._of_all(queries, scanner.search(queries, width))
-
-    def _of_all(self, queries: NDArray[np.int8], rows: NDArray[np.int64]) -> _Shortlist:
-        """``rows`` were found among all vectors."""
-        return _Shortlist(rows, _products(self.vectors, queries, rows), len(self) * len(queries))
-
-    def _from_lists(
-        self, scanner: ListScanner, queries: NDArray[np.int8], width: int, wide: int
-    ) -> _Shortlist:
-        """Shortlists of ``width`` from the nearest lists, and for who finds nothing near there ``wide`` from all."""
-        near = scanner.nearest_lists(queries, max(1, scanner.count // self.settings.visited))
-        rows = scanner.search_lists(queries, near, width)
-        products = _products(self.vectors, queries, rows)
-        compared = int(scanner.sizes[near].sum())
-        unsettled = products.max(axis=1) < self.settings.settled * self.settings.scale(self.dimensions) ** 2
-        # A zero vector is near to nothing.
-        far = np.flatnonzero(unsettled & queries.any(axis=1))
-        if not len(far):
-            return _Shortlist(rows, products, compared)
-        of_all = self._of_all(queries[far], scanner.search(queries[far], wide))
-        return _Shortlist(
-            _with_rows(rows, far, of_all.rows, fill=-1),
-            _with_rows(products, far, of_all.products, fill=0),
-            compared + of_all.compared,
-        )
+        return _Part(asked, Hits(offsets, self.position[kept], self.reverse[kept], score, capped, compared))
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
@@ -222,30 +237,21 @@ class DenseStore:
         }
 
 
-def _joined(parts: list[Hits]) -> Hits:
-    """The hits of queries that were searched in parts."""
-    offsets, position, reverse, score, capped, scanned = zip(*parts, strict=True)
-    begins = np.cumsum([0, *(own[-1] for own in offsets[:-1])])
+def _joined(parts: Sequence[_Part], count: int) -> Hits:
+    """The hits of ``count`` queries, each of which is in one of the parts."""
+    query = np.concatenate([np.repeat(asked, np.diff(hits.offsets)) for asked, hits in parts])
+    order = np.argsort(query, kind="stable")
+    capped = np.zeros(count, np.uint8)
+    for asked, hits in parts:
+        capped[asked] = hits.capped
     return Hits(
-        np.concatenate(
-            [offsets[0][:1], *(own[1:] + begin for own, begin in zip(offsets, begins, strict=True))]
-        ),
-        np.concatenate(position),
-        np.concatenate(reverse),
-        np.concatenate(score),
-        np.concatenate(capped),
-        sum(scanned),
+        np.concatenate([[0], np.cumsum(np.bincount(query, minlength=count))]),
+        np.concatenate([hits.position for _, hits in parts])[order],
+        np.concatenate([hits.reverse for _, hits in parts])[order],
+        np.concatenate([hits.score for _, hits in parts])[order],
+        capped,
+        sum(hits.scanned for _, hits in parts),
     )
-
-
-def _with_rows(
-    table: NDArray[Integer], chosen: NDArray[np.int64], rows: NDArray[Integer], fill: int
-) -> NDArray[Integer]:
-    """``table`` as wide as ``rows``, which take the place of its ``chosen`` ones."""
-    out = np.full((len(table), rows.shape[1]), fill, table.dtype)
-    out[:, : table.shape[1]] = table
-    out[chosen] = rows
-    return out
 
 
 @njit

@@ -140,7 +140,8 @@ def test_how_many_are_searched_together_does_not_matter(
     store, effort = build(random_vectors(600, 26), settings), SearchEffort(max_hits=9)
     queries = np.concatenate([random_vectors(20, 27), np.zeros((1, DIMENSIONS), np.float32)])
     whole = store.search(queries, effort)
-    monkeypatch.setattr(dense, "QUERIES", together)
+    monkeypatch.setattr(dense, "QUERIES", 3 * together)
+    monkeypatch.setattr(dense, "FAR_QUERIES", together)
     parts = store.search(queries, effort)
     assert_equal(parts, whole)
     assert parts.scanned == whole.scanned
