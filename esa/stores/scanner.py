@@ -28,7 +28,7 @@ from esa.stores.base import Growing
 SUBVECTOR = 4
 """Components that one 4-bit product-quantizer code stands for. Two would tell more apart: of 23 million vectors 500
 ranked are as good as all, where with four it takes 16,000. But a scan of all takes twice the time, and all in all such
-a search half as much again (`scripts/bench_dense.py`)."""
+a search takes a third to a half more."""
 
 CODE_BITS = 4
 
