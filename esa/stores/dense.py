@@ -4,17 +4,17 @@ Vectors are kept as ``int8`` with one scale for all components, and queries are 
 product that ranks is a sum of integers: the same on any number of threads, in any batch.
 
 Sketches are nearly isotropic: what is near to a query lies in a few lists of a large store, but what is not so near
-may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all others
+may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all at once
 if what it found there is not near enough to be what it looks for.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,9 @@ LARGEST = 127
 """Largest component of an ``int8`` vector; -128 is not used."""
 
 QUERIES = 512
-"""Searched together: their shortlists of thousands take 0.2 MB each."""
+"""Searched together in a few lists: the more, the seldomer a list is read."""
+FAR_QUERIES = 128
+"""Searched together in all lists: faiss and their shortlists take 0.7 MB each."""
 
 SCORE_SCALE = 1000
 """A hit's score is its cosine in thousandths."""
@@ -42,10 +44,12 @@ class DenseParameters:
         shortlist: vectors that a scan finds for a query, for each probe of the `SearchEffort`.
         lists_from: a store of so many vectors has its codes in inverted lists.
         visited: one list in so many, the nearest ones, is looked into at first.
-        settled: Heuristic: a query whose best cosine there is at least this is done; others look into the other lists,
-            too. (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44.)
-        far_shortlist: vectors that a scan of the other lists finds, in place of ``shortlist``: among more vectors the
-            codes put more of the wrong ones before the right one.
+        settled: Heuristic: a query whose best cosine there is at least this is done; others look into all lists.
+            (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44. With 0.6
+            in place of 0.5, 39 and not 15 % of the former look into all, to find at most one read in 300 more.)
+        far_shortlist: vectors that a scan of all lists finds, in place of ``shortlist``: among more vectors the
+            codes put more of the wrong ones before the right one. Of 23 million, 4,000 hold the fragment of a read with
+            10 % edits 3 points less often among their best 50 than all vectors do, 16,000 less than one point.
         clip: components beyond this multiple of 1 / sqrt(dimensions) are cut.
         floor: least cosine of a hit. Measured on a human chromosome: the nearest vector to a random sequence
             has a cosine of about 0.29, to a read with 10 % edits 0.37, to one with 1 % 0.8.
@@ -56,8 +60,8 @@ class DenseParameters:
     shortlist: int = 500
     lists_from: int = 2_000_000
     visited: int = 32
-    settled: float = 0.6
-    far_shortlist: int = 4000
+    settled: float = 0.5
+    far_shortlist: int = 16_000
     clip: float = 6.0
     floor: float = 0.25
     ratio: float = 0.6
@@ -71,6 +75,13 @@ class DenseParameters:
     def scale(self, dimensions: int) -> float:
         """What a component is multiplied by before it is rounded."""
         return LARGEST * float(np.sqrt(dimensions)) / self.clip
+
+
+class _Part(NamedTuple):
+    """Hits of the queries ``asked`` (``int64[n]``)."""
+
+    asked: NDArray[np.int64]
+    hits: Hits
 
 
 @dataclass(frozen=True)
@@ -134,66 +145,87 @@ class DenseStore:
         Hits are in order of score, then of position; a zero vector has none.
         """
         queries = quantize(np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions))
-        return _joined(
-            [
-                self._search(queries[begin : begin + QUERIES], effort)
-                for begin in range(0, max(1, len(queries)), QUERIES)
-            ]
-        )
+        every = np.arange(len(queries))
+        parts = [
+            part
+            for begin in range(0, max(1, len(queries)), QUERIES)
+            for part in self._search(queries, every[begin : begin + QUERIES], effort)
+        ]
+        return _joined(parts, len(queries))
 
-    def _search(self, queries: NDArray[np.int8], effort: SearchEffort) -> Hits:
-        candidates, scanned = self._shortlist(queries, effort)
-        offsets, position, reverse, score, capped = _rank(
-            self.vectors,
-            self.position,
-            self.reverse,
-            queries,
-            candidates,
+    def _search(
+        self, queries: NDArray[np.int8], asked: NDArray[np.int64], effort: SearchEffort
+    ) -> Iterator[_Part]:
+        """The hits of the queries ``asked``."""
+        # One more than may be kept, to know whether any was left out.
+        width = min(len(self), effort.max_hits + 1)
+        if not width or not len(asked):
+            yield self._of_all(queries, asked, np.empty((len(asked), 0), np.int64), effort)
+            return
+        if self.exact is not None:
+            yield self._of_all(queries, asked, self.exact.search(queries[asked], width), effort)
+            return
+        if len(self.scanner):
+            width = min(len(self), max(width, self.settings.shortlist * effort.probes))
+        scanner = self._scanner
+        if isinstance(scanner, ListScanner):
+            yield from self._from_lists(scanner, queries, asked, width, effort)
+        else:
+            yield self._of_all(queries, asked, scanner.search(queries[asked], width), effort)
+
+    def _from_lists(
+        self,
+        scanner: ListScanner,
+        queries: NDArray[np.int8],
+        asked: NDArray[np.int64],
+        width: int,
+        effort: SearchEffort,
+    ) -> Iterator[_Part]:
+        """From the nearest lists, for who finds something near there; from all for others, and with more probes."""
+        if effort.probes == 1:
+            near = scanner.nearest_lists(queries[asked], max(1, scanner.count // self.settings.visited))
+            rows = scanner.search_lists(queries[asked], near, width)
+            products = _products(self.vectors, queries[asked], rows)
+            least = self.settings.settled * self.settings.scale(self.dimensions) ** 2
+            # A zero vector is near to nothing.
+            settled = (products.max(axis=1) >= least) | ~queries[asked].any(axis=1)
+            compared = int(scanner.sizes[near].sum())
+            yield self._best(asked[settled], rows[settled], products[settled], effort, compared)
+            asked = asked[~settled]
+        wide = min(len(self), max(width, self.settings.far_shortlist))
+        for begin in range(0, len(asked), FAR_QUERIES):
+            some = asked[begin : begin + FAR_QUERIES]
+            yield self._of_all(queries, some, scanner.search(queries[some], wide), effort)
+
+    def _of_all(
+        self,
+        queries: NDArray[np.int8],
+        asked: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        effort: SearchEffort,
+    ) -> _Part:
+        """The best of the ``rows`` that were found among all vectors."""
+        products = _products(self.vectors, queries[asked], rows)
+        return self._best(asked, rows, products, effort, len(self) * len(asked))
+
+    def _best(
+        self,
+        asked: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        products: NDArray[np.int32],
+        effort: SearchEffort,
+        compared: int,
+    ) -> _Part:
+        """The best of the ``rows``, by their products; they were found among so many vectors."""
+        offsets, kept, score, capped = _keep(
+            rows,
+            products,
             SCORE_SCALE / self.settings.scale(self.dimensions) ** 2,
             SCORE_SCALE * self.settings.floor,
             self.settings.ratio,
             effort.max_hits,
         )
-        return Hits(offsets, position, reverse, score, capped, scanned)
-
-    def _shortlist(self, queries: NDArray[np.int8], effort: SearchEffort) -> tuple[NDArray[np.int64], int]:
-        """``int64[queries, width]``, indices of vectors, -1 where there are no more; and how many were compared."""
-        everything = len(self) * len(queries)
-        # One more than may be kept, to know whether any was left out.
-        width = min(len(self), effort.max_hits + 1)
-        if not width or not len(queries):
-            return np.empty((len(queries), 0), np.int64), everything
-        if self.exact is not None:
-            return self.exact.search(queries, width), everything
-        if len(self.scanner):
-            width = min(len(self), max(width, self.settings.shortlist * effort.probes))
-        if isinstance(self._scanner, ListScanner):
-            return self._from_lists(self._scanner, queries, width, effort.probes > 1)
-        return self._scanner.search(queries, width), everything
-
-    def _from_lists(
-        self, scanner: ListScanner, queries: NDArray[np.int8], width: int, everywhere: bool
-    ) -> tuple[NDArray[np.int64], int]:
-        """Shortlists of ``width`` from the nearest lists, and for who needs them of `far_shortlist` from the others.
-
-        ``everywhere``: everyone does.
-        """
-        near = scanner.nearest_lists(queries, max(1, scanner.count // self.settings.visited))
-        found = scanner.search_lists(queries, near, width)
-        scanned = int(scanner.sizes[near].sum())
-        best = _best_products(self.vectors, queries, found)
-        unsettled = best < self.settings.settled * self.settings.scale(self.dimensions) ** 2
-        # A zero vector is near to nothing.
-        rows = np.flatnonzero((unsettled | everywhere) & queries.any(axis=1))
-        if not len(rows):
-            return found, scanned
-        far = scanner.other_lists(near[rows])
-        scanned += int(scanner.sizes[far].sum())
-        wider = min(len(self), max(width, self.settings.far_shortlist))
-        both = np.full((len(queries), width + wider), -1, np.int64)
-        both[:, :width] = found
-        both[rows, width:] = scanner.search_lists(queries[rows], far, wider)
-        return both, scanned
+        return _Part(asked, Hits(offsets, self.position[kept], self.reverse[kept], score, capped, compared))
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
@@ -207,19 +239,20 @@ class DenseStore:
         }
 
 
-def _joined(parts: list[Hits]) -> Hits:
-    """The hits of queries that were searched in parts."""
-    offsets, position, reverse, score, capped, scanned = zip(*parts, strict=True)
-    begins = np.cumsum([0, *(own[-1] for own in offsets[:-1])])
+def _joined(parts: Sequence[_Part], count: int) -> Hits:
+    """The hits of ``count`` queries, each of which is in one of the parts."""
+    query = np.concatenate([np.repeat(asked, np.diff(hits.offsets)) for asked, hits in parts])
+    order = np.argsort(query, kind="stable")
+    capped = np.zeros(count, np.uint8)
+    for asked, hits in parts:
+        capped[asked] = hits.capped
     return Hits(
-        np.concatenate(
-            [offsets[0][:1], *(own[1:] + begin for own, begin in zip(offsets, begins, strict=True))]
-        ),
-        np.concatenate(position),
-        np.concatenate(reverse),
-        np.concatenate(score),
-        np.concatenate(capped),
-        sum(scanned),
+        np.concatenate([[0], np.cumsum(np.bincount(query, minlength=count))]),
+        np.concatenate([hits.position for _, hits in parts])[order],
+        np.concatenate([hits.reverse for _, hits in parts])[order],
+        np.concatenate([hits.score for _, hits in parts])[order],
+        capped,
+        sum(hits.scanned for _, hits in parts),
     )
 
 
@@ -238,24 +271,25 @@ def quantize(embeddings, scale):  # type: ignore[no-untyped-def]
 def _product(a, b):  # type: ignore[no-untyped-def]
     product = np.int32(0)
     for t in range(len(a)):
-        product += np.int32(a[t]) * np.int32(b[t])
+        # Narrowed at each step: numba computes in 64 bits, of which a register holds half as many.
+        product = np.int32(product + np.int32(np.int32(a[t]) * np.int32(b[t])))
     return product
 
 
 @njit
-def _best_products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
-    """``int64[queries]``: the largest product of each query with its candidates, 0 if none is positive."""
-    best = np.zeros(len(queries), np.int64)
-    for q in range(len(queries)):
-        for candidate in candidates[q]:
-            if candidate >= 0:
-                best[q] = max(best[q], np.int64(_product(vectors[candidate], queries[q])))
-    return best
+def _products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
+    """``int32``: of each query with its candidates; 0 in place of -1."""
+    products = np.zeros(candidates.shape, np.int32)
+    for q in range(candidates.shape[0]):
+        for j in range(candidates.shape[1]):
+            if candidates[q, j] >= 0:
+                products[q, j] = _product(vectors[candidates[q, j]], queries[q])
+    return products
 
 
 @njit
-def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
-    """Scores the candidates of each query and keeps the best; see `DenseStore.search`.
+def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
+    """The best of each query's candidates by their products; see `DenseStore.search`.
 
     ``unit`` is the score of a product of 1; ``floor`` the least score.
     """
@@ -270,10 +304,7 @@ def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, m
     for q in range(n):
         best = np.int64(0)
         for j in range(width):
-            product = np.int32(0)
-            if candidates[q, j] >= 0:
-                product = _product(vectors[candidates[q, j]], queries[q])
-            scores[j] = np.int64(np.rint(product * unit))
+            scores[j] = np.int64(np.rint(products[q, j] * unit))
             best = max(best, scores[j])
         least = max(floor, ratio * best)
         held = 0
@@ -288,4 +319,4 @@ def _rank(vectors, position, reverse, queries, candidates, unit, floor, ratio, m
             score[count] = -(key >> 32)
             count += 1
         offsets[q + 1] = count
-    return offsets, position[kept[:count]], reverse[kept[:count]], score[:count].copy(), capped
+    return offsets, kept[:count].copy(), score[:count].copy(), capped

@@ -26,7 +26,9 @@ from esa.errors import IndexFormatError
 from esa.stores.base import Growing
 
 SUBVECTOR = 4
-"""Components that one 4-bit product-quantizer code stands for."""
+"""Components that one 4-bit product-quantizer code stands for. Two would tell more apart: of 23 million vectors 500
+ranked are as good as all, where with four it takes 16,000. But a scan of all takes twice the time, and all in all such
+a search takes a third to a half more."""
 
 CODE_BITS = 4
 
@@ -106,12 +108,6 @@ class ListScanner(FaissScanner):
         with _threads(1):
             lists: NDArray[np.int64] = self._index.quantizer.search(queries.astype(np.float32), count)[1]
         return lists
-
-    def other_lists(self, lists: NDArray[np.int64]) -> NDArray[np.int64]:
-        """``int64[queries, any]``: those that are not among ``lists``, each of which is another."""
-        others = np.ones((len(lists), self.count), np.bool_)
-        np.put_along_axis(others, lists, False, axis=1)
-        return np.nonzero(others)[1].reshape(len(lists), self.count - lists.shape[1])
 
     def search_lists(
         self, queries: NDArray[np.int8], lists: NDArray[np.int64], width: int
