@@ -52,8 +52,9 @@ class DirectoryWriter:
 
     A context manager. Everything goes into a hidden sibling of the final directory; leaving without `commit`
     removes that sibling. What a killed process leaves of it is never taken for an index; the next writer of the same
-    directory removes it. Whether its process is alive, a lock tells, which the kernel takes from the dead, wherever
-    they ran; a process's number would not, in another container or on another machine.
+    directory removes it. Whether its process is alive, a lock tells, which the kernel takes from the dead; a process's
+    number would not, in another container. (Two machines that write the same directory at a time, on a file system
+    whose locks each machine has by itself, take each other for dead.)
 
     Args:
         final: the directory to make.

@@ -1,14 +1,17 @@
-"""What numba lacks: a hint that a place in memory will be read soon, and loads of bytes that lie across words."""
+"""What numba lacks: hints that a place in memory will be read soon, loads of bytes across words, arrays that grow."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
+
+from esa.compiled import njit
 
 _READ, _KEEP, _DATA = 0, 3, 1
 """Arguments of LLVM's prefetch: for reading, to stay in all caches, of the data cache."""
@@ -52,3 +55,11 @@ def load64(_context: Any, array: Any, index: Any) -> Any:
         return builder.load(address, align=1)
 
     return types.uint64(array, index), generate
+
+
+@njit
+def grown(array, used, room):  # type: ignore[no-untyped-def]
+    """A new array of ``room`` items that begins with the first ``used`` of a one-dimensional one."""
+    out = np.empty(room, array.dtype)
+    out[:used] = array[:used]
+    return out

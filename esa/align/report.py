@@ -16,6 +16,7 @@ from esa.align.trials import score_marked, score_of
 from esa.bits import lowest_bit
 from esa.compiled import leaf, njit
 from esa.dna import LETTERS, base_at
+from esa.intrinsics import grown
 from esa.reads import ReadBatch
 from esa.records import (
     CIGAR_D,
@@ -297,9 +298,9 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
     for r in range(reads):
         if locus[r] >= 0:
             if at + 2 * most > len(cigar):
-                cigar = _enlarged(cigar, at, len(cigar) * 2)
+                cigar = grown(cigar, at, len(cigar) * 2)
             if md_at + 4 * most > len(md):
-                md = _enlarged(md, md_at, len(md) * 2)
+                md = grown(md, md_at, len(md) * 2)
             texts = _Texts(cigar, at, md, md_at)
             at, md_at = _report(r, locus[r], (codes, offsets), loci, reference, eqx, buffers, placed, texts)
         cigar_offsets[r + 1] = at
@@ -364,10 +365,3 @@ def _report(r, k, reads, loci, reference, eqx, buffers, placed, texts):  # type:
     position[r] = start - reference.offsets[where]
     score[r] = score_of(total, first, last, n)
     return at, md_at
-
-
-@njit
-def _enlarged(array, used, room):  # type: ignore[no-untyped-def]
-    out = np.empty(room, array.dtype)
-    out[:used] = array[:used]
-    return out

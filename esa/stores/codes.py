@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from esa.bits import popcount
 from esa.compiled import leaf, njit
-from esa.intrinsics import load64, prefetch
+from esa.intrinsics import grown, load64, prefetch
 from esa.stores.base import Hits, Keys, SearchEffort
 from esa.stores.packed import (
     GROUP,
@@ -308,9 +308,9 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
             if count + size > room:
                 room = 2 * (count + size)
                 hits = (
-                    _grown(hits[0], count, room),
-                    _grown(hits[1], count, room),
-                    _grown(hits[2], count, room),
+                    grown(hits[0], count, room),
+                    grown(hits[1], count, room),
+                    grown(hits[2], count, room),
                 )
             low = count
             for f in range(kept[q - first], kept[q - first + 1]):
@@ -322,10 +322,3 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
             offsets[q + 1] = count
         first = last
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned
-
-
-@njit
-def _grown(array, used, room):  # type: ignore[no-untyped-def]
-    out = np.empty(room, array.dtype)
-    out[:used] = array[:used]
-    return out
