@@ -12,10 +12,12 @@ the median counts:
   process; seconds from then until the first record is written; peak memory of all processes, shared pages once, of a
   run of its own before the rounds, and of two at a time; correct reads in a hundred (`esa eval`).
 
---bwa names genomes whose reads bwa mem aligns, too. A second table has what is asked of the genome of human size: the
-accuracy there is held against bwa mem's on the 300 Mb of it. What lies in --work is taken as it
-is: NAME.fa, NAME.esa, t.NAME_R1.fq and t.NAME_R2.fq, links too. An index that was there has no times, unless --reindex
-builds it anew. All of it takes an hour or more, and much disk; --genomes ec,chr20 takes minutes.
+--bwa names genomes whose reads bwa mem aligns, too. Further tables have the time of each stage (`esa align --stats`)
+and what is asked of the genome of human size: the accuracy there is held against bwa mem's on the 300 Mb of it.
+
+What lies in --work is taken as it is, of whatever version and number of pairs: NAME.fa, NAME.esa, t.NAME_R1.fq and
+t.NAME_R2.fq, NAME.bwa, NAME.bwa.sam, links too. An index that was there has no times, or those of then, unless
+--reindex builds it anew. All of it takes an hour or more, and much disk; --genomes ec,chr20 takes minutes.
 
 Beside the table the same goes to scaling.json, and the picture to --plot.
 """
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,16 @@ def point(index: Built, align: Aligned) -> Point:
         None if measured is None else measured.peak_bytes / GIGABYTE,
         None if measured is None else measured.seconds / MINUTE,
     )
+
+
+def stage_table(genomes: Sequence[Genome], aligns: Mapping[str, Aligned]) -> Table:
+    """Microseconds a read by stage, a row each, and genome."""
+    rows = [
+        [stage, *(f"{aligns[genome.name].stages[stage]:.2f}" for genome in genomes)]
+        for stage in next(iter(aligns.values())).stages
+    ]
+    caption = "Microseconds a read that threads spend in each stage, waiting for reads (read) and the disk included."
+    return Table("Stages", caption, ("stage", *(genome.label for genome in genomes)), rows)
 
 
 def human_findings(
@@ -167,6 +179,7 @@ def main() -> None:
         row(genome, indexes[genome.name], aligns[genome.name], bwa.get(genome.name)) for genome in genomes
     ]
     print(Table("Genome size", caption, COLUMNS, rows).markdown())
+    print(stage_table(genomes, aligns).markdown())
     findings = human_findings(indexes, aligns, bwa)
     content["findings"] = [finding.as_json() for finding in findings]
     if findings:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from bench_common import CHR20, ESA, MG1655, ROOT, Command, Workplace, cached, note, run
+from bench_common import CHR20, ESA, MG1655, MICROS, ROOT, Command, Workplace, cached, note, run
 from resource_runs import peak_memory
 from timed_runs import Run, in_turns, timed
 
@@ -127,6 +128,7 @@ class Aligned:
         peak_bytes: of all processes of a run, shared pages once.
         two_peak_bytes: the same of two runs at a time.
         correct_percent: of all reads.
+        stages: microseconds a read that threads spent in each stage, start-up of its kernels included; medians.
     """
 
     whole: tuple[float, ...]
@@ -135,6 +137,7 @@ class Aligned:
     peak_bytes: int
     two_peak_bytes: int
     correct_percent: float
+    stages: dict[str, float]
 
 
 def aligned(folder: Folder, genomes: Sequence[Genome], rounds: int) -> dict[str, Aligned]:
@@ -169,6 +172,10 @@ def summary(
         tuple(each["first_record_seconds"] for each in stats),
         *peak_bytes,
         correct,
+        {
+            stage: MICROS * median(each["stages"][stage] / each["reads"] for each in stats)
+            for stage in stats[0]["stages"]
+        },
     )
 
 

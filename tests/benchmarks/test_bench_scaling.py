@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench_common import BenchError, Workplace
-from bench_scaling import COLUMNS, chosen, human_findings, point, row
+from bench_scaling import COLUMNS, chosen, human_findings, point, row, stage_table
 from samples import esa, fasta_text, random_bases, write
 from scaling_plot import Point, picture, size_text
 from scaling_runs import CHR20_NAME, PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, summary
@@ -22,16 +22,26 @@ ALIGNED = Aligned(
     350_000_000,
     400_000_000,
     98.5,
+    {"read": 1.5, "chain": 2.25},
 )
 MEASURED = Built(4_641_652, 9_283_304, Run(90.0, 150.0, 500_000_000))
 PNG = b"\x89PNG\r\n"
 
 
 def test_rates_of_each_round() -> None:
-    stats = [{"reads": 100, "seconds": 2.0, "first_record_seconds": 1.0}]
-    stats.append({"reads": 100, "seconds": 4.0, "first_record_seconds": 3.0})
+    stats = [
+        {
+            "reads": 100,
+            "seconds": seconds,
+            "first_record_seconds": seconds - 1,
+            "stages": {"chain": seconds / 1e6},
+        }
+        for seconds in (2.0, 4.0)
+    ]
     found = summary([Run(5.0, 0.0, 0), Run(10.0, 0.0, 0)], stats, (7, 9), 99.0)
-    assert found == Aligned((20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 9, 99.0)
+    assert found == Aligned(
+        (20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 9, 99.0, {"chain": pytest.approx(0.03)}
+    )
 
 
 def test_a_row_holds_medians_and_what_was_not_measured_is_a_dash() -> None:
@@ -72,6 +82,13 @@ def test_what_is_asked_at_human_size() -> None:
     assert not any("bwa" in what for what in found)
     old = human_findings({WHOLE: replace(MEASURED, run=None)}, aligns, {})
     assert "index, build" not in {f.what for f in old}
+
+
+def test_stages_have_a_row_each() -> None:
+    table = stage_table(
+        chosen("ec,chr20"), {"ec": ALIGNED, "chr20": replace(ALIGNED, stages={"read": 1, "chain": 3})}
+    )
+    assert table.rows == [["read", "1.50", "1.00"], ["chain", "2.25", "3.00"]]
 
 
 def test_an_unknown_genome_is_named() -> None:
