@@ -22,8 +22,9 @@ import esa
 from esa.align.config import AlignConfig
 from esa.align.mapper import Mapper
 from esa.align.pair import ASSUMED
-from esa.compiled import alone, complete_mark
+from esa.compiled import all_kept, alone, complete_mark, tell_not_kept
 from esa.dna import LETTERS, N, decode, reverse_complement
+from esa.errors import EsaError
 from esa.index import Index, build_index, open_index
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
@@ -43,18 +44,29 @@ _INSERT = 300
 Codes = NDArray[np.uint8]
 
 
-def compile_kernels(threads: int, tell: Callable[[], object]) -> None:
-    """Compile what no earlier run has, on two threads if so many may be used; ``tell`` is called before that."""
+def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[[], object]) -> None:
+    """Compile what no earlier run has, on two threads if so many may be used.
+
+    Where a disk is full, say, a run compiles what it needs when it needs it.
+
+    Args:
+        tell: Called before that.
+        waiting: Called before, if another process does it just now and is waited for.
+    """
     mark = complete_mark()
     if mark is None or mark.exists():
         return
-    with alone("warming"):
-        if mark.exists():  # another process has done it
-            return
-        tell()
-        with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
-            call_kernels(Path(folder), threads)
-        mark.touch()
+    try:
+        with alone("warming", waiting):
+            if mark.exists():  # another process has done it
+                return
+            tell()
+            with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
+                call_kernels(Path(folder), threads)
+            if all_kept():
+                mark.touch()
+    except (OSError, EsaError) as error:  # the inputs are made here: what is wrong is a folder or a disk
+        tell_not_kept(error)
 
 
 def call_kernels(folder: Path, threads: int) -> None:
@@ -88,19 +100,20 @@ def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignO
 
 
 @contextlib.contextmanager
-def _second_process(folder: Path) -> Iterator[None]:
+def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Runs this module's main beside what is done meanwhile; waits for it."""
     # A failure is no harm: what is not there then is compiled here.
     path = os.pathsep.join(filter(None, [str(Path(esa.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [sys.executable, "-m", "esa.warm", str(folder)],
+        # -P: what lies in the user's current folder, a random.py of theirs, say, is not imported.
+        [sys.executable, "-P", "-m", "esa.warm", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
     )
     try:
-        yield
+        yield process
         process.wait()
     finally:
         process.kill()
