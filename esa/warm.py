@@ -70,7 +70,7 @@ def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[
 
 
 def call_kernels(folder: Path, threads: int) -> None:
-    """Call every kernel, with files in a folder."""
+    """Call every kernel, with files in a folder; stop if not all can be kept: then a run compiles what it needs."""
     rng = np.random.default_rng(1)
     genome = rng.integers(0, 4, _GENOME).astype(np.uint8)
     copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}
@@ -83,6 +83,8 @@ def call_kernels(folder: Path, threads: int) -> None:
     paths[1].write_bytes(b"".join(map(_record, mates)))
     fasta = folder / "reads.fa"
     fasta.write_bytes(b"".join(b">r\n%s\n" % decode(codes) for codes in reads))
+    if not all_kept():
+        return
     with _second_process(folder) if threads > 1 else contextlib.nullcontext():
         index = open_index(str(folder / _INDEX))
         config = AlignConfig(index.preset.levels)
@@ -94,6 +96,8 @@ def call_kernels(folder: Path, threads: int) -> None:
 
 
 def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignOptions) -> None:
+    if not all_kept():
+        return
     out = str(paths[0].with_name("out.sam"))
     with ReadSource(*map(str, paths)) as source, open_output(out, threads=1) as sink:
         align(index, source, sink, config, options)
@@ -114,7 +118,8 @@ def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         yield process
-        process.wait()
+        if all_kept():
+            process.wait()
     finally:
         process.kill()
         process.wait()

@@ -191,6 +191,18 @@ def test_a_first_run_that_could_not_keep_all_leaves_no_mark(calls: list[int], tm
     assert not (tmp_path / "mark").exists()
 
 
+def test_what_cannot_be_kept_is_not_compiled_ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def called(*args: object) -> NoReturn:
+        raise AssertionError("it is compiled")
+
+    kept = threading.Event()
+    monkeypatch.setattr(compiled, "_NOT_KEPT", kept)
+    monkeypatch.setattr(warm, "build_index", lambda *args, **options: kept.set())  # its kernels fill the disk
+    for name in ("_second_process", "open_index"):
+        monkeypatch.setattr(warm, name, called)
+    warm.call_kernels(tmp_path, 2)
+
+
 def test_a_run_that_waits_for_another_says_so_and_compiles_nothing(
     calls: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
