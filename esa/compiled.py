@@ -6,29 +6,32 @@ named by a digest of the whole package, and the folders of other versions of it 
 
 Compiled code is loaded as a pickle: a folder that others can write would let them run code as this user. So it is the
 user's own, under the cache directory of the user (``NUMBA_CACHE_DIR``, ``XDG_CACHE_HOME``, ``~/.cache``, the first that
-is set and can be written), else under the directory for temporary files, or one for this process alone.
+is set and can be written), else under the directory for temporary files. Where none can be written, or what is kept
+cannot be read, a process compiles for itself: nothing that befalls the folder ends a run.
 
 `esa.warm` compiles at the first run all that later ones need, and leaves a mark.
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache, cached_property, partial
+from glob import escape
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numba
 from numba.core import config, types
-from numba.core.caching import FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.runtime.nrt import rtsys
 from numba.core.types.misc import unliteral
@@ -36,23 +39,76 @@ from numba.core.types.misc import unliteral
 _PACKAGE = Path(__file__).resolve().parent
 _DIGEST_LENGTH = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_NOT_KEPT = threading.Event()
+"""Some compiled code could not be kept, and the user has been told."""
+_MAKING_TWINS = threading.Lock()
+
+
+class _Place(CompileResultCacheImpl._locator_classes[0]):  # its name is not the same in every numba
+    """Where numba keeps the code of a file's functions: in its ``CACHE_DIR``, if that is this user's alone."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Place:
+        """As numba has it, but nothing is written before there is something to keep."""
+        return cls(py_func, py_file)
+
+    def ensure_cache_path(self) -> None:
+        folder = Path(self.get_cache_path())
+        _private(folder.parent)
+        _private(folder)
+
+    def get_source_stamp(self) -> str:
+        """Of the content. (In numba up to 0.65 at least, it is the time of the file's last change.)"""
+        return _digest(Path(self._py_file))
+
+
+class _InPlace(CompileResultCacheImpl):
+    # numba's list goes on with ``__pycache__`` beside the source, which all versions of the package share.
+    _locator_classes = (_Place,)
 
 
 class _Kept(FunctionCache):
     """The compiled code of a kernel. Two processes at a time may add to it; numba's own is for one."""
 
+    _impl_class = _InPlace
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As numba has it, but its registries are left alone, which take longer to fill than the code to load.
 
         They say how to compile. Code that is compiled needs the runtime only, and the compiler fills them itself.
+        The exception is code that hashes str or bytes: its symbols (``_numba_hashsecret_*``) are added when
+        `numba.cpython.hashing` is imported, which only the filling of the registries does. No kernel hashes any.
+
+        A file that cannot be read is as good as none: it is removed, and the code compiled and kept anew.
         """
         rtsys.initialize(target_context)
-        with self._guard_against_spurious_io_errors():
+        try:
             return self._load_overload(sig, target_context)
+        except Exception:  # pickle raises all sorts of them for a file that a crash or a full disk cut short
+            self._discard()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with alone("saving"):
-            super().save_overload(sig, data)
+        """As numba has it, but a full disk, say, is no harm to a run: the code is there."""
+        try:
+            with alone("saving"):
+                super().save_overload(sig, data)
+        except OSError as error:
+            tell_not_kept(error)
+
+    def _discard(self) -> None:
+        """Remove all that is kept of this kernel.
+
+        (numba's ``flush`` leaves the files of code. A new index names them again before they are written anew, so that
+        another process might load them meanwhile, for other types.)
+        """
+        try:
+            with alone("saving"):
+                for path in Path(self.cache_path).glob(escape(self._impl.filename_base) + ".*"):
+                    path.unlink()
+        except OSError as error:
+            self.disable()  # what cannot be read cannot be added to
+            tell_not_kept(error)
 
 
 class _Compiled(CPUDispatcher):
@@ -63,22 +119,31 @@ class _Compiled(CPUDispatcher):
 
     part: ClassVar[str] = "called"
     """Folder in the `kernel_folder`: one function may be compiled in two ways."""
-    _code: _Kept | None = None
+    _code: _Kept | NullCache | None = None
 
     @property
-    def _cache(self) -> _Kept:
+    def _cache(self) -> _Kept | NullCache:
         if self._code is None:
-            before = config.CACHE_DIR  # numba takes the folder from here
-            config.CACHE_DIR = str(kernel_folder() / self.part)
-            try:
-                self._code = _Kept(self.py_func)
-            finally:
-                config.CACHE_DIR = before
+            self._code = self._kept()
         return self._code
 
     @_cache.setter
     def _cache(self, _none: object) -> None:
         """A new dispatcher of numba's sets one that keeps nothing."""
+
+    def _kept(self) -> _Kept | NullCache:
+        folder = kernel_folder()
+        if folder is None:
+            return NullCache()
+        before = config.CACHE_DIR  # numba takes the folder from here
+        config.CACHE_DIR = str(folder / self.part)
+        try:
+            return _Kept(self.py_func)
+        except OSError as error:  # the source is gone: the package is being replaced
+            tell_not_kept(error)
+            return NullCache()
+        finally:
+            config.CACHE_DIR = before
 
 
 class Kernel(_Compiled):
@@ -103,8 +168,13 @@ class Kernel(_Compiled):
     @cached_property
     def from_python(self) -> Any:
         """The twin."""
-        options = {name: value for name, value in self.targetoptions.items() if name not in _BARE}
-        return _Compiled(py_func=self.py_func, targetoptions={**options, "no_cfunc_wrapper": True})
+        with _MAKING_TWINS:  # a cached property has no lock of its own from Python 3.12 on
+            twin = self.__dict__.get("from_python")
+            if twin is None:
+                options = {name: value for name, value in self.targetoptions.items() if name not in _BARE}
+                twin = _Compiled(py_func=self.py_func, targetoptions={**options, "no_cfunc_wrapper": True})
+                self.__dict__["from_python"] = twin
+        return twin
 
 
 _BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -137,39 +207,73 @@ def leaf(function: Callable[..., Any]) -> Any:
 
 
 @contextlib.contextmanager
-def alone(purpose: str) -> Iterator[None]:
-    """For one process at a time, of those that share the `kernel_folder`; one that dies stands in nobody's way."""
-    with open(kernel_folder() / f"{purpose}.lock", "w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
+def alone(purpose: str, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """For one process at a time, of those that share the `kernel_folder`; one that dies stands in nobody's way.
+
+    Args:
+        waiting: Called if there is another process to wait for.
+
+    Raises:
+        OSError: There is no such folder, or it cannot be written.
+    """
+    folder = kernel_folder()
+    if folder is None:
+        raise FileNotFoundError("no folder for compiled code")
+    # Another version of the package may have removed it meanwhile.
+    with open(_made(folder) / f"{purpose}.lock", "w") as file:
+        _lock(file, waiting)
         yield
 
 
-def kernel_folder() -> Path:
-    """Folder of the compiled code of this version of the package; made if need be."""
-    return _kept_folder() or _passing_folder()
+def _lock(file: IO[str], waiting: Callable[[], object]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waiting()
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        return
+
+
+def tell_not_kept(error: Exception) -> None:
+    """Tell the user, once, that some compiled code ends with this process, and why."""
+    if _NOT_KEPT.is_set():
+        return
+    _NOT_KEPT.set()
+    if sys.stderr is not None:  # None: the shell closed it
+        with contextlib.suppress(OSError):
+            print(
+                f"esa: not all compiled kernels are kept in {kernel_folder()}, so later runs compile some again: "
+                f"{error} (NUMBA_CACHE_DIR can name another folder)",
+                file=sys.stderr,
+            )
+
+
+def all_kept() -> bool:
+    """All code that this process has compiled so far is kept, or none was to be kept."""
+    return not _NOT_KEPT.is_set()
 
 
 def complete_mark() -> Path | None:
     """File that is there if this machine's code of all kernels that `esa align` needs is in `kernel_folder`.
 
-    None: the folder ends with this process.
+    None: nothing is kept.
     """
-    if _kept_folder() is None:
+    folder = kernel_folder()
+    if folder is None:
         return None
-    # What makes numba compile anew.
-    stamps = [(path.stat().st_mtime_ns, path.stat().st_size) for path in _modules()]
-    state = (numba.__version__, cpu_target.target_context.codegen().magic_tuple(), stamps)
-    name = hashlib.sha256(repr(state).encode()).hexdigest()[:_DIGEST_LENGTH]
-    return kernel_folder() / f"complete-{name}"
+    # What numba takes kept code by, beside the source, which the folder is named by.
+    state = (numba.__version__, cpu_target.target_context.codegen().magic_tuple())
+    return folder / f"complete-{hashlib.sha256(repr(state).encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
 @cache
-def _kept_folder() -> Path | None:
+def kernel_folder() -> Path | None:
+    """Folder of the compiled code of this version of the package; made if need be. None: there is no place for it."""
     install = hashlib.sha256(os.fsencode(_PACKAGE)).hexdigest()[:_DIGEST_LENGTH]
     for parent in _parents():
         try:
-            folder = _private(_private(_private(parent) / install) / _package_digest())
+            folder = _made(parent / install / _package_digest())
         except OSError:
             continue
         _remove_others(folder)
@@ -177,49 +281,50 @@ def _kept_folder() -> Path | None:
     return None
 
 
-@cache
-def _passing_folder() -> Path:
-    """A folder for this process alone."""
-    folder = Path(tempfile.mkdtemp(prefix="esa-kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+def _parents() -> Iterator[Path]:
+    """Where the folder may be, the best first."""
+    for place in (os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")):
+        if place:
+            yield Path(place) / "esa-kernels"
+    with contextlib.suppress(RuntimeError):
+        yield Path.home() / ".cache" / "esa-kernels"
+    with contextlib.suppress(OSError):  # none can be written
+        yield Path(tempfile.gettempdir()) / f"esa-kernels-{os.getuid()}"
+
+
+def _made(folder: Path) -> Path:
+    """A version's folder; it, the install's and esa's are made if need be, for this user alone.
+
+    Raises:
+        OSError: One cannot be made, or others may write it.
+    """
+    top = folder.parent.parent
+    top.parent.mkdir(parents=True, exist_ok=True)
+    for part in (top, folder.parent, folder):
+        _private(part)
     return folder
 
 
-def _parents() -> list[Path]:
-    """Where the folder may be, the best first."""
-    places = [os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")]
-    parents = [Path(place) / "esa-kernels" for place in places if place]
-    with contextlib.suppress(RuntimeError):
-        parents.append(Path.home() / ".cache" / "esa-kernels")
-    return [*parents, Path(tempfile.gettempdir()) / f"esa-kernels-{os.getuid()}"]
-
-
-def _private(folder: Path) -> Path:
-    """The folder, made if need be, if it is this user's alone and can be written.
+def _private(folder: Path) -> None:
+    """Make a folder if need be, and see that it is this user's alone and can be written.
 
     Raises:
         OSError: It cannot be made, or others may write it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
     state = folder.lstat()
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & _OTHERS_MAY_WRITE:
         raise PermissionError(f"{folder} is not this user's alone")
     tempfile.TemporaryFile(dir=folder).close()
-    return folder
-
-
-def _modules() -> list[Path]:
-    return sorted(_PACKAGE.rglob("*.py"))
 
 
 def _package_digest() -> str:
-    digest = hashlib.sha256()
-    for path in _modules():
-        digest.update(
-            os.fsencode(path.relative_to(_PACKAGE)) + b"\0" + hashlib.sha256(path.read_bytes()).digest()
-        )
-    return digest.hexdigest()[:_DIGEST_LENGTH]
+    files = [(str(path.relative_to(_PACKAGE)), _digest(path)) for path in sorted(_PACKAGE.rglob("*.py"))]
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _remove_others(folder: Path) -> None:

@@ -22,8 +22,9 @@ import esa
 from esa.align.config import AlignConfig
 from esa.align.mapper import Mapper
 from esa.align.pair import ASSUMED
-from esa.compiled import alone, complete_mark
+from esa.compiled import all_kept, alone, complete_mark, tell_not_kept
 from esa.dna import LETTERS, N, decode, reverse_complement
+from esa.errors import EsaError
 from esa.index import Index, build_index, open_index
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
@@ -43,22 +44,33 @@ _INSERT = 300
 Codes = NDArray[np.uint8]
 
 
-def compile_kernels(threads: int, tell: Callable[[], object]) -> None:
-    """Compile what no earlier run has, on two threads if so many may be used; ``tell`` is called before that."""
+def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[[], object]) -> None:
+    """Compile what no earlier run has, on two threads if so many may be used.
+
+    Where a disk is full, say, a run compiles what it needs when it needs it.
+
+    Args:
+        tell: Called before that.
+        waiting: Called before, if another process does it just now and is waited for.
+    """
     mark = complete_mark()
     if mark is None or mark.exists():
         return
-    with alone("warming"):
-        if mark.exists():  # another process has done it
-            return
-        tell()
-        with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
-            call_kernels(Path(folder), threads)
-        mark.touch()
+    try:
+        with alone("warming", waiting):
+            if mark.exists():  # another process has done it
+                return
+            tell()
+            with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
+                call_kernels(Path(folder), threads)
+            if all_kept():
+                mark.touch()
+    except (OSError, EsaError) as error:  # the inputs are made here: what is wrong is a folder or a disk
+        tell_not_kept(error)
 
 
 def call_kernels(folder: Path, threads: int) -> None:
-    """Call every kernel, with files in a folder."""
+    """Call every kernel, with files in a folder; stop if not all can be kept: then a run compiles what it needs."""
     rng = np.random.default_rng(1)
     genome = rng.integers(0, 4, _GENOME).astype(np.uint8)
     copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}
@@ -71,6 +83,8 @@ def call_kernels(folder: Path, threads: int) -> None:
     paths[1].write_bytes(b"".join(map(_record, mates)))
     fasta = folder / "reads.fa"
     fasta.write_bytes(b"".join(b">r\n%s\n" % decode(codes) for codes in reads))
+    if not all_kept():
+        return
     with _second_process(folder) if threads > 1 else contextlib.nullcontext():
         index = open_index(str(folder / _INDEX))
         config = AlignConfig(index.preset.levels)
@@ -82,26 +96,30 @@ def call_kernels(folder: Path, threads: int) -> None:
 
 
 def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignOptions) -> None:
+    if not all_kept():
+        return
     out = str(paths[0].with_name("out.sam"))
     with ReadSource(*map(str, paths)) as source, open_output(out, threads=1) as sink:
         align(index, source, sink, config, options)
 
 
 @contextlib.contextmanager
-def _second_process(folder: Path) -> Iterator[None]:
+def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Runs this module's main beside what is done meanwhile; waits for it."""
     # A failure is no harm: what is not there then is compiled here.
     path = os.pathsep.join(filter(None, [str(Path(esa.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        [sys.executable, "-m", "esa.warm", str(folder)],
+        # -P: what lies in the user's current folder, a random.py of theirs, say, is not imported.
+        [sys.executable, "-P", "-m", "esa.warm", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
     )
     try:
-        yield
-        process.wait()
+        yield process
+        if all_kept():
+            process.wait()
     finally:
         process.kill()
         process.wait()

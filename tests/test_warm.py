@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -14,6 +19,9 @@ from samples import edited, fasta_text, fastq_text, random_bases, reverse_comple
 from esa import compiled, warm
 from esa.cli import compiling
 from esa.cli.main import run
+from esa.errors import OutputError
+from esa.index import build_index
+from esa.presets import DEFAULT_PRESET
 
 USED_BUT_NOT_WARMED = """
 import sys, tempfile
@@ -106,6 +114,10 @@ def test_real_reads_need_no_other_kernels_either(tmp_path: Path, data_dir: Path)
     assert in_a_process(USED_BUT_NOT_WARMED, "\n".join(lines)) == ""
 
 
+def nothing() -> None:
+    """What is told to nobody."""
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Threads of each time that kernels are called to be compiled; no earlier run has left a mark."""
@@ -113,6 +125,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     for module in (warm, compiling):
         monkeypatch.setattr(module, "complete_mark", lambda: tmp_path / "mark")
     monkeypatch.setattr(warm, "call_kernels", lambda folder, threads: called.append(threads))
+    monkeypatch.setattr(compiled, "_NOT_KEPT", threading.Event())
     return called
 
 
@@ -137,7 +150,7 @@ def test_a_first_run_that_is_interrupted_leaves_no_mark(
 
     monkeypatch.setattr(warm, "call_kernels", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        warm.compile_kernels(1, lambda: None)
+        warm.compile_kernels(1, nothing, nothing)
     assert not (tmp_path / "mark").exists()
 
 
@@ -147,17 +160,93 @@ def test_other_presets_do_not_compile_what_they_do_not_need(calls: list[int], tm
     assert calls == []
 
 
-def test_the_mark_is_of_one_machine_and_one_state_of_the_files(
+@pytest.mark.parametrize("fault", ["the lock", "the files", "the index", "the mark"])
+def test_a_full_disk_ends_no_first_run(
+    calls: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+) -> None:
+    def full(*args: object, **options: object) -> NoReturn:
+        raise OutputError("no room") if fault == "the index" else OSError(errno.ENOSPC, "no room")
+
+    faulty = {
+        "the lock": (warm, "alone"),
+        "the files": (warm.tempfile, "TemporaryDirectory"),
+        "the index": (warm, "call_kernels"),
+        "the mark": (Path, "touch"),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(*faulty[fault], full)
+        warm.compile_kernels(1, nothing, nothing)
+    assert capsys.readouterr().err.count("no room") == 1
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_first_run_that_could_not_keep_all_leaves_no_mark(calls: list[int], tmp_path: Path) -> None:
+    compiled._NOT_KEPT.set()
+    warm.compile_kernels(1, nothing, nothing)
+    assert calls == [1]
+    assert not (tmp_path / "mark").exists()
+
+
+def test_what_cannot_be_kept_is_not_compiled_ahead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def called(*args: object) -> NoReturn:
+        raise AssertionError("it is compiled")
+
+    kept = threading.Event()
+    monkeypatch.setattr(compiled, "_NOT_KEPT", kept)
+    monkeypatch.setattr(warm, "build_index", lambda *args, **options: kept.set())  # its kernels fill the disk
+    for name in ("_second_process", "open_index"):
+        monkeypatch.setattr(warm, name, called)
+    warm.call_kernels(tmp_path, 2)
+
+
+def test_a_run_that_waits_for_another_says_so_and_compiles_nothing(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def alone(_purpose: str, waiting: Callable[[], object]) -> Iterator[None]:
+        waiting()
+        (tmp_path / "mark").touch()  # the other one has done it
+        yield
+
+    monkeypatch.setattr(warm, "alone", alone)
+    with compiling.compiled_kernels(DEFAULT_PRESET, 1, quiet=False):
+        said = capsys.readouterr().err
+    assert said.count("\n") == said.count("waiting for another process") == 1
+    assert calls == []
+
+
+def second_process(folder: Path) -> int:
+    """Exit status of the process that compiles the later half."""
+    with warm._second_process(folder) as process:
+        pass
+    return process.returncode
+
+
+def test_the_second_process_compiles_its_half_whatever_lies_in_the_current_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    module = tmp_path / "kernel.py"
-    module.write_text("A = 1\n")
-    monkeypatch.setattr(compiled, "_modules", lambda: [module])
+    write(tmp_path / "reference.fa", fasta_text({"a": random_bases(np.random.default_rng(3), 2000)}))
+    build_index(str(tmp_path / "reference.fa"), tmp_path / warm._INDEX, preset=DEFAULT_PRESET)
+    for name in ("random", "tempfile", "esa"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    assert second_process(tmp_path) == 0
+
+
+def test_a_second_process_that_fails_is_no_harm(tmp_path: Path) -> None:
+    assert second_process(tmp_path / "none") == 1
+
+
+def test_the_mark_is_of_one_machine_and_one_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     marks = [compiled.complete_mark(), compiled.complete_mark()]
     assert marks[0] == marks[1]
-    os.utime(module, (1, 1))  # then numba takes nothing of what it kept
-    marks.append(compiled.complete_mark())
     codegen = compiled.cpu_target.target_context.codegen()
     monkeypatch.setattr(type(codegen), "magic_tuple", lambda self: ("another", "machine", ""))
+    marks.append(compiled.complete_mark())
+    monkeypatch.setattr(compiled.numba, "__version__", "another")
     marks.append(compiled.complete_mark())
     assert len(set(marks)) == 3

@@ -11,6 +11,8 @@ import click
 from esa.compiled import complete_mark
 from esa.presets import DEFAULT_PRESET
 
+_WAITING = "waiting for another process that is compiling kernels for this machine, up to a minute ..."
+
 
 @contextmanager
 def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
@@ -18,24 +20,25 @@ def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
 
     Says so, once; so it does if what runs in the context needs others.
     """
-    tell = _teller(quiet)
+    tell = _teller(_message(), quiet)
     mark = complete_mark()
     if preset == DEFAULT_PRESET and mark is not None and not mark.exists():
         from esa.warm import compile_kernels
 
-        compile_kernels(threads, tell)
+        compile_kernels(threads, tell, _teller(_WAITING, quiet))
     with _told_of_compilation(tell):
         yield
 
 
-def _teller(quiet: bool) -> Callable[[], None]:
+def _teller(message: str, quiet: bool) -> Callable[[], None]:
+    """Something that says the message once, when it is called."""
     told = quiet
 
     def tell() -> None:
         nonlocal told
         if not told:
             told = True
-            click.echo(f"esa: {_message()}", err=True)
+            click.echo(f"esa: {message}", err=True)
 
     return tell
 
