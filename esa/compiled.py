@@ -29,6 +29,7 @@ from glob import escape
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
+import llvmlite.binding as llvm
 import numba
 from numba.core import config, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
@@ -65,6 +66,27 @@ class _Place(CompileResultCacheImpl._locator_classes[0]):  # its name is not the
 class _InPlace(CompileResultCacheImpl):
     # numba's list goes on with ``__pycache__`` beside the source, which all versions of the package share.
     _locator_classes = (_Place,)
+
+
+class _Called(_InPlace):
+    """Of twins: without the bitcode by which code is linked into other code, almost half of the time to load it.
+
+    No code calls a twin. numba takes from the bitcode, too, which symbols the machine code has: what stays names them.
+    """
+
+    def reduce(self, cres: Any) -> Any:
+        (name, kind, (machine_code, bitcode)), *rest = super().reduce(cres)
+        return ((name, kind, (machine_code, _only_names(llvm.parse_bitcode(bitcode)))), *rest)
+
+
+def _only_names(module: llvm.ModuleRef) -> bytes:
+    """Bitcode with what a module defines, each with next to nothing in it."""
+    functions = (
+        f'define void @"{x.name}"() {{ ret void }}' for x in module.functions if not x.is_declaration
+    )
+    variables = (f'@"{x.name}" = global i8 0' for x in module.global_variables if not x.is_declaration)
+    bitcode: bytes = llvm.parse_assembly("\n".join([*functions, *variables])).as_bitcode()
+    return bitcode
 
 
 class _Kept(FunctionCache):
@@ -111,6 +133,10 @@ class _Kept(FunctionCache):
             tell_not_kept(error)
 
 
+class _KeptTwin(_Kept):
+    _impl_class = _Called
+
+
 class _Compiled(CPUDispatcher):
     """A function whose compiled code is kept in `kernel_folder`, looked for there when it is first asked for.
 
@@ -119,6 +145,7 @@ class _Compiled(CPUDispatcher):
 
     part: ClassVar[str] = "called"
     """Folder in the `kernel_folder`: one function may be compiled in two ways."""
+    kept: ClassVar[type[_Kept]] = _KeptTwin
     _code: _Kept | NullCache | None = None
 
     @property
@@ -138,7 +165,7 @@ class _Compiled(CPUDispatcher):
         before = config.CACHE_DIR  # numba takes the folder from here
         config.CACHE_DIR = str(folder / self.part)
         try:
-            return _Kept(self.py_func)
+            return self.kept(self.py_func)
         except OSError as error:  # the source is gone: the package is being replaced
             tell_not_kept(error)
             return NullCache()
@@ -155,6 +182,7 @@ class Kernel(_Compiled):
     """
 
     part = "kernels"
+    kept = _Kept
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """As numba has it, for integers of one kind: each other kind would be compiled by itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -22,6 +23,9 @@ SUBCOMMANDS = {
     "simulate": ("esa.cli.simulate", "Make reads with known origin from a FASTA."),
 }
 """Name: (module that holds it under the attribute ``command``, its line in the overview)."""
+
+GARBAGE_THRESHOLD = 50_000
+"""New objects after which Python looks for garbage among them (700 if nothing is said)."""
 
 
 class LazyGroup(click.Group):
@@ -100,7 +104,12 @@ def main() -> None:
     """Entry point of the console script."""
     interrupts = Interrupts()
     interrupts.install()
-    sys.exit(run(interrupted=interrupts.taken))
+    # What imports make stays. To look through it for garbage, again and again, takes a tenth of a short run, and to do
+    # it once more at the end as much.
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    code = run(interrupted=interrupts.taken)
+    gc.freeze()
+    sys.exit(code)
 
 
 if __name__ == "__main__":
