@@ -75,8 +75,8 @@ class _Called(_InPlace):
     """
 
     def reduce(self, cres: Any) -> Any:
-        (name, kind, (machine_code, bitcode)), *rest = super().reduce(cres)
-        return ((name, kind, (machine_code, _only_names(llvm.parse_bitcode(bitcode)))), *rest)
+        (name, kind, (machine_code, _)), *rest = super().reduce(cres)
+        return ((name, kind, (machine_code, _only_names(cres.library._get_module_for_linking()))), *rest)
 
 
 def _only_names(module: llvm.ModuleRef) -> bytes:
