@@ -69,7 +69,9 @@ class Work:
 
     def count(self, level: str, **counts: int) -> None:
         """Add to what a level looked at (`LEVEL_COUNTS`)."""
-        self.levels.setdefault(level, Counter()).update(counts)
+        counter = self.levels.setdefault(level, Counter())
+        for name, count in counts.items():  # Counter.update takes ten times as long for so few
+            counter[name] += count
 
     def add(self, other: Work) -> None:
         """Add what another thread or batch did."""

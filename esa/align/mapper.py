@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from esa.align.report import make_records
 from esa.align.rescue import rescue
 from esa.align.split import Alignments, Gaps, Parts, further_alignments
 from esa.align.verify import verify
+from esa.compiled import leaf
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
 from esa.fragments import AnchoredFragmenter, Fragmenter, Fragments
@@ -75,7 +77,7 @@ class SeededBatch:
         nothing = np.zeros(reads, np.int32), np.zeros(reads, np.bool_)
         return cls(batch, salts, Loci.empty(reads, max_loci), *nothing, **parts)
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """``int64[reads]``."""
         return np.diff(self.batch.offsets)
@@ -279,7 +281,7 @@ class Mapper:
             if level.sample is not None:
                 fragments, thinned = fragments.sample(level.sample.fragments, len(batch))
         hits = self._look_up(text, fragments, level, work)
-        np.add.at(seeded.searched, fragments.owner[hits.capped == 0], 1)
+        _count_searched(fragments.owner, hits.capped, seeded.searched)
         with work.stage("chain"):
             if self._fragmenter.exact_diagonal:
                 candidates = chain_hits(
@@ -350,6 +352,13 @@ class Mapper:
     def _padding(self) -> int:
         """N on either side of bases that are searched alone: half a fragment, if fragments fix a diagonal."""
         return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
+
+
+@leaf
+def _count_searched(owner, capped, searched):  # type: ignore[no-untyped-def]
+    """Add to each read the fragments of which no limit left anything out."""
+    for f in range(len(owner)):
+        searched[owner[f]] += capped[f] == 0
 
 
 def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,7 @@ class InsertSizes:
         """What kernels need of it."""
         return InsertRange(self.orientation, self.low, self.high)
 
+    @cached_property
     def penalties(self) -> NDArray[np.int32]:
         """``int32[high - low + 1]``: what a proper pair of each size loses.
 
@@ -270,7 +272,7 @@ def choose_pairs(
     """
     expected = lengths if expected is None else expected
     limits = (config.pair.unpaired_penalty, config.least_score)
-    _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties(), limits, choice)
+    _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties, limits, choice)
 
 
 @leaf

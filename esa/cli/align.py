@@ -65,6 +65,7 @@ def command(
     R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads
     are pairs.
     """
+    from esa.allocator import keep_freed_memory
     from esa.index import open_index
     from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
     from esa.io.output import open_file, open_output
@@ -81,6 +82,7 @@ def command(
         xa=records.xa,
         inserts=_inserts(alignment),
     )
+    keep_freed_memory()
     with ReadSource(
         reads1, reads2, interleaved=interleaved, batch_size=run.batch_size or DEFAULT_BATCH_SIZE
     ) as source:

@@ -133,15 +133,15 @@ def test_insert_sizes_of_too_few_pairs_are_assumed():
 
 def test_penalties_grow_with_the_distance_from_the_mean():
     sizes = InsertSizes(FR, 100, 700, 400.0, 50.0, 1000)
-    penalties = sizes.penalties()
+    penalties = sizes.penalties
     assert len(penalties) == 601
     assert penalties[300] == 0
     assert np.all(penalties >= 0)
     assert np.all(np.diff(penalties[300:]) >= 0)
     assert penalties[300 + 200] > penalties[300 + 100] > 0
     np.testing.assert_array_equal(penalties, penalties[::-1])
-    assert not ASSUMED.penalties().any()
-    assert len(ASSUMED.penalties()) == ASSUMED.high - ASSUMED.low + 1
+    assert not ASSUMED.penalties.any()
+    assert len(ASSUMED.penalties) == ASSUMED.high - ASSUMED.low + 1
 
 
 def test_only_pairs_of_unique_ends_on_one_contig_teach():
@@ -197,7 +197,7 @@ def random_loci(rng: np.random.Generator, lengths: Sequence[int]) -> list[list[L
 def test_the_best_pair_of_loci_is_chosen(orientation: int):
     rng = np.random.default_rng(orientation)
     inserts = InsertSizes(orientation, 150, 450, 300.0, 40.0, 1000)
-    penalties = inserts.penalties()
+    penalties = inserts.penalties
     lengths = rng.integers(60, 120, 600).tolist()
     reads = random_loci(rng, lengths)
     choice = choose(make_loci(reads), lengths, inserts)

@@ -38,7 +38,7 @@ for lead in range(0, 40):
             for score in (above, 140):
                 found = [mapping_quality(lead, above, near, score, 150, capped) for capped in (0, 1)]
                 digest.update(repr(found).encode())
-digest.update(InsertSizes(0, 120, 900, 431.7, 57.3, 5000).penalties().tobytes())
+digest.update(InsertSizes(0, 120, 900, 431.7, 57.3, 5000).penalties.tobytes())
 vectors = [name for name in ("zmm", "ymm") if name in "".join(fill_lanes.from_python.inspect_asm().values())]
 print(cpu_target.target_context.codegen().magic_tuple()[1], len(vectors), digest.hexdigest())
 """
