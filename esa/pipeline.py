@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -173,26 +174,40 @@ def _learn(
 ) -> Iterator[Callable[[], SeededBatch]]:
     """Seed batches until they hold the pairs that insert sizes are learnt from; sets ``summary.inserts``."""
 
-    def first_batches() -> Iterator[tuple[ReadBatch, int]]:
-        # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
-        wanted = config.pair.learning_pairs
-        while wanted and (batch := next(batches, None)) is not None:
-            pairs = min(wanted, len(batch) // 2)
-            wanted -= pairs
-            yield batch, pairs
-
-    def seed(item: tuple[ReadBatch, int]) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
-        batch, pairs = item
+    def seed(batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
         seeded = mapper.seed(batch)
         return mapper.insert_sample(seeded, pairs), seeded.waiting()
 
-    samples = [np.empty((0, 2), np.int64)]
-    waiting: deque[Callable[[], SeededBatch]] = deque()
-    for sample, seeded in _ordered(pool, seed, first_batches(), threads):
-        samples.append(sample)
-        waiting.append(seeded)
+    # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
+    wanted, teaching = config.pair.learning_pairs, 0
+    ahead: deque[Future[tuple[NDArray[np.int64], Callable[[], SeededBatch]]]] = deque()
+    done: list[tuple[NDArray[np.int64], Callable[[], SeededBatch]]] = []
+    try:
+        for batch in batches:
+            pairs = min(wanted, len(batch) // 2)
+            wanted -= pairs
+            teaching += pairs > 0
+            ahead.append(pool.submit(seed, batch, pairs))
+            if len(ahead) > threads + READ_AHEAD:
+                done.append(ahead.popleft().result())
+            # Until all that teach are done, workers that have nothing else to do seed what comes next.
+            if not wanted and len(done) >= teaching:
+                break
+        while len(done) < teaching:
+            done.append(ahead.popleft().result())
+    except BaseException:
+        for future in ahead:
+            future.cancel()
+        raise
+    samples = [np.empty((0, 2), np.int64), *(sample for sample, _ in done)]
     summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
+    waiting = deque(seeded for _, seeded in done)
+    waiting.extend(partial(_of_future, future) for future in ahead)
     return _taken(waiting)
+
+
+def _of_future(future: Future[tuple[NDArray[np.int64], Callable[[], SeededBatch]]]) -> SeededBatch:
+    return future.result()[1]()
 
 
 def _taken(items: deque[T]) -> Iterator[T]:
