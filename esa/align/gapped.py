@@ -102,6 +102,14 @@ class Gapped(NamedTuple):
     ops_offsets: NDArray[np.int64]
 
 
+@leaf
+def result_of_task(done, t):  # type: ignore[no-untyped-def]
+    """(Total, query begin, query end, global start, global end) of a task, as `align_gapped` returns them."""
+    return (
+        np.int64(done.total[t]), np.int64(done.begin[t]), np.int64(done.stop[t]), done.start[t], done.end[t]
+    )  # fmt: skip
+
+
 @njit
 def make_tasks(room):  # type: ignore[no-untyped-def]
     """Room for so many `Tasks`."""

@@ -96,6 +96,21 @@ TRIAL_FIELDS = len(Trial._fields)
 
 
 @leaf
+def trial_at(trials, i):  # type: ignore[no-untyped-def]
+    """The `Trial` in row i of ``int64[rows, TRIAL_FIELDS]``."""
+    t = trials[i]
+    return Trial(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
+
+
+@leaf
+def put_trial(trials, i, trial):  # type: ignore[no-untyped-def]
+    """The inverse of `trial_at`."""
+    t = trials[i]
+    t[0], t[1], t[2], t[3] = trial.total, trial.begin, trial.stop, trial.start
+    t[4], t[5], t[6], t[7] = trial.end, trial.band, trial.tried, trial.reach
+
+
+@leaf
 def first_trial(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
     """The `Trial` without gaps at a place (diagonal, strand, contig), of which ``ungapped`` is the `score_ungapped`."""
     diagonal, _, contig = place
@@ -200,16 +215,3 @@ def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):
     salt, near, room, rescued = known
     offer(loci, r, locus, salt, near, room, rescued)
     return True
-
-
-@leaf
-def offer_at(loci, r, query, place, reference, least, max_gap, known, scratch):  # type: ignore[no-untyped-def]
-    """Align read r at a place, with gaps of up to ``max_gap`` bases where one may pay, and `offer_trial`."""
-    ungapped = score_ungapped(query, reference, place[2], place[0], scratch)
-    trial = first_trial(query, reference, place, ungapped, max_gap, scratch)
-    band = next_band(trial, least.held)
-    while band:
-        gapped = align_gapped(query, reference, place[2], place[0], band, scratch)
-        trial = after_band(trial, len(query.codes), band, gapped)
-        band = next_band(trial, least.held)
-    return offer_trial(loci, r, query, place, trial, reference, least, known, scratch)

@@ -8,20 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import END_BONUS, MATCH, MAX_READ_LENGTH, AlignConfig
-from esa.align.gapped import Scratch, align_tasks, make_scratch, make_tasks
+from esa.align.gapped import Scratch, align_tasks, make_scratch, make_tasks, result_of_task
 from esa.align.loci import HOPELESS, Candidates, Loci, Reads, Reference
 from esa.align.strands import Strands, make_strands, orient, query_on
 from esa.align.trials import (
     TRIAL_FIELDS,
-    Trial,
     after_band,
     first_trial,
     is_unsure,
     least_of,
     next_band,
     offer_trial,
+    put_trial,
     score_of,
     score_ungapped,
+    trial_at,
 )
 from esa.compiled import leaf, njit
 from esa.intrinsics import prefetch
@@ -133,19 +134,6 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
 
 
 @leaf
-def _trial(trials, c):  # type: ignore[no-untyped-def]
-    t = trials[c]
-    return Trial(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
-
-
-@leaf
-def _put_trial(trials, c, trial):  # type: ignore[no-untyped-def]
-    t = trials[c]
-    t[0], t[1], t[2], t[3] = trial.total, trial.begin, trial.stop, trial.start
-    t[4], t[5], t[6], t[7] = trial.end, trial.band, trial.tried, trial.reach
-
-
-@leaf
 def _place(candidates, c):  # type: ignore[no-untyped-def]
     return candidates.diagonal[c], np.int64(candidates.reverse[c]), np.int64(candidates.contig[c])
 
@@ -157,7 +145,7 @@ def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: 
     for r in range(len(offsets) - 1):
         least = least_of(offsets[r + 1] - offsets[r], limits[0], limits[1])
         for c in range(candidates.offsets[r], candidates.offsets[r + 1]):
-            band = next_band(_trial(trials, c), least.held)
+            band = next_band(trial_at(trials, c), least.held)
             if band == 0:
                 continue
             if made < len(candidate_of):
@@ -172,11 +160,8 @@ def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: 
 def _take(offsets, tasks, candidate_of, done, trials):  # type: ignore[no-untyped-def]
     for t in range(len(candidate_of)):
         c, r = candidate_of[t], tasks.read[t]
-        gapped = (
-            np.int64(done.total[t]), np.int64(done.begin[t]), np.int64(done.stop[t]), done.start[t], done.end[t]
-        )  # fmt: skip
-        n = offsets[r + 1] - offsets[r]
-        _put_trial(trials, c, after_band(_trial(trials, c), n, np.int64(tasks.band[t]), gapped))
+        n, band = offsets[r + 1] - offsets[r], np.int64(tasks.band[t])
+        put_trial(trials, c, after_band(trial_at(trials, c), n, band, result_of_task(done, t)))
 
 
 @leaf
@@ -218,7 +203,7 @@ def _score_read(n, top, first, end, candidates, reference, config, buffers):  # 
         query = query_on(strands, n, candidates.reverse[c])
         max_gap = config.max_gap if promising else 0
         trial = first_trial(query, reference, _place(candidates, c), (total, begin, stop), max_gap, scratch)
-        _put_trial(buffers.trials, c, trial)
+        put_trial(buffers.trials, c, trial)
 
 
 @leaf
@@ -234,7 +219,7 @@ def _offer_reads(reads, candidates, reference, config, limits, buffers, loci):  
         least = least_of(n, least_score, least_rescued)
         oriented = False
         for c in range(first, end):
-            trial = _trial(buffers.trials, c)
+            trial = trial_at(buffers.trials, c)
             if not oriented and is_unsure(score_of(trial.total, trial.begin, trial.stop, n), least):
                 # Only the best part asks for the bases.
                 orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
