@@ -14,7 +14,11 @@ from esa.compiled import leaf, njit
 from esa.dna import N, base_at, unpack
 
 FEWEST_LANES = 4
-"""Fewer pairs of one band are aligned one by one, which is then quicker."""
+"""Fewer pairs of about one band are aligned one by one, which is then quicker."""
+
+BAND_CLASSES = (8, 12, 18, 27, 40, 60)
+"""Half-widths up to which bands go into lanes together. Wide ones are each asked for once or twice; but all lanes take
+as long as the widest."""
 
 
 class Scratch(NamedTuple):
@@ -131,6 +135,15 @@ class _Room(NamedTuple):
     task: NDArray[np.int64]
 
 
+@leaf
+def _class_of(band):  # type: ignore[no-untyped-def]
+    """The first of `BAND_CLASSES` that is no less than a band; beyond the last each is by itself."""
+    for widest in BAND_CLASSES:
+        if band <= widest:
+            return np.int64(widest)
+    return np.int64(band)
+
+
 @njit
 def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-untyped-def]
     """`Gapped` of the first ``count`` tasks, for reads ``codes`` at ``offsets``."""
@@ -143,7 +156,7 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
         band = np.int64(tasks.band[t])
         # However often a path crosses the band: it deletes what it inserts, and 2 * band bases more, at most.
         ops_offsets[t + 1] = ops_offsets[t] + 2 * n + 2 * band
-        keys[t] = (band << 32) | n
+        keys[t] = (_class_of(band) << 32) | n
         longest = max(longest, n)
         widest = max(widest, band)
         if n <= LONGEST:
@@ -159,7 +172,7 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
         ops_offsets,
     )
     if count:
-        # Together what has one band and about one length.
+        # Together what has about one band and one length.
         order = np.argsort(keys)
         room = _Room(
             make_strands(longest),
@@ -176,7 +189,7 @@ def _align_in_order(tasks, order, codes, offsets, reference, room, done):  # typ
     used = 0
     for x in range(len(order)):
         t = order[x]
-        if used and (used == LANES or tasks.band[t] != tasks.band[room.task[0]]):
+        if used and (used == LANES or _class_of(tasks.band[t]) != _class_of(tasks.band[room.task[0]])):
             _finish_lanes(tasks, used, codes, offsets, reference, room, done)
             used = 0
         if _load_lane(tasks, t, codes, offsets, reference, room.lanes, used):
@@ -207,20 +220,22 @@ def _load_lane(tasks, t, codes, offsets, reference, lanes, lane):  # type: ignor
     for j in range(width):
         lanes.window[j * LANES + lane] = base_at(reference.packed, origin + j)
     lanes.lengths[lane] = n
+    lanes.widths[lane] = 2 * band + 1
     return True
 
 
 @leaf
 def _finish_lanes(tasks, used, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
-    """Align what the first ``used`` lanes hold: tasks of one band, the last one the longest."""
+    """Align what the first ``used`` lanes hold: tasks of one class of bands, the last one the longest."""
     lanes = room.lanes
     if used < FEWEST_LANES:
         for lane in range(used):
             _align_alone(tasks, room.task[lane], codes, offsets, reference, room, done)
         return
     lanes.lengths[used:] = 0
-    band = np.int64(tasks.band[room.task[0]])
-    columns = 2 * band + 1
+    columns = np.int64(0)
+    for lane in range(used):
+        columns = max(columns, np.int64(lanes.widths[lane]))
     fill_lanes(lanes, np.int64(lanes.lengths[used - 1]), columns)
     for lane in range(used):
         t = room.task[lane]
@@ -228,7 +243,7 @@ def _finish_lanes(tasks, used, codes, offsets, reference, room, done):  # type: 
         count, first, first_column = trace_lane(
             lanes, lane, columns, last, column, done.ops[done.ops_offsets[t] :]
         )
-        origin = tasks.diagonal[t] - band
+        origin = tasks.diagonal[t] - tasks.band[t]
         _keep(
             done,
             t,

@@ -31,8 +31,8 @@ IMPOSSIBLE = np.int16(-(1 << 13))
 
 _CELL = 3 * LANES
 """Of the state: a column has the totals that end with a pair, an insertion, a deletion."""
-_RUNNING, _TOP, _COLUMN, _QUERY, _EXTRA = (k * LANES for k in range(5))
-"""Of a row, behind its columns: total of the deletion that goes on, best total, its column, query bases."""
+_RUNNING, _TOP, _COLUMN, _QUERY, _WIDTH, _EXTRA = (k * LANES for k in range(6))
+"""Of a row, behind its columns: total of the deletion that goes on, best total, its column, query bases, columns."""
 _BEST, _END_ROW, _END_COLUMN, _RESULT = (k * LANES for k in range(4))
 
 FROM_PAIR, FROM_INSERTION, FROM_DELETION, INSERTION_OPENS, DELETION_OPENS = (1 << k for k in range(5))
@@ -41,11 +41,12 @@ the cell, and the deletion out of it, begin with it."""
 
 
 class Lanes(NamedTuple):
-    """Room for `LANES` pairs of queries of up to ``rows`` bases and bands of up to ``columns`` diagonals.
+    """Room for `LANES` pairs of queries of up to ``rows`` bases and bands of up to ``columns`` diagonals each.
 
     codes: ``uint8[rows * LANES]``, query base i of lane k at ``i * LANES + k``.
     window: ``uint8[(rows + columns - 1) * LANES]``, in the same way; base i pairs with window base i + column.
     lengths: ``int16[LANES]``, of the queries.
+    widths: ``int16[LANES]``, diagonals of the bands.
     state: ``int16``, one row of the band.
     directions: ``uint8[rows * columns * LANES]``.
     best: ``int16``, of each lane the best total so far, and the row and the column where it ends.
@@ -54,6 +55,7 @@ class Lanes(NamedTuple):
     codes: NDArray[np.uint8]
     window: NDArray[np.uint8]
     lengths: NDArray[np.int16]
+    widths: NDArray[np.int16]
     state: NDArray[np.int16]
     directions: NDArray[np.uint8]
     best: NDArray[np.int16]
@@ -65,6 +67,7 @@ def make_lanes(rows, columns):  # type: ignore[no-untyped-def]
     return Lanes(
         np.empty(rows * LANES, np.uint8),
         np.empty((rows + columns - 1) * LANES, np.uint8),
+        np.zeros(LANES, np.int16),
         np.zeros(LANES, np.int16),
         np.empty((columns + 1) * _CELL + _EXTRA, np.int16),
         np.empty(rows * columns * LANES, np.uint8),
@@ -148,6 +151,9 @@ def _advance(
         before = v.most(v.most(pair, insertion), v.most(deletion, v.spread(begin)))
         same = v.compare("==", query, v.load_bytes(window, at))
         total = builder.add(before, v.choose(same, _all(MATCH), _all(MISMATCH)))
+        # No path is beyond a lane's own band: into that part a deletion leads, and out of it only a pair would.
+        within = v.compare("<", v.spread(column), v.load(v.place(state, extra, _WIDTH)))
+        total = v.choose(within, total, _all(int(IMPOSSIBLE)))
         opened_insertion, opened_deletion = v.minus(next_pair, GAP_OPEN), v.minus(total, GAP_OPEN)
 
         v.store(total, places[0])
@@ -204,7 +210,7 @@ def _end_row(
 
 @leaf
 def fill_lanes(lanes, rows, columns):  # type: ignore[no-untyped-def]
-    """Align the pairs in ``lanes`` within bands of ``columns`` diagonals; ``rows``: the longest query.
+    """Align the pairs in ``lanes``; ``rows``: the longest query, ``columns``: the widest band.
 
     No N, and nothing beyond a contig, may be among them. Afterwards `result_of` and `trace_lane` tell of each lane.
     """
@@ -213,6 +219,8 @@ def fill_lanes(lanes, rows, columns):  # type: ignore[no-untyped-def]
     state[: extra + _EXTRA] = IMPOSSIBLE
     lanes.best[:_RESULT] = IMPOSSIBLE
     behind = state[extra : extra + _EXTRA]
+    for k in range(LANES):
+        behind[_WIDTH + k] = lanes.widths[k]
     for i in range(rows):
         query = codes[i * LANES : (i + 1) * LANES]
         for k in range(LANES):

@@ -24,7 +24,7 @@ from esa.align.gapped import FEWEST_LANES, Tasks, align_gapped, align_tasks, mak
 from esa.align.lanes import LANES, LONGEST
 from esa.genome import Genome
 
-BANDS = [1, 2, 8, 20, 50]
+BANDS = [1, 2, 8, 20, 25, 50]
 
 
 @dataclass(frozen=True)

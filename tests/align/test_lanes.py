@@ -43,12 +43,13 @@ def alone(query: Codes, window: Codes) -> Found:
     return Found(total, (i, b), ops[:count].tolist(), (first, column))
 
 
-def side_by_side(lanes: Lanes, pairs: list[tuple[Codes, Codes]], band: int) -> list[Found]:
+def side_by_side(lanes: Lanes, pairs: list[tuple[Codes, Codes]]) -> list[Found]:
     """The pairs in the first lanes; of the others, what is left there counts for nothing."""
-    columns = 2 * band + 1
     lanes.lengths[:] = 0
+    columns = 0
     for lane, (query, window) in enumerate(pairs):
-        assert len(window) == len(query) + 2 * band
+        lanes.widths[lane] = len(window) - len(query) + 1
+        columns = max(columns, int(lanes.widths[lane]))
         lanes.codes[lane::LANES][: len(query)] = query
         lanes.window[lane::LANES][: len(window)] = window
         lanes.lengths[lane] = len(query)
@@ -102,7 +103,7 @@ def test_every_lane_equals_its_pair_alone(band: int) -> None:
     for used in (LANES, 7, 1, LANES - 1, *[LANES] * 16):
         pairs = [random_pair(rng, band) for _ in range(used)]
         expected = [alone(*pair) for pair in pairs]
-        assert side_by_side(lanes, pairs, band) == expected
+        assert side_by_side(lanes, pairs) == expected
         for (query, _), found in zip(pairs, expected, strict=True):
             clipped += found.begin[0] > 0 or found.end[0] < len(query) - 1
             for kind in kinds:
@@ -116,7 +117,24 @@ def test_room_may_be_wider_and_longer_than_what_is_aligned() -> None:
     lanes = room_for(SMALL, 50)
     for band in (50, 1, 8, 2, 20):
         pairs = [random_pair(rng, band, 40) for _ in range(LANES)]
-        assert side_by_side(lanes, pairs, band) == [alone(*pair) for pair in pairs]
+        assert side_by_side(lanes, pairs) == [alone(*pair) for pair in pairs]
+
+
+def test_each_lane_has_a_band_of_its_own() -> None:
+    rng = np.random.default_rng(4)
+    lanes = room_for(SMALL, 20)
+    cut = 0
+    for _ in range(20):
+        wide = [random_pair(rng, 20) for _ in range(LANES)]
+        margins = rng.integers(0, 20, LANES)
+        pairs = [
+            (query, window[margin : len(window) - margin])
+            for (query, window), margin in zip(wide, margins, strict=True)
+        ]
+        expected = [alone(*pair) for pair in pairs]
+        assert side_by_side(lanes, pairs) == expected
+        cut += sum(found.total < alone(*pair).total for found, pair in zip(expected, wide, strict=True))
+    assert cut > 50  # what lies beyond a band would often have been better
 
 
 def test_of_equal_paths_the_same_one_is_taken() -> None:
@@ -133,7 +151,7 @@ def test_of_equal_paths_the_same_one_is_taken() -> None:
                     rng.integers(0, letters, n + 8).astype(np.uint8),
                 )
             )
-        assert side_by_side(lanes, pairs, 4) == [alone(*pair) for pair in pairs]
+        assert side_by_side(lanes, pairs) == [alone(*pair) for pair in pairs]
 
 
 def test_equal_ends_go_to_the_end_of_the_read_else_to_the_first() -> None:
@@ -144,10 +162,10 @@ def test_equal_ends_go_to_the_end_of_the_read_else_to_the_first() -> None:
     query[[10, 14]] ^= 1  # -4 + 3 - 4 + 5 = 0
     window = np.concatenate([[3, 3], whole, [3, 3]]).astype(np.uint8)
     same = np.zeros(6, np.uint8)
-    [drawn, first] = side_by_side(lanes, [(query, window), (same, np.zeros(10, np.uint8))], 2)
+    [drawn, first] = side_by_side(lanes, [(query, window), (same, np.zeros(10, np.uint8))])
     assert (drawn.total, drawn.end) == (10 + BONUS, (14, 2))
     assert (first.total, first.end, first.begin) == (6 + 2 * BONUS, (5, 0), (0, 0))
-    nowhere = side_by_side(lanes, [(same + 1, np.zeros(10, np.uint8))], 2)
+    nowhere = side_by_side(lanes, [(same + 1, np.zeros(10, np.uint8))])
     assert nowhere == [alone(same + 1, np.zeros(10, np.uint8))]
 
 
@@ -172,13 +190,13 @@ def test_the_longest_queries_fit_16_bits(band: int) -> None:
         (mutate(rng, here, 60, 6, longest=9)[: n - 80], reference[: n - 80 + 2 * band]),
         (here[:1].copy(), reference[: 1 + 2 * band]),
     ]
-    found = side_by_side(lanes, pairs, band)
+    found = side_by_side(lanes, pairs)
     assert found == [alone(*pair) for pair in pairs]
     assert found[0].total == found[3].total == n + 2 * BONUS
     assert found[2].total == 1
     assert found[4].ops.count(DELETION) == 2 * band
     assert found[5].ops.count(INSERTION) == 2 * band
     # Nothing has wrapped around: the least is what is impossible, and a gap from there.
-    least = int(lanes.state.min())
+    least = int(lanes.state[:-LANES].min())  # behind it, the widths of lanes that hold garbage
     assert IMPOSSIBLE - 2 * band - LONGEST - 10 <= least <= IMPOSSIBLE
     assert int(lanes.state[: LANES * 3 * (2 * band + 1)].max()) <= n + 2 * BONUS

@@ -30,6 +30,7 @@ for rows, band in ((40, 2), (151, 8)):
     query[rows // 2 :, ::3] = window[band + 2 + rows // 2 :, ::3][: rows - rows // 2]
     lanes.codes[:], lanes.window[:] = query.ravel(), window.ravel()
     lanes.lengths[:] = rng.integers(rows // 2, rows + 1, LANES)
+    lanes.widths[:] = rng.integers(columns // 2, columns + 1, LANES)
     fill_lanes(lanes, rows, columns)
     digest.update(lanes.best.tobytes() + lanes.directions.tobytes())
 for lead in range(0, 40):
