@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.compiled import leaf
 from esa.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
 
 _FIXED_SIZE = 256
@@ -62,7 +62,7 @@ class Table(NamedTuple):
     md_offsets: NDArray[np.int64]
 
 
-@njit
+@leaf
 def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
     """Bytes that the records may need, an upper bound: for SAM, whose pieces are at least as long as those of BAM."""
     size = 0
@@ -88,7 +88,7 @@ def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
     return size
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def start_of_read(table, i):  # type: ignore[no-untyped-def]
     """Start of the run of records that belong to the read of record i."""
     while i > 0 and table.read[i - 1] == table.read[i]:
@@ -96,7 +96,7 @@ def start_of_read(table, i):  # type: ignore[no-untyped-def]
     return i
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def end_of_read(table, i):  # type: ignore[no-untyped-def]
     """End of the run of records that belong to the read of record i."""
     end = i + 1
@@ -105,13 +105,13 @@ def end_of_read(table, i):  # type: ignore[no-untyped-def]
     return end
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def is_linear(flag):  # type: ignore[no-untyped-def]
     """Whether a record is a part of its read's one (perhaps chimeric) alignment: primary or supplementary."""
     return flag & (FLAG_UNMAPPED | FLAG_SECONDARY) == 0
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     count = 0
     for i in range(start, end):
@@ -119,31 +119,31 @@ def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def is_written(table, i, xa):  # type: ignore[no-untyped-def]
     """Whether record i is one in the file, too, and not a part of another's XA tag."""
     return not (xa and table.flag[i] & FLAG_SECONDARY)
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def cigar_range(table, i):  # type: ignore[no-untyped-def]
     """Start and end of the CIGAR of record i; of an unmapped one it is empty."""
     start = table.cigar_offsets[i]
     return start, start if table.flag[i] & FLAG_UNMAPPED else table.cigar_offsets[i + 1]
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def is_flipped(flag):  # type: ignore[no-untyped-def]
     """Whether SEQ and QUAL are reversed: an unmapped read is not, whatever its flags."""
     return flag & (FLAG_UNMAPPED | FLAG_REVERSE) == FLAG_REVERSE
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def _hard_clip(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4) if element & 15 == CIGAR_H else 0
 
 
-@njit(forceinline=True)
+@leaf(forceinline=True)
 def sequence_range(reads, table, i):  # type: ignore[no-untyped-def]
     """Start and end in ``reads.codes`` of what SEQ and QUAL of record i hold: no hard-clipped bases, and nothing in
     a secondary record."""
