@@ -24,7 +24,7 @@ _MOST_OPS = 0xFFFF
 _TAG_CG = np.frombuffer(b"CGBI", np.uint8)
 
 _FIRST_BIN_OF_LEVEL = (4681, 585, 73, 9, 1)
-_FIRST_SHIFT, _SHIFT_STEP, _BIN_MASK = 14, 3, 0xFFFF
+_FIRST_SHIFT, _SHIFT_STEP = 14, 3
 """The binning scheme of the SAM specification: bins of 2**14 bases, each next level's are eight times as long."""
 
 
@@ -95,11 +95,12 @@ def _reference_length(cigar, start, end):  # type: ignore[no-untyped-def]
 
 @leaf(forceinline=True)
 def _bin(start, end):  # type: ignore[no-untyped-def]
-    """The smallest bin that holds an interval, cut to two bytes as htslib does: beyond 2**29 bases there is none."""
+    """The smallest bin that holds an interval. Beyond 2**29 bases there is none: htslib
+    has the lowest two bytes of what comes out, too."""
     shift = _FIRST_SHIFT
     for first in _FIRST_BIN_OF_LEVEL:
         if start >> shift == (end - 1) >> shift:
-            return (first + (start >> shift)) & _BIN_MASK
+            return first + (start >> shift)
         shift += _SHIFT_STEP
     return 0
 
