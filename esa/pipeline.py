@@ -4,7 +4,7 @@
         -> compress (BAM) -> write
 
 Workers spend their time in kernels that release the GIL, so threads suffice. What comes out depends on neither
-their number nor the batch size.
+their number nor the batch size; of BAM the blocks depend on the batch size, but not what they hold.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def call_kernels(folder: Path, threads: int) -> None:
 def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignOptions) -> None:
     if not all_kept():
         return
-    out = str(paths[0].with_name("out.sam"))
+    out = str(paths[0].with_name("out.bam" if options.bam else "out.sam"))
     with ReadSource(*map(str, paths)) as source, open_output(out) as sink:
         align(index, source, sink, config, options)
 
