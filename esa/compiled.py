@@ -224,14 +224,14 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return Kernel(py_func=function, targetoptions={"nopython": True, "nogil": True, **options, **_BARE})
 
 
-def leaf(function: Callable[..., Any]) -> Any:
+def leaf(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`njit` for a kernel that makes no array and returns none.
 
     It is compiled without numba's reference counts. A view, or a tuple of arrays taken apart, costs an atomic
     increment and decrement each, often more than what a small kernel does with it; where nothing is made, nothing
     need be counted. (numba refuses to compile an allocation here; the option is how it compiles kernels of its own.)
     """
-    return njit(function, _nrt=False)
+    return njit(function, _nrt=False, **options)
 
 
 @contextlib.contextmanager

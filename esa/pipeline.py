@@ -1,9 +1,10 @@
 """The run of `esa align`: batches in, records out, in order, on several threads with bounded memory.
 
-    reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format -> write
+    reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format
+        -> compress (BAM) -> write
 
 Workers spend their time in kernels that release the GIL, so threads suffice. What comes out depends on neither
-their number nor the batch size.
+their number nor the batch size; of BAM the blocks depend on the batch size, but not what they hold.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from numpy.typing import NDArray
 from esa.align.config import AlignConfig
 from esa.align.mapper import Mapper, SeededBatch
 from esa.align.pair import InsertSizes, learn_insert_sizes
+from esa.genome import Genome
 from esa.index import Index
 from esa.io.fastq import ReadSource
+from esa.io.formatter import Formatter
 from esa.io.output import AlignmentOutput
-from esa.io.sam import ReadGroup, SamFormatter, header
+from esa.io.sam_header import ReadGroup
 from esa.reads import ReadBatch
 from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
 from esa.work import Work
@@ -54,6 +57,7 @@ class AlignOptions:
         soft_clips: soft clips in supplementary and secondary records, too.
         xa: secondary alignments as XA tags, not as records.
         inserts: insert sizes of pairs; None: they are learnt.
+        bam: BAM instead of SAM.
         command_line: for @PG.
         version: for @PG.
     """
@@ -66,6 +70,7 @@ class AlignOptions:
     soft_clips: bool = False
     xa: bool = False
     inserts: InsertSizes | None = None
+    bam: bool = False
 
 
 @dataclass
@@ -119,21 +124,16 @@ def align(
     mapper = Mapper(
         index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
     )
-    formatter = SamFormatter(index.genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
-    output.write(
-        header(
-            index.genome,
-            read_group=options.read_group,
-            command_line=options.command_line,
-            version=options.version,
-        )
-    )
+    formatter = _formatter(index.genome, options)
+    head = formatter.header(command_line=options.command_line, version=options.version)
+    output.write(formatter.compress(head))
 
-    def finish(seeded: SeededBatch) -> tuple[Work, Records, NDArray[np.uint8]]:
+    def finish(seeded: SeededBatch) -> tuple[Work, Records, bytes | NDArray[np.uint8]]:
         records = mapper.finish(seeded, summary.inserts)
         with seeded.work.stage("format"):
-            text = formatter.format(seeded.batch, records)
-        return seeded.work, records, text
+            made = formatter.format(seeded.batch, records)
+        with seeded.work.stage("compress"):
+            return seeded.work, records, formatter.compress(made)
 
     reader = _ReadAhead(source)
     with ThreadPoolExecutor(options.threads) as pool, reader as batches:
@@ -148,20 +148,36 @@ def align(
         )
         # Closed at once when writing fails: what waits for a worker is then not worked on.
         with contextlib.closing(finished):
-            for work, records, text in finished:
+            for work, records, made in finished:
                 with summary.work.stage("write"):
-                    output.write(text)
+                    output.write(made)
                 summary.count(records)
                 summary.work.add(work)
                 summary.seconds = time.monotonic() - start
                 summary.first_seconds = summary.first_seconds or summary.seconds
                 summary.bytes_done = reader.bytes_behind.popleft()
                 progress(summary)
+    # Not before all is well: without it, a reader of BAM sees that something is missing.
+    output.write(formatter.end)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
     summary.work.add(reader.work)
     summary.seconds = time.monotonic() - start
     return summary
+
+
+def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
+    kind: type[Formatter]
+    # Imported here: a run needs one of them, and starts the sooner without the other.
+    if options.bam:
+        from esa.io.bam import BamFormatter
+
+        kind = BamFormatter
+    else:
+        from esa.io.sam import SamFormatter
+
+        kind = SamFormatter
+    return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
 
 
 def _learn(

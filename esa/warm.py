@@ -26,6 +26,7 @@ from esa.compiled import all_kept, alone, complete_mark, tell_not_kept
 from esa.dna import LETTERS, N, decode, reverse_complement
 from esa.errors import EsaError
 from esa.index import Index, build_index, open_index
+from esa.io.bam import BamFormatter
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
 from esa.io.sam import SamFormatter
@@ -92,14 +93,14 @@ def call_kernels(folder: Path, threads: int) -> None:
     # What the other one has compiled is taken from there.
     _align(index, paths, config, AlignOptions(1, "", ""))
     _align(index, paths, config.with_xa(), AlignOptions(1, "", "", xa=True))
-    _align(index, [fasta], config.reporting(None, True), AlignOptions(1, "", ""))
+    _align(index, [fasta], config.reporting(None, True), AlignOptions(1, "", "", bam=True))
 
 
 def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignOptions) -> None:
     if not all_kept():
         return
-    out = str(paths[0].with_name("out.sam"))
-    with ReadSource(*map(str, paths)) as source, open_output(out, threads=1) as sink:
+    out = str(paths[0].with_name("out.bam" if options.bam else "out.sam"))
+    with ReadSource(*map(str, paths)) as source, open_output(out) as sink:
         align(index, source, sink, config, options)
 
 
@@ -136,7 +137,9 @@ def _later_half(folder: Path) -> None:
     batch = ReadBatch(
         LETTERS[codes[:2]], np.arange(3), codes, LETTERS[codes], offsets, np.ones(2, np.uint8), True
     )
-    SamFormatter(index.genome).format(batch, mapper.finish(mapper.unsearched(batch), ASSUMED))
+    records = mapper.finish(mapper.unsearched(batch), ASSUMED)
+    for kind in (SamFormatter, BamFormatter):
+        kind(index.genome).format(batch, records)
 
 
 def _pairs(rng: np.random.Generator, genome: Codes) -> Iterator[tuple[Codes, Codes]]:

@@ -20,10 +20,11 @@ STAGES = (
     "split",
     "trace",
     "format",
+    "compress",
     "write",
 )
 """In the order of the pipeline. Anchors are found in ``cut``, CIGAR and MD are made in ``trace``; ``split`` is what the
-parts of chimeric reads take beside the stages that they go through like others."""
+parts of chimeric reads take beside the stages that they go through like others; ``compress`` is of BAM only."""
 
 LEVEL_COUNTS = (
     "reads",

@@ -125,7 +125,11 @@ class Aligner:
     def of(cls, folder: Path, contigs: Mapping[str, str], preset: str = "anchored") -> Aligner:
         return cls(folder, open_index(make_index(folder, contigs, preset)))
 
-    def sam(
+    def sam(self, reads: Sequence[Read], mates: Sequence[Read] | None = None, **options: object) -> str:
+        """SAM text; ``options`` as of `output`."""
+        return self.output(reads, mates, **options).decode()  # type: ignore[arg-type]
+
+    def output(
         self,
         reads: Sequence[Read],
         mates: Sequence[Read] | None = None,
@@ -134,15 +138,15 @@ class Aligner:
         batch_size: int = 8192,
         config: AlignConfig | None = None,
         **options: object,
-    ) -> str:
-        """``options``: those of `AlignOptions`."""
+    ) -> bytes:
+        """What is written; ``options``: those of `AlignOptions`."""
         first = write(self.folder / "R1.fq", fastq_text(reads))
         second = None if mates is None else write(self.folder / "R2.fq", fastq_text(mates))
         out = Collected()
         with ReadSource(first, second, batch_size=batch_size) as source:
             run_options = AlignOptions(threads, "esa", "0", **options)  # type: ignore[arg-type]
             align(self.index, source, out, config or self.config, run_options)  # type: ignore[arg-type]
-        return out.getvalue().decode()
+        return out.getvalue()
 
     def align(
         self,
@@ -152,7 +156,7 @@ class Aligner:
         **options: object,
     ) -> list[pysam.AlignedSegment]:
         """The records, each parsed by pysam."""
-        text = self.sam(reads, mates, config=config, **options)  # type: ignore[arg-type]
+        text = self.sam(reads, mates, config=config, **options)
         lines = text.splitlines()
         header = pysam.AlignmentHeader.from_text("".join(f"{x}\n" for x in lines if x.startswith("@")))
         return [pysam.AlignedSegment.fromstring(x, header) for x in lines if not x.startswith("@")]

@@ -79,6 +79,7 @@ def aligned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for settings in (config, config.with_xa(), config.reporting(None, True)):
         assert aligner.align(reads, mates, config=settings)
         assert aligner.align(reads, config=settings)
+    assert aligner.output(reads, mates, bam=True)
 
 
 @pytest.mark.usefixtures("aligned")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pysam
 import pytest
 from samples import (
     Aligner,
@@ -140,6 +142,20 @@ def test_batch_size_does_not_matter(batch_size: int, aligner: Aligner, single: s
         assert aligner.sam(FIRST[:few], SECOND[:few], batch_size=batch_size) == aligner.sam(
             FIRST[:few], SECOND[:few]
         )
+
+
+def test_bam_depends_on_batches_in_its_blocks_only(aligner: Aligner, paired: str) -> None:
+    whole, parts, by_threads = (
+        aligner.output(FIRST, SECOND, threads=threads, batch_size=batch_size, bam=True)
+        for threads, batch_size in ((1, 8192), (1, 100), (3, 100))
+    )
+    assert parts == by_threads
+    assert parts != whole
+    assert gzip.decompress(parts) == gzip.decompress(whole)
+    path = aligner.folder / "x.bam"
+    path.write_bytes(whole)
+    with pysam.AlignmentFile(str(path)) as file:
+        assert str(file.header) + "".join(f"{record.to_string()}\n" for record in file) == paired
 
 
 def test_a_saved_index_equals_a_fresh_one(aligner: Aligner, paired: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from esa.align.config import AlignConfig, Level
     from esa.align.pair import InsertSizes
     from esa.io.fastq import ReadSource
-    from esa.io.sam import ReadGroup
+    from esa.io.sam_header import ReadGroup
     from esa.pipeline import AlignSummary
 
 
@@ -68,7 +68,7 @@ def command(
     from esa.allocator import keep_freed_memory
     from esa.index import open_index
     from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
-    from esa.io.output import open_file, open_output
+    from esa.io.output import names_bam, open_file, open_output
     from esa.pipeline import AlignOptions, align
     from esa.render import align_stats, align_summary
 
@@ -81,6 +81,7 @@ def command(
         soft_clips=records.soft_clips,
         xa=records.xa,
         inserts=_inserts(alignment),
+        bam=names_bam(output),
     )
     keep_freed_memory()
     with ReadSource(
@@ -90,7 +91,7 @@ def command(
         config = _config(opened.preset.levels, alignment, records)
         with nullcontext() if run.stats is None else open_file(run.stats) as stats_file:
             with (
-                open_output(output, threads=threads) as sink,
+                open_output(output) as sink,
                 compiled_kernels(opened.preset.name, threads, run.quiet),
                 _progress_bar(source, run.quiet) as bar,
             ):
@@ -121,7 +122,7 @@ def _inserts(alignment: AlignmentOptions) -> InsertSizes | None:
 
 def _read_group(given: ReadGroupOptions) -> ReadGroup | None:
     from esa.errors import UsageError
-    from esa.io.sam import parse_read_group, read_group_from_options
+    from esa.io.sam_header import parse_read_group, read_group_from_options
 
     if given.text is None:
         return read_group_from_options(given.id, given.fields)

@@ -12,32 +12,22 @@ import io
 import os
 import re
 import secrets
-import signal
 import stat
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import OutputError, UsageError
 
-BAM_LEVEL = 1
-"""Compression level of BAM. Measured: level 6 takes 14 us a record of 150 bp, level 1 takes 5 for a file 15 %
-larger, which a sort rewrites anyway."""
-
-_CHILD = Path(__file__).with_name("bam_child.py")
 _NEW_FILE_MODE = 0o666
 _MAX_LINKS = 40
 _NAME_KEPT = 40
 _TOKEN_BYTES = 4
-_MESSAGE_BYTES = 4096
 
 _DESCRIPTOR = re.compile(
     r"/dev/(?:std(?P<name>out|err)|fd/(?P<dev>\d+))|/proc/(?:self|thread-self)/fd/(?P<proc>\d+)"
@@ -45,28 +35,27 @@ _DESCRIPTOR = re.compile(
 _STANDARD = {"out": 1, "err": 2}
 
 
-def open_output(path: str | None, *, threads: int) -> AlignmentOutput:
-    """Open the output for SAM text; use it at once in a ``with`` statement.
+def names_bam(path: str | None) -> bool:
+    """Whether a name of an output for alignments asks for BAM: that of a FIFO or device, too. None: stdout."""
+    return _ending(path) == ".bam"
+
+
+def open_output(path: str | None) -> AlignmentOutput:
+    """Open the output for alignments; use it at once in a ``with`` statement.
 
     Args:
-        path: None or ``-`` for SAM on stdout; else a name that ends in ``.sam`` or ``.bam``. What exists and
-            is no regular file may have any name: it gets BAM if it ends so, else SAM.
-        threads: threads for the compression of BAM.
+        path: None or ``-`` for stdout; else a name that ends in ``.sam`` or ``.bam``. What exists and is no
+            regular file may have any name.
 
     Raises:
         UsageError: another ending.
         OutputError: no such folder, a folder or file without permission, a directory.
     """
     place = _place(path)
-    ending = os.path.splitext(path or "")[1].lower()
-    if place.final is not None and ending not in (".sam", ".bam"):
+    if place.final is not None and _ending(path) not in (".sam", ".bam"):
         raise UsageError(f"output {path!r} ends neither in .sam nor in .bam; without -o, SAM goes to stdout")
     place.open()
-    try:
-        return AlignmentOutput(place, _BamWriter(place, threads) if ending == ".bam" else None)
-    except BaseException:
-        place.discard()
-        raise
+    return AlignmentOutput(place)
 
 
 def open_file(path: str) -> AlignmentOutput:
@@ -77,36 +66,36 @@ def open_file(path: str) -> AlignmentOutput:
     """
     place = _place(path)
     place.open()
-    return AlignmentOutput(place, None)
+    return AlignmentOutput(place)
+
+
+def _ending(path: str | None) -> str:
+    return os.path.splitext(path or "")[1].lower()
 
 
 class AlignmentOutput:
-    """Takes SAM text (header first) and leaves SAM or BAM behind when its context ends without an exception.
+    """Takes bytes and leaves a file behind when its context ends without an exception.
 
     After an exception no new file is there and a former one is as it was.
     """
 
-    def __init__(self, place: _Place, bam: _BamWriter | None) -> None:
+    def __init__(self, place: _Place) -> None:
         self._place = place
-        self._bam = bam
-        self._write: Callable[[memoryview], int] = bam.write if bam else place.write
 
     def write(self, data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
-        """Write SAM text: whole lines or parts of them.
+        """Write some bytes more.
 
         Raises:
-            OutputError: a full disk, a file too large, a failure of the BAM conversion.
+            OutputError: a full disk, a file too large.
             BrokenPipeError: the reader of a pipe went away.
         """
         rest = memoryview(data)  # type: ignore[arg-type]  # an array has the buffer protocol
         try:
             while rest:
-                rest = rest[self._write(rest) :]
+                rest = rest[self._place.write(rest) :]
+        except BrokenPipeError:
+            raise
         except OSError as error:
-            if self._bam:
-                self._bam.finish(ended_early=True)
-            if isinstance(error, BrokenPipeError):
-                raise
             raise self._place.explain(error) from error
 
     def __enter__(self) -> Self:
@@ -116,21 +105,13 @@ class AlignmentOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._abandon()
+            self._place.discard()
             return
         try:
-            if self._bam:
-                self._bam.finish()
             self._place.commit()
         except BaseException:
-            self._abandon()
+            self._place.discard()
             raise
-
-    def _abandon(self) -> None:
-        # Files first: nothing that a second signal interrupts may leave them behind.
-        self._place.discard()
-        if self._bam:
-            self._bam.kill()
 
 
 @dataclass
@@ -174,10 +155,6 @@ class _Place:
                 f"cannot write {self.label}: no permission to create files in {folder}; choose another folder"
             ) from error
         self._temporary = temporary
-
-    def fileno(self) -> int | None:
-        """The descriptor; None for a stdout that is an object of Python only."""
-        return self._descriptor
 
     def write(self, data: memoryview) -> int:
         if self._descriptor is None:
@@ -262,69 +239,3 @@ def _named_descriptor(path: str) -> int | None:
             break
         path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
     return None
-
-
-class _BamWriter:
-    """A process that turns SAM text into BAM in a place that is open."""
-
-    def __init__(self, place: _Place, threads: int) -> None:
-        self._label = place.label
-        # A session of its own, as an interrupt from the terminal is ours to handle. -P keeps this folder,
-        # with its modules fasta, sam and so on, out of the process's path.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_CHILD), str(threads), str(BAM_LEVEL)],
-            stdin=subprocess.PIPE,
-            stdout=place.fileno(),
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stderr is not None
-        self._stdin: IO[bytes] = self._process.stdin
-        self._stderr: IO[bytes] = self._process.stderr
-        self._message = b""
-        self._reader = threading.Thread(target=self._read_stderr, daemon=True)
-        self._reader.start()
-
-    def _read_stderr(self) -> None:
-        # To the end, or the process would wait for us; of a flood the beginning, which has the cause.
-        while chunk := self._stderr.read(_MESSAGE_BYTES):
-            self._message = (self._message + chunk)[:_MESSAGE_BYTES]
-
-    def write(self, data: memoryview) -> int:
-        return os.write(self._stdin.fileno(), data)
-
-    def finish(self, ended_early: bool = False) -> None:
-        """Wait until all is written.
-
-        Args:
-            ended_early: the process is known not to have read everything.
-
-        Raises:
-            OutputError: the process failed.
-            BrokenPipeError: the reader of its output went away.
-        """
-        self._stdin.close()
-        status = self._process.wait()
-        self._close()
-        if status == -signal.SIGPIPE:
-            raise BrokenPipeError(errno.EPIPE, "the reader of the BAM output went away", self._label)
-        if status or ended_early:
-            lines = [line for line in self._message.decode(errors="replace").splitlines() if line.strip()]
-            reason = "; ".join(lines) or f"ended with status {status}"
-            raise OutputError(
-                f"cannot write {self._label}: the conversion to BAM failed ({reason}); "
-                "see that there is room on the disk, or write .sam"
-            )
-
-    def kill(self) -> None:
-        """End the process, whatever it is doing."""
-        self._process.kill()
-        self._stdin.close()
-        self._process.wait()
-        self._close()
-
-    def _close(self) -> None:
-        self._reader.join()
-        self._stderr.close()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +30,7 @@ from samples import (
 from esa import __version__
 from esa.align.pair import FR, InsertSizes, parse_insert_sizes
 from esa.cli.main import run
+from esa.io import bgzf
 
 GENOME = {
     "a": random_bases(np.random.default_rng(31), 20_000),
@@ -382,8 +385,9 @@ def test_head_ends_it_quietly(options: str, index: Path, tmp_path: Path) -> None
 
 
 def test_full_devices(index: Path, tmp_path: Path) -> None:
-    for script in ('"$0" -m esa align "$1" "$2" > /dev/full', '"$0" -m esa align "$1" "$2" -o /dev/full'):
-        done = shell(script, index, big_fastq(tmp_path / "big.fq"))
+    (tmp_path / "full.bam").symlink_to("/dev/full")
+    for output in ("> /dev/full", "-o /dev/full", f"-o {tmp_path}/full.bam"):
+        done = shell(f'"$0" -m esa align "$1" "$2" {output}', index, big_fastq(tmp_path / "big.fq"))
         assert done.returncode == 1
         assert done.stderr.startswith("esa: cannot write ")
         assert "No space left on device; make room there" in done.stderr
@@ -402,6 +406,45 @@ def test_a_full_disk_leaves_nothing(name: str, index: Path, tmp_path: Path) -> N
     assert "room" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(out.parent.iterdir()) == []
+
+
+def through_a_fifo(index: Path, reads: str, folder: Path) -> tuple[int, bytes]:
+    """Exit code of a run that writes BAM into a FIFO, and what came out of it."""
+    fifo = folder / "pipe.bam"
+    os.mkfifo(fifo)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(fifo.read_bytes()))
+    reader.start()
+    code = run(["align", str(index), reads, "-q", "--batch-size", "20", "-o", str(fifo)])
+    reader.join()
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    return code, received[0]
+
+
+def test_bam_in_a_fifo_is_whole_if_all_is_well(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "well").mkdir()
+    code, data = through_a_fifo(index, write(tmp_path / "R1.fq", fastq_text(FIRST)), tmp_path / "well")
+    assert code == 0
+    assert data.endswith(bgzf.END)
+    (tmp_path / "copy.bam").write_bytes(data)
+    pysam.samtools.quickcheck(str(tmp_path / "copy.bam"))
+    assert len(records_of(tmp_path / "copy.bam")) == len(FIRST)
+
+
+def test_bam_in_a_fifo_is_not_whole_after_a_fault(
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ill").mkdir()
+    reads = write(tmp_path / "R1.fq", fastq_text(10 * FIRST) + "@cut\nACGT\n")
+    code, data = through_a_fifo(index, reads, tmp_path / "ill")
+    assert code == 1
+    assert len(data) > 1000
+    assert not data.endswith(bgzf.END), "the reader must see that something is missing"
+    (tmp_path / "copy.bam").write_bytes(data)
+    with pytest.raises(pysam.utils.SamtoolsError):
+        pysam.samtools.quickcheck(str(tmp_path / "copy.bam"))
 
 
 def stalled(index: Path, fifo: Path, out: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +70,17 @@ def test_no_stats_are_left_of_a_run_that_failed(index: Path, tmp_path: Path):
     assert not stats.exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_no_stats_are_left_if_the_end_of_the_output_cannot_be_written(index: Path, tmp_path: Path):
-    # Of BAM nothing is written before all is aligned, so little is there.
-    stats, out = tmp_path / "stats.json", tmp_path / "o.bam"
-    out.symlink_to("/dev/full")
+def test_no_stats_are_left_if_the_output_gets_no_name(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stats, out = tmp_path / "stats.json", tmp_path / "o.sam"
+
+    def replace(source: str, target: str) -> None:
+        if target == str(out):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.rename(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
     reads = write(tmp_path / "R1.fq", f"@r\nACGT\n+\n{'I' * 4}\n")
     assert run(["align", str(index), reads, "-q", "-o", str(out), "--stats", str(stats)]) == 1
     assert not stats.exists()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from esa.errors import UsageError
 from esa.genome import Genome
-from esa.io.sam import ReadGroup, header, parse_read_group, read_group_from_options
+from esa.io.sam_header import ReadGroup, header, parse_read_group, read_group_from_options
 
 GENOME = Genome(
     ("chr1", "HLA-A*01:01"),

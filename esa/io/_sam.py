@@ -1,0 +1,97 @@
+"""The kernel behind `esa.io.sam`: alignment records to SAM text."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esa.compiled import leaf
+from esa.dna import LETTERS
+from esa.io._put import put_cigar, put_contig, put_integer, put_name, put_text
+from esa.io._record_arrays import is_flipped, is_written, sequence_range
+from esa.io._tags import put_tags
+from esa.records import FLAG_UNMAPPED
+
+# The letters of the five base codes in one integer each: a shift instead of a table, so that loops vectorise.
+_LETTERS = int.from_bytes(LETTERS.tobytes(), "little")
+_COMPLEMENT_LETTERS = int.from_bytes(b"TGCAN", "little")
+_BITS_PER_LETTER, _LETTER_MASK = 8, 255
+
+_TAB, _NEWLINE, _STAR, _EQUALS = (ord(c) for c in "\t\n*=")
+
+
+@leaf
+def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
+    """Write the records as SAM lines into ``out`` and return the bytes written. ``xa``: secondary records become
+    an XA tag of the record that they follow."""
+    p = 0
+    for i in range(len(table.read)):
+        if is_written(table, i, xa):
+            p = _put_fields(contigs, reads, table, i, out, p)
+            p = _put_sequence(reads, table, i, out, p)
+            p = put_tags(contigs, table, i, xa, False, out, p)
+            out[p] = _NEWLINE
+            p += 1
+    return p
+
+
+@leaf(forceinline=True)
+def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-def]
+    """QNAME to TLEN, with the tab that follows."""
+    p = put_name(reads, table.read[i], out, p)
+    out[p] = _TAB
+    p = put_integer(table.flag[i], out, p + 1)
+    out[p] = _TAB
+    p = put_contig(contigs, table.contig[i], out, p + 1)
+    out[p] = _TAB
+    p = put_integer(table.position[i] + 1, out, p + 1)
+    out[p] = _TAB
+    p = put_integer(0 if table.flag[i] & FLAG_UNMAPPED else table.mapq[i], out, p + 1)
+    out[p] = _TAB
+    p = put_cigar(table, i, False, out, p + 1)
+    out[p] = _TAB
+    p += 1
+    if table.mate_contig[i] >= 0 and table.mate_contig[i] == table.contig[i]:
+        out[p] = _EQUALS
+        p += 1
+    else:
+        p = put_contig(contigs, table.mate_contig[i], out, p)
+    out[p] = _TAB
+    p = put_integer(table.mate_position[i] + 1, out, p + 1)
+    out[p] = _TAB
+    p = put_integer(table.template_length[i], out, p + 1)
+    out[p] = _TAB
+    return p + 1
+
+
+@leaf(forceinline=True)
+def _letter(letters, code):  # type: ignore[no-untyped-def]
+    return (np.uint64(letters) >> np.uint64(_BITS_PER_LETTER * code)) & np.uint64(_LETTER_MASK)
+
+
+@leaf(forceinline=True)
+def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
+    """SEQ and QUAL in the direction of the reference."""
+    start, end = sequence_range(reads, table, i)
+    reverse = is_flipped(table.flag[i])
+    if start == end:
+        out[p], out[p + 1], out[p + 2] = _STAR, _TAB, _STAR
+        return p + 3
+    n = end - start
+    target, source, final = np.uint64(p), np.uint64(start), np.uint64(end - 1)
+    if reverse:
+        for k in range(np.uint64(n)):
+            out[target + k] = _letter(_COMPLEMENT_LETTERS, reads.codes[final - k])
+    else:
+        for k in range(np.uint64(n)):
+            out[target + k] = _letter(_LETTERS, reads.codes[source + k])
+    out[p + n] = _TAB
+    p += n + 1
+    if not reads.has_qual[table.read[i]]:
+        out[p] = _STAR
+        return p + 1
+    if reverse:
+        target = np.uint64(p)
+        for k in range(np.uint64(n)):
+            out[target + k] = reads.quals[final - k]
+        return p + n
+    return put_text(reads.quals, start, end, out, p)
