@@ -402,10 +402,10 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
     # Each pair goes on until it needs an alignment with gaps; then all of these are made together.
     while len(pairs):
         count = 0
-        for p in pairs:
-            band = _search_on(run, p)
+        for pair in pairs:
+            band = _search_on(run, pair)
             if band:
-                pairs[count], tasks.band[count] = p, band
+                pairs[count], tasks.band[count] = pair, band
                 count += 1
         pairs = pairs[:count]
         if count:
