@@ -284,7 +284,10 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
         if hi - lo > len(found):
             found = np.empty((hi - lo, 3), np.int64)
         for k in range(lo, hi):
-            prefetch(packed.buckets, (np.int64(wanted.keys[k]) >> GROUP_BITS) * group_bytes)
+            # First and last byte, here and below: most of what is looked up lies in two lines of the cache.
+            group = np.int64(wanted.keys[k]) >> GROUP_BITS
+            prefetch(packed.buckets, group * group_bytes)
+            prefetch(packed.buckets, (group + 1) * group_bytes - 1)
         held = 0
         for q in range(first, last):
             kept[q - first] = held
@@ -297,6 +300,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
                     capped[q] = 1
                 elif begin < end:
                     prefetch(packed.entries, begin * entry_bytes)
+                    prefetch(packed.entries, end * entry_bytes - 1)
                     found[held, 0], found[held, 1], found[held, 2] = key, begin, end
                     held += 1
                     total += end - begin
