@@ -7,12 +7,15 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.errors import UsageError
 from esa.io import _bam, bgzf
 from esa.io._record_arrays import Reads, Table
 from esa.io.formatter import Formatter
 
 _MAGIC = b"BAM\1"
 _INTEGER = struct.Struct("<i")
+_MOST_BASES = 2**31 - 1
+"""Of a contig; BAM has signed integers of four bytes for its length and for places on it."""
 
 
 class BamFormatter(Formatter):
@@ -25,10 +28,18 @@ class BamFormatter(Formatter):
     end = bgzf.END
 
     def header(self, *, command_line: str, version: str) -> bytes:
-        """SAM's header and the table of contigs in binary form."""
+        """SAM's header and the table of contigs in binary form.
+
+        Raises:
+            UsageError: a contig longer than BAM allows.
+        """
         text = super().header(command_line=command_line, version=version)
         parts = [_MAGIC, _INTEGER.pack(len(text)), text, _INTEGER.pack(len(self._genome.names))]
         for name, length in zip(self._genome.names, self._genome.lengths.tolist(), strict=True):
+            if length > _MOST_BASES:
+                raise UsageError(
+                    f"contig {name} has {length:,} bases, and BAM allows {_MOST_BASES:,}; write .sam instead"
+                )
             encoded = name.encode() + b"\0"
             parts += [_INTEGER.pack(len(encoded)), encoded, _INTEGER.pack(length)]
         return b"".join(parts)

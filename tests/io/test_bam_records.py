@@ -20,7 +20,7 @@ from record_cases import (
     random_case,
 )
 
-from esa.errors import ReadsError
+from esa.errors import ReadsError, UsageError
 from esa.io.bam import BamFormatter
 from esa.io.formatter import Formatter
 from esa.io.sam import SamFormatter
@@ -210,3 +210,14 @@ def test_a_file_of_several_batches(tmp_path: Path) -> None:
     with pysam.AlignmentFile(str(path)) as bam:
         assert "".join(f"{record.to_string()}\n" for record in bam) == lines
         assert str(bam.header).encode() == formatter.header(**HEAD)[8:].split(struct.pack("<i", 3))[0]
+
+
+@pytest.mark.parametrize("bases", [2**31 - 1, 2**31])
+def test_contigs_that_bam_has_no_room_for(bases: int) -> None:
+    genome = replace(GENOME, offsets=np.arange(len(GENOME.names) + 1, dtype=np.int64) * bases)
+    formatter = BamFormatter(genome)
+    if bases < 2**31:
+        assert struct.pack("<i", bases) in formatter.header(**HEAD)
+    else:
+        with pytest.raises(UsageError, match=r"2,147,483,648 bases.*write \.sam"):
+            formatter.header(**HEAD)
