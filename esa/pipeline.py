@@ -136,7 +136,7 @@ def align(
             return seeded.work, records, formatter.compress(made)
 
     reader = _ReadAhead(source)
-    with ThreadPoolExecutor(options.threads) as pool, reader as batches:
+    with _pool(options.threads) as pool, reader as batches:
         waiting: Iterator[Callable[[], SeededBatch]] = iter(())
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
@@ -166,6 +166,17 @@ def align(
     return summary
 
 
+@contextlib.contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Workers; after an exception nothing more is begun."""
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     kind: type[Formatter]
     # Imported here: a run needs one of them, and starts the sooner without the other.
@@ -188,42 +199,40 @@ def _learn(
     summary: AlignSummary,
     threads: int,
 ) -> Iterator[Callable[[], SeededBatch]]:
-    """Seed batches until they hold the pairs that insert sizes are learnt from; sets ``summary.inserts``."""
+    """Seed the batches that insert sizes are learnt from, and set ``summary.inserts``.
 
-    def seed(batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
+    Meanwhile workers that have nothing else to do seed those that follow. Returns what gives all of these, in order.
+    """
+
+    def seed(batch: ReadBatch, pairs: int) -> _Lesson:
         seeded = mapper.seed(batch)
         return mapper.insert_sample(seeded, pairs), seeded.waiting()
 
     # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
-    wanted, teaching = config.pair.learning_pairs, 0
-    ahead: deque[Future[tuple[NDArray[np.int64], Callable[[], SeededBatch]]]] = deque()
-    done: list[tuple[NDArray[np.int64], Callable[[], SeededBatch]]] = []
-    try:
-        for batch in batches:
-            pairs = min(wanted, len(batch) // 2)
-            wanted -= pairs
-            teaching += pairs > 0
-            ahead.append(pool.submit(seed, batch, pairs))
-            if len(ahead) > threads + READ_AHEAD:
-                done.append(ahead.popleft().result())
-            # Until all that teach are done, workers that have nothing else to do seed what comes next.
-            if not wanted and len(done) >= teaching:
-                break
-        while len(done) < teaching:
-            done.append(ahead.popleft().result())
-    except BaseException:
-        for future in ahead:
-            future.cancel()
-        raise
-    samples = [np.empty((0, 2), np.int64), *(sample for sample, _ in done)]
+    wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
+    lessons: list[Future[_Lesson]] = []
+    for batch in batches:
+        pairs = min(wanted, len(batch) // 2)
+        teachers += wanted > 0
+        wanted -= pairs
+        lessons.append(pool.submit(seed, batch, pairs))
+        if len(lessons) - waited_for > threads + READ_AHEAD:
+            lessons[waited_for].result()
+            waited_for += 1
+        if not wanted and all(lesson.done() for lesson in lessons[:teachers]):
+            break
+    samples = [np.empty((0, 2), np.int64), *(lesson.result()[0] for lesson in lessons[:teachers])]
     summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
-    waiting = deque(seeded for _, seeded in done)
-    waiting.extend(partial(_of_future, future) for future in ahead)
-    return _taken(waiting)
+    return _taken(deque(partial(_seeded, lesson) for lesson in lessons))
 
 
-def _of_future(future: Future[tuple[NDArray[np.int64], Callable[[], SeededBatch]]]) -> SeededBatch:
-    return future.result()[1]()
+_Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
+"""What a batch tells of insert sizes, and what gives it, seeded."""
+
+
+def _seeded(lesson: Future[_Lesson]) -> SeededBatch:
+    # Never waited for in vain: the pool began with it before it begins with anything that asks for it.
+    return lesson.result()[1]()
 
 
 def _taken(items: deque[T]) -> Iterator[T]:

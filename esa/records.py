@@ -1,6 +1,6 @@
 """Alignment records as flat arrays: what the mapper makes and `esa.io.formatter` turns into SAM or BAM.
 
-Coordinates are 0-based; only SAM adds one.
+Coordinates are 0-based; only `esa.io.formatter` and its kernels add one.
 """
 
 from __future__ import annotations

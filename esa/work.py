@@ -24,7 +24,7 @@ STAGES = (
     "write",
 )
 """In the order of the pipeline. Anchors are found in ``cut``, CIGAR and MD are made in ``trace``; ``split`` is what the
-parts of chimeric reads take beside the stages that they go through like others; ``compress`` is of BAM only."""
+parts of chimeric reads take beside the stages that they go through like others; ``compress`` is next to nothing for SAM."""
 
 LEVEL_COUNTS = (
     "reads",

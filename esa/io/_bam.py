@@ -16,7 +16,7 @@ _COMPLEMENT_NIBBLES = 0xF1248
 _BITS_PER_NIBBLE, _NIBBLE_MASK = 4, 15
 
 _AT_NAME_LENGTH, _AT_BASES = 12, 20
-"""Bytes of a record before l_read_name and l_seq."""
+"""Where l_read_name and l_seq lie in a record, from the first byte of its block_size on."""
 _PHRED_OFFSET, _STAR = 33, ord("*")
 _NO_QUALITY = 0xFF
 _MOST_OPS = 0xFFFF

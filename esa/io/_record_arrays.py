@@ -15,7 +15,7 @@ from esa.compiled import leaf
 from esa.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
 
 _FIXED_SIZE = 256
-"""Bytes of a record without its texts, at most: in SAM tabs, 9 integers of up to 20 digits, 6 heads of tags."""
+"""Bytes of a record without its texts, at most: in SAM tabs, 9 integers of up to 20 digits, 9 heads of tags."""
 _OP_SIZE = 10
 """Bytes of a CIGAR element, at most: a length below 2**28 and a letter."""
 _SA_SIZE = 64
@@ -64,7 +64,8 @@ class Table(NamedTuple):
 
 @leaf
 def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
-    """Bytes that the records may need, an upper bound: for SAM, whose pieces are at least as long as those of BAM."""
+    """Bytes that the records may need, an upper bound for SAM and BAM: `_OP_SIZE` and `_FIXED_SIZE` are no less than
+    what either takes, BAM's tag CG included."""
     size = 0
     longest_name = np.int64(1)
     for c in range(len(contigs.offsets) - 1):
