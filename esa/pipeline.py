@@ -136,7 +136,7 @@ def align(
             return seeded.work, records, formatter.compress(made)
 
     reader = _ReadAhead(source)
-    with _pool(options.threads) as pool, reader as batches:
+    with reader as batches, _pool(options.threads) as pool:
         waiting: Iterator[Callable[[], SeededBatch]] = iter(())
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts

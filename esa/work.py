@@ -24,7 +24,7 @@ STAGES = (
     "write",
 )
 """In the order of the pipeline. Anchors are found in ``cut``, CIGAR and MD are made in ``trace``; ``split`` is what the
-parts of chimeric reads take beside the stages that they go through like others; ``compress`` is next to nothing for SAM."""
+parts of chimeric reads take beside the stages that they go through like others; ``compress`` takes time for BAM."""
 
 LEVEL_COUNTS = (
     "reads",

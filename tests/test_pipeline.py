@@ -334,6 +334,29 @@ def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pyt
     assert len(seeded) <= 2
 
 
+def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
+    small: Aligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded = []
+    seed = pipeline.Mapper.seed
+
+    def slowly(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.SeededBatch:
+        seeded.append(batch.name(0))
+        time.sleep(0.05)
+        return seed(self, batch)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(pipeline.Mapper, "seed", slowly)
+    monkeypatch.setattr(pipeline, "learn_insert_sizes", fail)
+    monkeypatch.setattr(small, "config", small.config._replace(pair=PairConfig(learning_pairs=10)))
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        small.sam(FIRST, SECOND, threads=1, batch_size=10)
+    # Two teach; of the four that wait behind them when these are done one is in work, and perhaps the next.
+    assert 2 <= len(seeded) <= 4
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_work_keeps_order_and_does_not_run_ahead(threads: int) -> None:
     taken = done = 0

@@ -221,3 +221,30 @@ def test_contigs_that_bam_has_no_room_for(bases: int) -> None:
     else:
         with pytest.raises(UsageError, match=r"2,147,483,648 bases.*write \.sam"):
             formatter.header(**HEAD)
+
+
+GUARD = 64
+
+
+@pytest.mark.parametrize("kind", [SamFormatter, BamFormatter])
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("options", [{}, {"eqx": True}, {"xa": True, "group": GROUP}])
+def test_nothing_is_written_beyond_the_room_that_was_asked_for(
+    kind: type[Formatter], paired: bool, options: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, fullest = kind._write, 0.0
+
+    def guarded(self: Formatter, reads: object, table: object, out: np.ndarray) -> int:
+        nonlocal fullest
+        room = np.full(len(out) + GUARD, 0xA5, np.uint8)
+        written = write(self, reads, table, room)  # type: ignore[arg-type]
+        assert written <= len(out)
+        assert np.all(room[len(out) :] == 0xA5)
+        out[:] = room[: len(out)]
+        fullest = max(fullest, written / len(out))
+        return written
+
+    monkeypatch.setattr(kind, "_write", guarded)
+    for seed in range(20):
+        formatted(kind, *random_case(seed, paired), **options)  # type: ignore[arg-type]
+    assert fullest > 0.1
