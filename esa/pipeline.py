@@ -136,7 +136,7 @@ def align(
             return seeded.work, records, formatter.compress(made)
 
     reader = _ReadAhead(source)
-    with reader as batches, _pool(options.threads) as pool:
+    with ThreadPoolExecutor(options.threads) as pool, reader as batches, _given_up_on_error(pool):
         waiting: Iterator[Callable[[], SeededBatch]] = iter(())
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
@@ -167,14 +167,13 @@ def align(
 
 
 @contextlib.contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """Workers; after an exception nothing more is begun."""
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _given_up_on_error(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """After an exception the workers begin nothing more."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
