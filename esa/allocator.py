@@ -22,7 +22,8 @@ def keep_freed_memory() -> None:
 
     Every batch makes and frees the same dozens of arrays of 0.1 to 10 MB. glibc maps such ones page by page, and the
     system clears each page that is touched, with the address space of all threads locked: on two cores 6 % of the
-    time of all threads, and some 200,000 page faults more a million reads. The peak of resident memory stays the same.
+    time of all threads, and some 200,000 page faults more a million reads. Resident memory peaks at
+    447 MB instead of 442 (1.2 million reads of human chr20, two threads).
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

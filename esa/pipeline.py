@@ -10,11 +10,12 @@ their number nor the batch size; of BAM the blocks depend on the batch size, but
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -142,21 +143,19 @@ def align(
             summary.inserts = options.inserts
         elif source.paired:
             waiting = _learn(mapper, pool, batches, config, summary, options.threads)
-        finished = _chain(
+        finished = itertools.chain(
             _ordered(pool, lambda seeded: finish(seeded()), waiting, options.threads),
             _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),
         )
-        # Closed at once when writing fails: what waits for a worker is then not worked on.
-        with contextlib.closing(finished):
-            for work, records, made in finished:
-                with summary.work.stage("write"):
-                    output.write(made)
-                summary.count(records)
-                summary.work.add(work)
-                summary.seconds = time.monotonic() - start
-                summary.first_seconds = summary.first_seconds or summary.seconds
-                summary.bytes_done = reader.bytes_behind.popleft()
-                progress(summary)
+        for work, records, made in finished:
+            with summary.work.stage("write"):
+                output.write(made)
+            summary.count(records)
+            summary.work.add(work)
+            summary.seconds = time.monotonic() - start
+            summary.first_seconds = summary.first_seconds or summary.seconds
+            summary.bytes_done = reader.bytes_behind.popleft()
+            progress(summary)
     # Not before all is well: without it, a reader of BAM sees that something is missing.
     output.write(formatter.end)
     summary.pairs = summary.reads // 2 if source.paired else 0
@@ -240,26 +239,17 @@ def _taken(items: deque[T]) -> Iterator[T]:
         yield items.popleft()
 
 
-def _chain(*parts: Iterable[T]) -> Generator[T, None, None]:
-    for part in parts:
-        yield from part
-
-
 def _ordered(
     pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], threads: int
 ) -> Iterator[R]:
     """``map(work, items)`` on the pool, in order, with a bounded number of items in flight."""
     waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads + READ_AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > threads + READ_AHEAD:
             yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class _ReadAhead:

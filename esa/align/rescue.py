@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import MAX_READ_LENGTH, AlignConfig, LocateConfig, PairConfig, VerifyConfig
-from esa.align.gapped import Scratch, align_tasks, load_window, make_scratch, make_tasks, result_of_task
+from esa.align.gapped import Scratch, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.locate import best_diagonal, clear_kmers, index_kmers, vote
 from esa.align.loci import Loci, Reads, Reference
 from esa.align.pair import FF, FR, RF, RR, InsertRange, InsertSizes, five_prime, is_proper, standing_alone
 from esa.align.strands import Strands, make_strands, orient, query_on
 from esa.align.trials import (
     TRIAL_FIELDS,
-    after_band,
     first_trial,
     least_of,
     next_band,
     offer_trial,
     put_trial,
     score_ungapped,
+    take_task,
     trial_at,
 )
 from esa.compiled import leaf, njit
@@ -256,6 +256,16 @@ def _next(run, p):  # type: ignore[no-untyped-def]
             return False
 
 
+@njit(inline="always")
+def _mate_query(run, p, reverse):  # type: ignore[no-untyped-def]
+    """Pair p's mate on a strand."""
+    mate, reads, buffers = _mate_of(run.searches, p), run.reads, run.buffers
+    if buffers.oriented[0] != mate:
+        orient(reads.codes, reads.offsets[mate], reads.offsets[mate + 1], buffers.strands)
+        buffers.oriented[0] = mate
+    return query_on(buffers.strands, run.lengths[mate], reverse)
+
+
 @leaf
 def _load_mate_window(run, p):  # type: ignore[no-untyped-def]
     """Pair p's window into ``buffers.window``; (first base, width, strand, contig)."""
@@ -273,7 +283,7 @@ def _vote_for_place(run, p):  # type: ignore[no-untyped-def]
     mate, buffers, config = _mate_of(run.searches, p), run.buffers, run.config
     n, k_mer, slack = run.lengths[mate], config.locate.k, config.locate.slack
     origin, width, reverse, contig = _load_mate_window(run, p)
-    query = query_on(buffers.strands, n, reverse)
+    query = _mate_query(run, p, reverse)
     index_kmers(query.codes, n, k_mer, buffers.head, buffers.following)
     near = n * config.verify.same_locus // 100
     shift, votes = vote(
@@ -282,17 +292,8 @@ def _vote_for_place(run, p):  # type: ignore[no-untyped-def]
     place = (origin + shift, reverse, contig)
     if votes and _is_known(run.loci, mate, place, near, config.pair.unpaired_penalty):
         shift, votes = vote(
-            buffers.window,
-            width,
-            n,
-            k_mer,
-            slack,
-            buffers.head,
-            buffers.following,
-            buffers.votes,
-            shift,
-            near,
-        )
+            buffers.window, width, n, k_mer, slack, buffers.head, buffers.following, buffers.votes, shift, near
+        )  # fmt: skip
     clear_kmers(query.codes, n, k_mer, buffers.head)
     _put_place(run.searches, p, (origin + shift, reverse, contig))
     return votes >= config.locate.least_votes
@@ -303,17 +304,9 @@ def _score_for_place(run, p):  # type: ignore[no-untyped-def]
     """Find the mate's place in pair p's window by the scores of all diagonals."""
     buffers = run.buffers
     origin, width, reverse, contig = _load_mate_window(run, p)
-    query = query_on(buffers.strands, run.lengths[_mate_of(run.searches, p)], reverse)
+    query = _mate_query(run, p, reverse)
     shift, _ = best_diagonal(query.codes, buffers.window, width, buffers.running, buffers.best)
     _put_place(run.searches, p, (origin + shift, reverse, contig))
-
-
-@leaf
-def _orient_mate(run, p):  # type: ignore[no-untyped-def]
-    mate, reads, buffers = _mate_of(run.searches, p), run.reads, run.buffers
-    if buffers.oriented[0] != mate:
-        orient(reads.codes, reads.offsets[mate], reads.offsets[mate + 1], buffers.strands)
-        buffers.oriented[0] = mate
 
 
 @leaf
@@ -321,7 +314,7 @@ def _try_place(run, p):  # type: ignore[no-untyped-def]
     """The first trial of pair p's mate at its place."""
     scratch = run.buffers.scratch
     place = _place_of(run.searches, p)
-    query = query_on(run.buffers.strands, run.lengths[_mate_of(run.searches, p)], place[1])
+    query = _mate_query(run, p, place[1])
     ungapped = score_ungapped(query, run.reference, place[2], place[0], scratch)
     trial = first_trial(query, run.reference, place, ungapped, run.config.verify.max_gap, scratch)
     put_trial(run.searches.trials, p, trial)
@@ -337,12 +330,11 @@ def _least_of_mate(run, p):  # type: ignore[no-untyped-def]
 def _offer_place(run, p):  # type: ignore[no-untyped-def]
     """Offer pair p's mate the locus of its trial; whether that scores enough."""
     mate, config = _mate_of(run.searches, p), run.config
-    n = run.lengths[mate]
     place = _place_of(run.searches, p)
-    known = (run.reads.salts[mate], n * config.verify.same_locus // 100, config.max_loci, 1)
+    known = (run.reads.salts[mate], run.lengths[mate] * config.verify.same_locus // 100, config.max_loci, 1)
     return offer_trial(
-        run.loci, mate, query_on(run.buffers.strands, n, place[1]), place, trial_at(run.searches.trials, p),
-        run.reference, _least_of_mate(run, p), known, run.buffers.scratch,
+        run.loci, mate, _mate_query(run, p, place[1]), place, trial_at(run.searches.trials, p), run.reference,
+        _least_of_mate(run, p), known, run.buffers.scratch,
     )  # fmt: skip
 
 
@@ -357,14 +349,11 @@ def _search_on(run, p):  # type: ignore[no-untyped-def]
             band = next_band(trial_at(searches.trials, p), _least_of_mate(run, p).held)
             if band:
                 return band
-            _orient_mate(run, p)
             found = _offer_place(run, p)
         if searches.thorough[p] and not found and stage != _SCORED:
-            _orient_mate(run, p)
             _score_for_place(run, p)
             stage = _SCORED
         elif _next(run, p):
-            _orient_mate(run, p)
             stage = _VOTED if _vote_for_place(run, p) else _NOTHING
         else:
             return 0
@@ -382,9 +371,7 @@ def _align_mates(run, pairs, tasks):  # type: ignore[no-untyped-def]
         tasks.diagonal[t], tasks.reverse[t], tasks.contig[t] = _place_of(searches, pairs[t])
     done = align_tasks(tasks, len(pairs), run.reads.codes, run.reads.offsets, run.reference)
     for t in range(len(pairs)):
-        trial = trial_at(searches.trials, pairs[t])
-        n, band = run.lengths[tasks.read[t]], np.int64(tasks.band[t])
-        put_trial(searches.trials, pairs[t], after_band(trial, n, band, result_of_task(done, t)))
+        take_task(searches.trials, pairs[t], run.lengths[tasks.read[t]], tasks, done, t)
 
 
 @njit

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from esa.align.banded import best_part_of_path
 from esa.align.config import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH
 from esa.align.extend import best_part, extend_ungapped, gap_gain
-from esa.align.gapped import align_gapped, load_window
+from esa.align.gapped import align_gapped, load_window, result_of_task
 from esa.align.loci import Locus, offer
 from esa.align.strands import best_part_marked, extend_marked, mark_mismatches
 from esa.compiled import leaf
@@ -149,6 +151,13 @@ def after_band(trial, n, band, gapped):  # type: ignore[no-untyped-def]
     return Trial(
         total, gapped[1], gapped[2], gapped[3], gapped[4], band, band, band_for(n, total, trial.reach)
     )
+
+
+@leaf
+def take_task(trials, i, n, tasks, done, t):  # type: ignore[no-untyped-def]
+    """Go on from the trial in row i, of a read of n bases, to that after task t (`esa.align.gapped.align_tasks`)."""
+    after = after_band(trial_at(trials, i), n, np.int64(tasks.band[t]), result_of_task(done, t))
+    put_trial(trials, i, after)
 
 
 @leaf

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import END_BONUS, MATCH, MAX_READ_LENGTH, AlignConfig
-from esa.align.gapped import Scratch, align_tasks, make_scratch, make_tasks, result_of_task
+from esa.align.gapped import Scratch, align_tasks, make_scratch, make_tasks
 from esa.align.loci import HOPELESS, Candidates, Loci, Reads, Reference
 from esa.align.strands import Strands, make_strands, orient, query_on
 from esa.align.trials import (
     TRIAL_FIELDS,
-    after_band,
     first_trial,
     is_unsure,
     least_of,
@@ -22,6 +21,7 @@ from esa.align.trials import (
     put_trial,
     score_of,
     score_ungapped,
+    take_task,
     trial_at,
 )
 from esa.compiled import leaf, njit
@@ -160,8 +160,7 @@ def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: 
 def _take(offsets, tasks, candidate_of, done, trials):  # type: ignore[no-untyped-def]
     for t in range(len(candidate_of)):
         c, r = candidate_of[t], tasks.read[t]
-        n, band = offsets[r + 1] - offsets[r], np.int64(tasks.band[t])
-        put_trial(trials, c, after_band(trial_at(trials, c), n, band, result_of_task(done, t)))
+        take_task(trials, c, offsets[r + 1] - offsets[r], tasks, done, t)
 
 
 @leaf

@@ -413,10 +413,11 @@ def through_a_fifo(index: Path, reads: str, folder: Path) -> tuple[int, bytes]:
     fifo = folder / "pipe.bam"
     os.mkfifo(fifo)
     received: list[bytes] = []
-    reader = threading.Thread(target=lambda: received.append(fifo.read_bytes()))
+    reader = threading.Thread(target=lambda: received.append(fifo.read_bytes()), daemon=True)
     reader.start()
     code = run(["align", str(index), reads, "-q", "--batch-size", "20", "-o", str(fifo)])
-    reader.join()
+    reader.join(timeout=60)
+    assert not reader.is_alive(), "the run ended without opening the FIFO"
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     return code, received[0]
 
