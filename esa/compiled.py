@@ -17,7 +17,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import os
+import random
 import shutil
 import stat
 import sys
@@ -32,6 +34,7 @@ from typing import IO, Any, ClassVar
 import llvmlite.binding as llvm
 import numba
 from numba.core import config, types
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, NullCache
 from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.runtime.nrt import rtsys
@@ -43,6 +46,13 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _NOT_KEPT = threading.Event()
 """Some compiled code could not be kept, and the user has been told."""
 _MAKING_TWINS = threading.Lock()
+
+# numba tells functions of one name and one signature apart by a number that each process counts from 1. Such are the
+# parts of its np.sort and its np.argsort. Where one process loads what several have compiled, one number would name
+# both, and of equal names the linker takes the first for all: kernels then sort wrongly, or crash. So every process
+# begins somewhere else, with as many digits, so that names are equally long.
+_UNIQUE_BITS = 48
+FunctionIdentity._unique_ids = itertools.count((1 << _UNIQUE_BITS) + random.getrandbits(_UNIQUE_BITS - 1))
 
 
 class _Place(CompileResultCacheImpl._locator_classes[0]):  # its name is not the same in every numba

@@ -290,3 +290,51 @@ def test_a_kernel_that_is_loaded_can_be_compiled_into_another(tmp_path: Path):
     assert run_script(tmp_path, COMPILES).stdout == "30 30\n"
     # numba's registries are empty when `outer` is compiled, by one of the threads that ask for it.
     assert run_script(tmp_path, LOADS).stdout == "30 1 0\n1 0 0 1\n"
+
+
+SORTS = """
+import numpy as np
+from esa.compiled import njit
+@njit
+def sort(x):
+    y = x.copy()
+    y.sort()
+    return y
+"""
+
+ORDERS = """
+import numpy as np
+from esa.compiled import njit
+@njit
+def order(x):
+    return np.argsort(x)
+"""
+
+TAKES_BOTH = """
+import numpy as np
+from sorts import sort
+from orders import order
+x = np.random.default_rng(1).integers(0, 1000, 500)
+assert (sort(x) == np.sort(x)).all()
+assert (x[order(x)] == np.sort(x)).all()
+"""
+
+
+@pytest.mark.parametrize("apart", range(-4, 5))
+def test_what_several_processes_have_compiled_is_not_mixed_up(apart: int, tmp_path: Path):
+    """numba's sort and argsort consist of functions of the same names; they are compiled with any numbers apart."""
+    (tmp_path / "sorts.py").write_text(SORTS)
+    (tmp_path / "orders.py").write_text(ORDERS)
+    for call, before in (("from sorts import sort as f", apart), ("from orders import order as f", -apart)):
+        run_script(
+            tmp_path,
+            f"""
+from numba.core.bytecode import FunctionIdentity
+for _ in range({before}):
+    next(FunctionIdentity._unique_ids)
+{call}
+import numpy as np
+f(np.arange(3))
+""",
+        )
+    run_script(tmp_path, TAKES_BOTH)
