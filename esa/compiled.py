@@ -50,9 +50,17 @@ _MAKING_TWINS = threading.Lock()
 # numba tells functions of one name and one signature apart by a number that each process counts from 1. Such are the
 # parts of its np.sort and its np.argsort. Where one process loads what several have compiled, one number would name
 # both, and of equal names the linker takes the first for all: kernels then sort wrongly, or crash. So every process
-# begins somewhere else, with as many digits, so that names are equally long.
+# begins somewhere else, a forked one, too, with as many digits, so that names are equally long.
 _UNIQUE_BITS = 48
-FunctionIdentity._unique_ids = itertools.count((1 << _UNIQUE_BITS) + random.getrandbits(_UNIQUE_BITS - 1))
+
+
+def _number_anew() -> None:
+    first = (1 << _UNIQUE_BITS) + random.SystemRandom().getrandbits(_UNIQUE_BITS - 1)
+    FunctionIdentity._unique_ids = itertools.count(first)
+
+
+_number_anew()
+os.register_at_fork(after_in_child=_number_anew)
 
 
 class _Place(CompileResultCacheImpl._locator_classes[0]):  # its name is not the same in every numba

@@ -1,31 +1,30 @@
-"""The run of `esa align`: batches in, records out, in order, on several threads with bounded memory.
+"""The run of `esa align`: batches in, records out, in order, with bounded memory.
 
     reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format
         -> compress (BAM) -> write
 
-Workers spend their time in kernels that release the GIL, so threads suffice. What comes out depends on neither
+All between reader and writer is done by the threads or processes of `esa.worker`. What comes out depends on neither
 their number nor the batch size; of BAM the blocks depend on the batch size, but not what they hold.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import Mapper, WaitingBatch
 from esa.align.pair import InsertSizes, learn_insert_sizes
 from esa.genome import Genome
 from esa.index import Index
@@ -34,8 +33,8 @@ from esa.io.formatter import Formatter
 from esa.io.output import AlignmentOutput
 from esa.io.sam_header import ReadGroup
 from esa.reads import ReadBatch
-from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
 from esa.work import Work
+from esa.worker import AlignedBatch, Worker, pool_of
 
 READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
@@ -102,13 +101,13 @@ class AlignSummary:
     bytes_done: int = 0
     work: Work = field(default_factory=Work)
 
-    def count(self, records: Records) -> None:
-        """Add the records of a batch."""
-        primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
-        self.reads += len(primary)
-        self.mapped += int(np.count_nonzero((primary & FLAG_UNMAPPED) == 0))
-        self.proper += int(np.count_nonzero(primary & FLAG_PROPER)) // 2
-        self.supplementary += int(np.count_nonzero(records.flag & FLAG_SUPPLEMENTARY))
+    def count(self, batch: AlignedBatch) -> None:
+        """Add a batch."""
+        self.reads += batch.reads
+        self.mapped += batch.mapped
+        self.proper += batch.proper
+        self.supplementary += batch.supplementary
+        self.work.add(batch.work)
 
 
 def align(
@@ -119,43 +118,38 @@ def align(
     options: AlignOptions,
     progress: Callable[[AlignSummary], object] = lambda summary: None,
 ) -> AlignSummary:
-    """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch."""
+    """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch.
+
+    Raises:
+        EsaError: a fault in the reads, after all reads before it are written; or a process died.
+    """
     start = time.monotonic()
     summary = AlignSummary()
-    mapper = Mapper(
-        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
-    )
-    formatter = _formatter(index.genome, options)
+    worker = _worker(index, config, options)
+    formatter = worker.formatter
     head = formatter.header(command_line=options.command_line, version=options.version)
     output.write(formatter.compress(head))
-
-    def finish(seeded: SeededBatch) -> tuple[Work, Records, bytes | NDArray[np.uint8]]:
-        records = mapper.finish(seeded, summary.inserts)
-        with seeded.work.stage("format"):
-            made = formatter.format(seeded.batch, records)
-        with seeded.work.stage("compress"):
-            return seeded.work, records, formatter.compress(made)
-
-    reader = _ReadAhead(source)
-    with ThreadPoolExecutor(options.threads) as pool, reader as batches, _given_up_on_error(pool):
-        waiting: Iterator[Callable[[], SeededBatch]] = iter(())
+    with _ReadAhead(source) as reader, pool_of(worker, options.threads) as pool:
+        batches = reader.batches()
+        lessons: deque[Future[_Lesson]] = deque()
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
         elif source.paired:
-            waiting = _learn(mapper, pool, batches, config, summary, options.threads)
-        finished = itertools.chain(
-            _ordered(pool, lambda seeded: finish(seeded()), waiting, options.threads),
-            _ordered(pool, lambda batch: finish(mapper.seed(batch)), batches, options.threads),
+            summary.inserts = _learn(worker, pool, batches, config, lessons, options.threads)
+        calls = itertools.chain(
+            (partial(worker.finish, lesson.result()[1], summary.inserts) for lesson in _taken(lessons)),
+            (partial(worker.align, batch, summary.inserts) for batch in batches),
         )
-        for work, records, made in finished:
+        for aligned in _ordered(pool, calls, options.threads):
             with summary.work.stage("write"):
-                output.write(made)
-            summary.count(records)
-            summary.work.add(work)
+                output.write(aligned.made)
+            summary.count(aligned)
             summary.seconds = time.monotonic() - start
             summary.first_seconds = summary.first_seconds or summary.seconds
             summary.bytes_done = reader.bytes_behind.popleft()
             progress(summary)
+        if reader.fault is not None:
+            raise reader.fault
     # Not before all is well: without it, a reader of BAM sees that something is missing.
     output.write(formatter.end)
     summary.pairs = summary.reads // 2 if source.paired else 0
@@ -165,14 +159,11 @@ def align(
     return summary
 
 
-@contextlib.contextmanager
-def _given_up_on_error(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """After an exception the workers begin nothing more."""
-    try:
-        yield
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:
+    mapper = Mapper(
+        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
+    )
+    return Worker(mapper, _formatter(index.genome, options), forks=index.preset.kind == "codes")
 
 
 def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
@@ -189,48 +180,36 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
 
 
+_Lesson = tuple[NDArray[np.int64], WaitingBatch]
+"""Of `Worker.seed`."""
+
+
 def _learn(
-    mapper: Mapper,
-    pool: ThreadPoolExecutor,
+    worker: Worker,
+    pool: Executor,
     batches: Iterator[ReadBatch],
     config: AlignConfig,
-    summary: AlignSummary,
+    lessons: deque[Future[_Lesson]],
     threads: int,
-) -> Iterator[Callable[[], SeededBatch]]:
-    """Seed the batches that insert sizes are learnt from, and set ``summary.inserts``.
+) -> InsertSizes:
+    """Insert sizes, learnt from the first batches.
 
-    Meanwhile workers that have nothing else to do seed those that follow. Returns what gives all of these, in order.
+    Meanwhile workers that have nothing else to do seed those that follow; ``lessons`` gets all of these.
     """
-
-    def seed(batch: ReadBatch, pairs: int) -> _Lesson:
-        seeded = mapper.seed(batch)
-        return mapper.insert_sample(seeded, pairs), seeded.waiting()
-
     # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
     wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
-    lessons: list[Future[_Lesson]] = []
     for batch in batches:
         pairs = min(wanted, len(batch) // 2)
         teachers += wanted > 0
         wanted -= pairs
-        lessons.append(pool.submit(seed, batch, pairs))
+        lessons.append(pool.submit(worker.seed, batch, pairs))
         if len(lessons) - waited_for > threads + READ_AHEAD:
             lessons[waited_for].result()
             waited_for += 1
-        if not wanted and all(lesson.done() for lesson in lessons[:teachers]):
+        if not wanted and all(lesson.done() for lesson in itertools.islice(lessons, teachers)):
             break
-    samples = [np.empty((0, 2), np.int64), *(lesson.result()[0] for lesson in lessons[:teachers])]
-    summary.inserts = learn_insert_sizes(np.concatenate(samples), config.pair)
-    return _taken(deque(partial(_seeded, lesson) for lesson in lessons))
-
-
-_Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
-"""What a batch tells of insert sizes, and what gives it, seeded."""
-
-
-def _seeded(lesson: Future[_Lesson]) -> SeededBatch:
-    # Never waited for in vain: the pool began with it before it begins with anything that asks for it.
-    return lesson.result()[1]()
+    samples = (lesson.result()[0] for lesson in itertools.islice(lessons, teachers))
+    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair)
 
 
 def _taken(items: deque[T]) -> Iterator[T]:
@@ -239,13 +218,11 @@ def _taken(items: deque[T]) -> Iterator[T]:
         yield items.popleft()
 
 
-def _ordered(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T], threads: int
-) -> Iterator[R]:
-    """``map(work, items)`` on the pool, in order, with a bounded number of items in flight."""
+def _ordered(pool: Executor, calls: Iterable[Callable[[], R]], threads: int) -> Iterator[R]:
+    """What the calls give on the pool, in order, with a bounded number of them in flight."""
     waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
+    for call in calls:
+        waiting.append(pool.submit(call))
         if len(waiting) > threads + READ_AHEAD:
             yield waiting.popleft().result()
     while waiting:
@@ -253,38 +230,42 @@ def _ordered(
 
 
 class _ReadAhead:
-    """Batches of a source, read in a thread of their own; its errors are raised where the batches are taken.
+    """Batches of a source, read in a thread of their own.
 
     Attributes:
+        fault: what reading ended with, if not with the end of the input.
         bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
         work: what reading took.
     """
 
     def __init__(self, source: ReadSource) -> None:
         self._source = source
+        self.fault: BaseException | None = None
         self.bytes_behind: deque[int] = deque()
         self.work = Work()
-        self._queue: queue.Queue[ReadBatch | BaseException | None] = queue.Queue(READ_AHEAD)
+        self._queue: queue.Queue[ReadBatch | None] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
         # A daemon: a reader that waits for standard input must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
 
-    def __enter__(self) -> Iterator[ReadBatch]:
-        self._thread.start()
-        return self._batches()
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self._thread.join(PATIENCE)
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+
+    def batches(self) -> Iterator[ReadBatch]:
+        """The batches in order, once, up to the end or a `fault`: reading begins."""
+        self._thread.start()
+        return self._batches()
 
     def _batches(self) -> Iterator[ReadBatch]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while (batch := self._queue.get()) is not None:
+            yield batch
 
     def _run(self) -> None:
-        last: BaseException | None = None
         try:
             batches = iter(self._source)
             while True:
@@ -295,17 +276,17 @@ class _ReadAhead:
                 self.bytes_behind.append(self._source.bytes_read)
                 if not self._put(batch):
                     return
-        except BaseException as error:  # raised again by the thread that takes the batches
-            last = error
+        except BaseException as error:  # raised again by the main thread
+            self.fault = error
         finally:
             self._source.close()
-        self._put(last)
+        self._put(None)
 
-    def _put(self, item: ReadBatch | BaseException | None) -> bool:
-        """Queue an item when there is room; False if nobody wants it any more."""
+    def _put(self, batch: ReadBatch | None) -> bool:
+        """Queue a batch, or None for the end, when there is room; False if nobody wants it any more."""
         while not self._closed.is_set():
             try:
-                self._queue.put(item, timeout=PATIENCE)
+                self._queue.put(batch, timeout=PATIENCE)
             except queue.Full:
                 continue
             return True

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.dna import N
+from esa.dna import LETTERS, N
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,20 @@ class ReadBatch:
     offsets: NDArray[np.int64]
     has_qual: NDArray[np.uint8]
     paired: bool
+
+    @classmethod
+    def pair(cls, codes: NDArray[np.uint8]) -> ReadBatch:
+        """One pair, of the halves of ``codes``, with some name and qualities."""
+        offsets = np.array([0, len(codes) // 2, len(codes)])
+        return cls(
+            LETTERS[codes[:2]],
+            np.arange(3),
+            codes,
+            LETTERS[codes],
+            offsets,
+            np.ones(2, np.uint8),
+            paired=True,
+        )
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

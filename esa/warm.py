@@ -23,7 +23,7 @@ from esa.align.config import AlignConfig
 from esa.align.mapper import Mapper
 from esa.align.pair import ASSUMED
 from esa.compiled import all_kept, alone, complete_mark, tell_not_kept
-from esa.dna import LETTERS, N, decode, reverse_complement
+from esa.dna import N, decode, reverse_complement
 from esa.errors import EsaError
 from esa.index import Index, build_index, open_index
 from esa.io.bam import BamFormatter
@@ -132,11 +132,7 @@ def _later_half(folder: Path) -> None:
     config = AlignConfig(index.preset.levels)
     last = config.levels[-1:]
     mapper = Mapper(index.genome, index.fragmenter, index.encoder, index.store, config._replace(levels=last))
-    offsets = np.array([0, _READ, 2 * _READ])
-    codes = np.zeros(2 * _READ, np.uint8)
-    batch = ReadBatch(
-        LETTERS[codes[:2]], np.arange(3), codes, LETTERS[codes], offsets, np.ones(2, np.uint8), True
-    )
+    batch = ReadBatch.pair(np.zeros(2 * _READ, np.uint8))
     records = mapper.finish(mapper.unsearched(batch), ASSUMED)
     for kind in (SamFormatter, BamFormatter):
         kind(index.genome).format(batch, records)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench_common import CHR20, ESA, Command, Workplace, cached, esa, note
 from process_memory import PeakMemory
-from serial_share import Shares, median_shares, shares_of
+from serial_share import Shares, median_shares, seconds_a_read
 from speed_sets import SpeedSet, simulated_set
 from timed_runs import Run, check, first_pairs, in_turns, seconds_of, started, timed
 
@@ -32,6 +32,9 @@ MEMORY_RUNS = 3
 PYSPY_VARIABLE = "PYSPY"
 PYSPY_RATE = 250
 """Looks a second."""
+
+PROCESSES = 8
+"""Workers of the runs whose serial parts are measured: so many that each is a process (`esa.worker`)."""
 
 ONE, ONE_FEW, MANY, MANY_FEW, BAM, GZIP = "1", "1 few", "many", "many few", "BAM", "gzip"
 """Names of timed runs: threads, and what is not plain FASTQ to SAM."""
@@ -194,27 +197,30 @@ class Serial:
 
 
 def serial_share(bench: Bench, rounds: int) -> Serial:
-    """From runs with one worker."""
+    """From runs with `PROCESSES` workers and with one."""
     full, few = bench.first.files, bench.few()
     shares, start_ups = [], []
     for i in range(rounds):
         note(f"round {i + 1} of {rounds}, serial share")
-        short = _probed(bench, few)
-        shares.append(shares_of(_probed(bench, full), short, _lock_seconds(bench, full, few)))
+        short = _probed(bench, few, PROCESSES)
+        parts = seconds_a_read(_probed(bench, full, PROCESSES), short)
+        alone = sum(seconds_a_read(_probed(bench, full, 1), _probed(bench, few, 1)).values())
+        shares.append(Shares(**parts, alone=alone, lock=_lock_seconds(bench, full, few)))
         start_ups.append(sum(short.values()) - short["reads"])
     return Serial(median_shares(shares), statistics.median(start_ups), len(bench.first.names()))
 
 
-def _probed(bench: Bench, reads: Sequence[Path]) -> Mapping[str, float]:
+def _probed(bench: Bench, reads: Sequence[Path], workers: int) -> Mapping[str, float]:
     """Seconds by part, and ``reads``, of one run (`serial_probe.py`)."""
     out = bench.folder / "probe.json"
-    timed([sys.executable, SERIAL_PROBE, out, *bench.words(reads, 1, bench.output(ONE))], None, bench.log)
+    words = bench.words(reads, workers, bench.output(ONE))
+    timed([sys.executable, SERIAL_PROBE, out, *words], None, bench.log)
     content: dict[str, float] = json.loads(out.read_text())
     return content
 
 
 def _lock_seconds(bench: Bench, full: Sequence[Path], few: Sequence[Path]) -> float | None:
-    """Seconds a read for which a thread holds the GIL, with one worker; None if py-spy is not named.
+    """Seconds a read for which a thread of the first process holds the GIL; None if py-spy is not named.
 
     py-spy looks who holds it so many times a second. It stops the process meanwhile, so the share of the looks
     is taken, of the time that the same runs take unwatched.
@@ -224,7 +230,7 @@ def _lock_seconds(bench: Bench, full: Sequence[Path], few: Sequence[Path]) -> fl
         return None
     wall, watched, held = [], [], []
     for reads in (full, few):
-        command = [*ESA, *bench.words(reads, 1, bench.output(ONE))]
+        command = [*ESA, *bench.words(reads, PROCESSES, bench.output(ONE))]
         wall.append(timed(command, None, bench.log).seconds)
         stacks = bench.folder / "lock.txt"
         options = ["--gil", "--rate", str(PYSPY_RATE), "--format", "raw", "-o", str(stacks)]

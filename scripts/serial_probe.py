@@ -1,16 +1,18 @@
 """`esa align` with clocks that count a thread's processor time, and how much of it each kind of thread took.
 
-    python scripts/serial_probe.py OUT.json align DIR R1 R2 -t 1 -o OUT.sam ...
+    python scripts/serial_probe.py OUT.json align DIR R1 R2 -t N -o OUT.sam ...
 
 `esa align --stats` has wall time by stage, which on a busy machine holds what a thread waited. Here a stage's clock
 is the processor time of its thread. OUT.json holds seconds: `reader`, the whole reader thread; `writer`, the
 stage `write`; `merging`, the main thread's rest while reads are aligned (submitting, ordering and counting
-batches, insert sizes); `workers`, all other threads; `start_up`, the process before and after. And `reads`.
+batches, insert sizes); `workers`, those who align, threads or processes; `passing`, with processes, this one's threads
+that pass batches to them and records back; `start_up`, this process before and after. And `reads`.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -38,7 +40,9 @@ class Probe:
         writer = summary.work.seconds["write"]
         self.reads = summary.reads
         self.seconds |= {"writer": writer, "merging": main - writer}
-        self.seconds["workers"] = process - main - self.seconds["reader"]
+        others = process - main - self.seconds["reader"]
+        children = processor_seconds_of_children()
+        self.seconds |= {"workers": children or others, "passing": others if children else 0.0}
         return summary
 
     def read(self, ahead: pipeline._ReadAhead) -> None:
@@ -46,8 +50,15 @@ class Probe:
         self.seconds["reader"] = time.thread_time()
 
     def result(self) -> dict[str, Any]:
-        start_up = time.process_time() - sum(self.seconds.values())
+        here = sum(self.seconds.values()) - processor_seconds_of_children()
+        start_up = time.process_time() - here
         return {"reads": self.reads, **self.seconds, "start_up": start_up}
+
+
+def processor_seconds_of_children() -> float:
+    """Of those that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(out: str, *arguments: str) -> None:

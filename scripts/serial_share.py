@@ -1,10 +1,12 @@
 """How much of a run of `esa align` no further core can take over, and what that allows on many cores.
 
-One thread reads and parses, one (the main thread) submits batches, orders them and writes; the rest is spread over
-workers. So on N cores, start-up left out, reads/s are bounded by N cores' worth of the whole work and by each serial
-stage alone, since stages run at the same time: `pipeline_speedup`. `amdahl_speedup` is what remains if they did not
-overlap at all. Python code of any thread holds one lock (the GIL), which is a serial stage, too, where measured.
-What cores share, memory bandwidth and caches, is in neither.
+One thread reads and parses, one (the main thread) submits batches, orders them and writes, two pass batches to the
+processes that align and records back; the rest is spread over these. So on N cores, start-up left out, reads/s are
+bounded by N cores' worth of the whole work and by each serial stage alone, since stages run at the same time:
+`pipeline_speedup`. `amdahl_speedup` is what remains if they did not overlap at all. Python code of any thread of the
+first process holds one lock (the GIL), which is a serial stage, too, where measured. All is compared with a run of one
+worker, a thread. What cores share, memory bandwidth and caches, is in neither, nor what it takes to pass on a lock that
+many wait for: 16 threads of one process were no faster than 12, where this file said that 16 would be.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from targets import Finding, at_least
 
 MILLION = 1_000_000
 
-PARTS = ("reader", "writer", "merging", "workers")
+PARTS = ("reader", "writer", "merging", "passing", "workers")
 CORES = (2, 8, 32, 128)
 JUDGED_CORES = 32
 ENOUGH = at_least(20)
@@ -32,24 +34,32 @@ class Shares:
     Attributes:
         reader: of the reader thread.
         writer, merging: of the main thread.
-        workers: of all others.
-        lock: seconds a read for which some thread holds the GIL; None if not measured.
+        passing: of the two threads between it and the processes, counted as if they were one.
+        workers: of the processes.
+        alone: of a run with one worker, all together.
+        lock: seconds a read for which some thread of the first process holds the GIL; None if not measured.
     """
 
     reader: float
     writer: float
     merging: float
+    passing: float
     workers: float
+    alone: float
     lock: float | None = None
 
     @property
     def total(self) -> float:
-        return self.reader + self.writer + self.merging + self.workers
+        return self.reader + self.writer + self.merging + self.passing + self.workers
 
     @property
     def stages(self) -> dict[str, float]:
         """The serial ones."""
-        found = {"reader": self.reader, "main thread": self.writer + self.merging}
+        found = {
+            "reader": self.reader,
+            "main thread": self.writer + self.merging,
+            "passing on": self.passing,
+        }
         return found if self.lock is None else {**found, "Python's lock": self.lock}
 
     @property
@@ -57,25 +67,24 @@ class Shares:
         return max(self.stages, key=lambda name: self.stages[name])
 
     def pipeline_speedup(self, cores: int) -> float:
-        """Against one core that does everything, if the stages overlap perfectly."""
-        return min(cores, self.total / self.stages[self.slowest])
+        """Against one worker, if the stages overlap perfectly."""
+        return min(cores * self.alone / self.total, self.alone / self.stages[self.slowest])
 
     def amdahl_speedup(self, cores: int) -> float:
-        """Against one core that does everything, if only the workers' part is ever spread."""
-        return self.total / (self.total - self.workers + self.workers / cores)
+        """Against one worker, if only the workers' part is ever spread."""
+        return self.alone / (self.total - self.workers + self.workers / cores)
 
 
-def shares_of(full: Mapping[str, float], short: Mapping[str, float], lock: float | None = None) -> Shares:
-    """From the processor seconds of two runs by part, with their ``reads``: what the short one spends, too,
+def seconds_a_read(full: Mapping[str, float], short: Mapping[str, float]) -> dict[str, float]:
+    """By part, from the processor seconds of two runs by part, with their ``reads``: what the short one spends, too,
     is start-up (kernels are loaded when they are first called)."""
     reads = full["reads"] - short["reads"]
-    each = {part: max(full[part] - short[part], 0.0) / reads for part in PARTS}
-    return Shares(**each, lock=lock)
+    return {part: max(full[part] - short[part], 0.0) / reads for part in PARTS}
 
 
 def median_shares(rounds: Sequence[Shares]) -> Shares:
     """Part by part."""
-    parts = {part: statistics.median(getattr(one, part) for one in rounds) for part in PARTS}
+    parts = {part: statistics.median(getattr(one, part) for one in rounds) for part in (*PARTS, "alone")}
     locks = [one.lock for one in rounds if one.lock is not None]
     return Shares(**parts, lock=statistics.median(locks) if locks else None)
 
@@ -85,11 +94,11 @@ def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
     parts = {name: getattr(shares, name) for name in PARTS}
     rows = [
         [name, f"{1e6 * seconds:.2f}", f"{100 * seconds / shares.total:.2f}"]
-        for name, seconds in (*parts.items(), ("all of it", shares.total))
+        for name, seconds in (*parts.items(), ("all of it", shares.total), ("with one worker", shares.alone))
     ]
     if shares.lock is not None:
         held = f"{100 * shares.lock / shares.total:.2f}"
-        rows.append(["Python's lock held, any thread", f"{1e6 * shares.lock:.2f}", held])
+        rows.append(["Python's lock held, first process", f"{1e6 * shares.lock:.2f}", held])
     each = start_up / reads
     return [
         *rows,
@@ -99,7 +108,7 @@ def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
 
 def reads_to_outweigh(start_up: float, shares: Shares, cores: int) -> float:
     """Reads from which on start-up is `SMALL` of a run or less."""
-    each = shares.total / shares.pipeline_speedup(cores)
+    each = shares.alone / shares.pipeline_speedup(cores)
     return start_up * (1 - SMALL) / SMALL / each
 
 

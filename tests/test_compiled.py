@@ -338,3 +338,19 @@ f(np.arange(3))
 """,
         )
     run_script(tmp_path, TAKES_BOTH)
+
+
+def test_a_forked_process_numbers_functions_anew(tmp_path: Path):
+    run_script(
+        tmp_path,
+        """
+import os
+import esa.compiled
+from numba.core.bytecode import FunctionIdentity
+reader, writer = os.pipe()
+if not os.fork():
+    os.write(writer, b"%d" % next(FunctionIdentity._unique_ids))
+    os._exit(0)
+assert abs(int(os.read(reader, 99)) - next(FunctionIdentity._unique_ids)) > 1000
+""",
+    )

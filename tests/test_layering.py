@@ -20,6 +20,7 @@ RANKS = (
     ("genome", "reads", "records", "work"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),
+    ("worker",),
     ("pipeline", "warm"),
     ("train", "eval"),
     ("render", "cli", "__main__"),

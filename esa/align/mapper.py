@@ -8,7 +8,7 @@ chooses and reports. Every method is a function of its arguments alone, so batch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from esa.align.chain import chain_hits
 from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level, Resolved, Sample
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
-from esa.align.loci import Loci, Reference
+from esa.align.loci import Loci, PackedLoci, Reference
 from esa.align.pair import Choice, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
@@ -82,11 +82,22 @@ class SeededBatch:
         """``int64[reads]``."""
         return np.diff(self.batch.offsets)
 
-    def waiting(self) -> Callable[[], SeededBatch]:
-        """Gives the batch again; until then it takes less memory."""
+    def waiting(self) -> WaitingBatch:
+        """The same, to be gone on with later."""
         packed = self.loci.packed()
-        rest = replace(self, loci=Loci.empty(0, packed.max_loci))
-        return lambda: replace(rest, loci=packed.unpacked())
+        return WaitingBatch(replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
+
+
+@dataclass(frozen=True)
+class WaitingBatch:
+    """A `SeededBatch` that takes less memory: all of it but its loci, and these, packed."""
+
+    rest: SeededBatch
+    loci: PackedLoci
+
+    def seeded(self) -> SeededBatch:
+        """The batch as it was."""
+        return replace(self.rest, loci=self.loci.unpacked())
 
 
 class Mapper:

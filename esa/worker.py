@@ -1,0 +1,175 @@
+"""What is done to a batch of reads, and who does it: threads of this process, or more processes.
+
+Threads share Python's lock. They hold it for a twentieth of the time, and to pass it on takes longer the more wait for
+it: 16 threads aligned no more reads than 12 (README, "Many cores"). So many threads are as many processes instead,
+forked, which share the mapped index and whatever else was there before.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.align.mapper import Mapper, SeededBatch, WaitingBatch
+from esa.align.pair import ASSUMED, InsertSizes
+from esa.compiled import complete_mark
+from esa.errors import EsaError
+from esa.io.formatter import Formatter
+from esa.reads import ReadBatch
+from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
+from esa.work import Work
+
+MOST_THREADS = 4
+"""Of one process."""
+
+_READ = 150
+"""Bases."""
+
+
+@dataclass(frozen=True)
+class AlignedBatch:
+    """A batch, done.
+
+    Attributes:
+        made: its records as they are to be written.
+        reads, mapped: reads of it.
+        proper: pairs properly paired.
+        supplementary: further parts of chimeric reads.
+        work: what it took.
+    """
+
+    made: bytes | NDArray[np.uint8]
+    reads: int
+    mapped: int
+    proper: int
+    supplementary: int
+    work: Work
+
+    @classmethod
+    def of(cls, records: Records, made: bytes | NDArray[np.uint8], work: Work) -> AlignedBatch:
+        primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
+        return cls(
+            made,
+            reads=len(primary),
+            mapped=int(np.count_nonzero((primary & FLAG_UNMAPPED) == 0)),
+            proper=int(np.count_nonzero(primary & FLAG_PROPER)) // 2,
+            supplementary=int(np.count_nonzero(records.flag & FLAG_SUPPLEMENTARY)),
+            work=work,
+        )
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Aligns batches; each call is a function of its arguments alone, so any thread and process may have it."""
+
+    mapper: Mapper
+    formatter: Formatter
+    forks: bool
+    """Whether a forked process may do it: one that needs torch or faiss may not, as these have threads of their own."""
+
+    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], WaitingBatch]:
+        """What the first ``pairs`` pairs tell of insert sizes, and the batch, for `finish`."""
+        seeded = self.mapper.seed(batch)
+        return self.mapper.insert_sample(seeded, pairs), seeded.waiting()
+
+    def finish(self, waiting: WaitingBatch, inserts: InsertSizes | None) -> AlignedBatch:
+        """The records of a seeded batch."""
+        return self._finish(waiting.seeded(), inserts)
+
+    def align(self, batch: ReadBatch, inserts: InsertSizes | None) -> AlignedBatch:
+        """The records of a batch."""
+        return self._finish(self.mapper.seed(batch), inserts)
+
+    def _finish(self, seeded: SeededBatch, inserts: InsertSizes | None) -> AlignedBatch:
+        records = self.mapper.finish(seeded, inserts)
+        with seeded.work.stage("format"):
+            made = self.formatter.format(seeded.batch, records)
+        with seeded.work.stage("compress"):
+            made_compact = self.formatter.compress(made)
+        return AlignedBatch.of(records, made_compact, seeded.work)
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        # The other process has it since it was forked.
+        return _inherited, ()
+
+
+@contextmanager
+def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
+    """Something that runs the worker's methods, ``threads`` at a time.
+
+    Begin it before any thread that shall go on beside it: processes may be forked here. After an exception in the
+    context nothing more is begun.
+
+    Raises:
+        EsaError: a process died.
+    """
+    with _processes(worker, threads) if _forks(worker, threads) else ThreadPoolExecutor(threads) as pool:
+        try:
+            yield pool
+        except BaseException as error:
+            # Waits, too: once shut down, processes are not waited for any more.
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise EsaError(
+                    "a process that aligns died, perhaps of too little memory; give fewer threads (-t)"
+                ) from error
+            raise
+
+
+def _forks(worker: Worker, threads: int) -> bool:
+    """Whether to have processes: on Linux, and where not each of them would compile all kernels."""
+    return worker.forks and threads > MOST_THREADS and sys.platform == "linux" and complete_mark() is not None
+
+
+def _processes(worker: Worker, threads: int) -> ProcessPoolExecutor:
+    # What is loaded before the fork is loaded once, and takes memory once.
+    worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
+    gc.freeze()
+    pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker,))
+    # They are forked at the first task, all.
+    pool.submit(os.getpid).result()
+    return pool
+
+
+def _of_no_genome() -> NDArray[np.uint8]:
+    """Base codes of two reads that go through all of the escalation, which calls most kernels."""
+    return np.random.default_rng(1).integers(0, 4, 2 * _READ).astype(np.uint8)
+
+
+_WORKER: Worker | None = None
+"""Of a forked process."""
+
+
+def _inherited() -> Worker:
+    assert _WORKER is not None
+    return _WORKER
+
+
+def _begin(worker: Worker) -> None:
+    """The first thing that a forked process does."""
+    global _WORKER
+    _WORKER = worker
+    # Ctrl-C reaches all processes: this one's parent knows what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is no more, however that ended."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

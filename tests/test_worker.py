@@ -1,0 +1,191 @@
+"""`esa.worker`: many threads are processes, which end when they should and say so when they do not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import Aligner, Read, fastq_text, make_index, random_bases, reverse_complement
+
+from esa import worker
+from esa.align.mapper import Mapper, SeededBatch
+from esa.errors import EsaError
+from esa.index import open_index
+from esa.reads import ReadBatch
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are for Linux")
+
+MANY = worker.MOST_THREADS + 1
+BASES = random_bases(np.random.default_rng(5), 20_000)
+READS: list[Read] = [(f"r{i}", BASES[i * 45 : i * 45 + 150]) for i in range(400)]
+MATES: list[Read] = [(f"r{i}", reverse_complement(BASES[i * 45 + 150 : i * 45 + 300])) for i in range(400)]
+PATIENCE = 20.0
+"""Seconds in which what ends has ended."""
+
+
+@pytest.fixture(scope="module")
+def aligner(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
+    folder = tmp_path_factory.mktemp("worker")
+    return Aligner(folder, open_index(make_index(folder, {"a": BASES})))
+
+
+@pytest.fixture
+def seeding(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Functions called before a batch is seeded."""
+    calls: list[object] = []
+    seed = Mapper.seed
+
+    def after_calls(self: Mapper, batch: ReadBatch) -> SeededBatch:
+        for call in calls:
+            call(batch)  # type: ignore[operator]
+        return seed(self, batch)
+
+    monkeypatch.setattr(Mapper, "seed", after_calls)
+    return calls
+
+
+@pytest.mark.parametrize("mates", [None, MATES], ids=["single", "paired"])
+@pytest.mark.parametrize("bam", [False, True], ids=["SAM", "BAM"])
+def test_processes_make_what_threads_make(mates: list[Read] | None, bam: bool, aligner: Aligner) -> None:
+    one, many = (aligner.output(READS, mates, threads=n, batch_size=50, bam=bam) for n in (1, MANY))
+    assert one == many
+
+
+def test_few_threads_are_threads_and_many_are_processes(aligner: Aligner, seeding: list[object]) -> None:
+    def tell(batch: ReadBatch) -> None:
+        (aligner.folder / f"{os.getpid()}.process").touch()
+
+    seeding.append(tell)
+    for threads in (MANY - 1, MANY):
+        aligner.sam(READS, threads=threads, batch_size=20)
+        processes = {path.stem for path in aligner.folder.glob("*.process")}
+        # The parent calls the kernels once before it forks.
+        assert (processes - {str(os.getpid())} != set()) == (threads == MANY)
+        assert len(processes) <= MANY + 1
+
+
+def test_dense_presets_and_places_without_kept_kernels_have_threads(
+    aligner: Aligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = worker.Worker(None, None, forks=True)  # type: ignore[arg-type]
+    assert worker._forks(one, MANY)
+    assert not worker._forks(worker.Worker(None, None, forks=False), MANY)  # type: ignore[arg-type]
+    monkeypatch.setattr(worker, "complete_mark", lambda: None)
+    assert not worker._forks(one, MANY)
+
+
+def test_an_error_of_a_process_is_raised_here(aligner: Aligner, seeding: list[object]) -> None:
+    def fail(batch: ReadBatch) -> None:
+        if batch.name(0) == "r200":
+            raise ZeroDivisionError("a bug")
+
+    seeding.append(fail)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        aligner.sam(READS, MATES, threads=MANY, batch_size=40)
+    assert children(os.getpid()) == []
+
+
+def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]) -> None:
+    def die(batch: ReadBatch) -> None:
+        if batch.name(0) == "r200":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    seeding.append(die)
+    with pytest.raises(EsaError, match=r"a process that aligns died.*fewer threads"):
+        aligner.sam(READS, threads=MANY, batch_size=40)
+    assert children(os.getpid()) == []
+
+
+# --- the command
+
+
+def children(process: int) -> list[int]:
+    """Processes that it has started, one may have ended and not been waited for."""
+    found = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        found += [int(number) for number in (task / "children").read_text().split()]
+    return [child for child in found if "\nState:\tZ" not in Path(f"/proc/{child}/status").read_text()]
+
+
+def until(condition: object) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running(aligner: Aligner, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """`esa align` on many processes, with input that does not end, and these; in a process group of its own."""
+    pipe = tmp_path / "reads.fq"
+    os.mkfifo(pipe)
+    index = str(aligner.folder / "ref.esa")
+    command = [sys.executable, "-m", "esa", "align", index, str(pipe), "-t", str(MANY), "-q"]
+    with subprocess.Popen(
+        [*command, "-o", str(tmp_path / "out.sam")], stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        with pipe.open("w") as sink:
+            sink.write(fastq_text(READS))
+            sink.flush()
+            until(lambda: len(children(process.pid)) == MANY)
+            yield process, children(process.pid)
+        process.kill()
+
+
+def gone(processes: list[int]) -> bool:
+    return not any(alive(process) for process in processes)
+
+
+def alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "line"),
+    [(signal.SIGINT, 130, b"esa: interrupted\n"), (signal.SIGTERM, 143, b"esa: terminated\n")],
+)
+def test_an_interrupt_ends_all_and_leaves_nothing(
+    number: int, code: int, line: bytes, running: tuple[subprocess.Popen[bytes], list[int]], tmp_path: Path
+) -> None:
+    process, processes = running
+    # As the terminal does it: to all of the group.
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    assert process.communicate(timeout=PATIENCE)[1] == line
+    assert process.returncode == code
+    assert gone(processes)
+    assert [path.name for path in tmp_path.iterdir()] == ["reads.fq"]
+
+
+def test_processes_do_not_outlive_their_parent(
+    running: tuple[subprocess.Popen[bytes], list[int]],
+) -> None:
+    process, processes = running
+    process.kill()
+    process.wait()
+    until(lambda: gone(processes))
+
+
+def test_a_process_that_is_killed_ends_the_command(
+    running: tuple[subprocess.Popen[bytes], list[int]], tmp_path: Path
+) -> None:
+    process, processes = running
+    os.kill(processes[0], signal.SIGKILL)
+    until(lambda: gone(processes[:1]))
+    with contextlib.suppress(BrokenPipeError), (tmp_path / "reads.fq").open("w") as sink:
+        sink.write(fastq_text(READS) * 300)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert b"a process that aligns died" in said
+    assert process.returncode == 1
+    assert not (tmp_path / "out.sam").exists()
