@@ -12,12 +12,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,7 @@ from esa.align.pair import ASSUMED, InsertSizes
 from esa.compiled import complete_mark
 from esa.errors import EsaError
 from esa.io.formatter import Formatter
+from esa.parcels import Parcel, Rooms, pack, unpack
 from esa.reads import ReadBatch
 from esa.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
 from esa.work import Work
@@ -34,8 +38,13 @@ from esa.work import Work
 MOST_THREADS = 4
 """Of one process."""
 
+SPARE_ROOMS = 4
+"""Rooms for parcels beside those of the batches in work."""
+
 _READ = 150
 """Bases."""
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class AlignedBatch:
         work: what it took.
     """
 
-    made: bytes | NDArray[np.uint8]
+    made: NDArray[np.uint8]
     reads: int
     mapped: int
     proper: int
@@ -61,7 +70,7 @@ class AlignedBatch:
     def of(cls, records: Records, made: bytes | NDArray[np.uint8], work: Work) -> AlignedBatch:
         primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
         return cls(
-            made,
+            np.frombuffer(made, np.uint8),
             reads=len(primary),
             mapped=int(np.count_nonzero((primary & FLAG_UNMAPPED) == 0)),
             proper=int(np.count_nonzero(primary & FLAG_PROPER)) // 2,
@@ -115,7 +124,7 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
     Raises:
         EsaError: a process died.
     """
-    with _processes(worker, threads) if _forks(worker, threads) else ThreadPoolExecutor(threads) as pool:
+    with _Processes(worker, threads) if _forks(worker, threads) else ThreadPoolExecutor(threads) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -133,14 +142,52 @@ def _forks(worker: Worker, threads: int) -> bool:
     return worker.forks and threads > MOST_THREADS and sys.platform == "linux" and complete_mark() is not None
 
 
-def _processes(worker: Worker, threads: int) -> ProcessPoolExecutor:
-    # What is loaded before the fork is loaded once, and takes memory once.
-    worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
-    gc.freeze()
-    pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker,))
-    # They are forked at the first task, all.
-    pool.submit(os.getpid).result()
-    return pool
+class _Processes(Executor):
+    """Runs a worker's methods in forked processes.
+
+    `ProcessPoolExecutor` does it; here what they take and give goes through shared memory.
+    """
+
+    def __init__(self, worker: Worker, threads: int) -> None:
+        # What is loaded before the fork is loaded once, and takes memory once.
+        worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
+        gc.freeze()
+        self._rooms = Rooms(threads + SPARE_ROOMS)
+        self._free = deque(range(threads + SPARE_ROOMS))
+        self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
+        # The thread that packs has nothing else to do: the main thread has the writing.
+        self._sender = ThreadPoolExecutor(1, "esa-sender")
+        # They are forked at the first task, all.
+        self._pool.submit(os.getpid).result()
+
+    def submit(self, call: Callable[..., R], /, *args: Any, **keywords: Any) -> Future[R]:
+        found: Future[R] = Future()
+        self._sender.submit(self._send, partial(call, *args, **keywords), found)
+        return found
+
+    def _send(self, call: Callable[[], R], found: Future[R]) -> None:
+        room = self._free.pop() if self._free else None
+        try:
+            sent = self._pool.submit(_run, pack(call, self._area(room, back=False)), room)
+        except BaseException as error:  # a broken pool's: for whoever waits
+            found.set_exception(error)
+        else:
+            sent.add_done_callback(partial(self._deliver, room, found))
+
+    def _deliver(self, room: int | None, found: Future[R], sent: Future[Parcel]) -> None:
+        try:
+            found.set_result(unpack(sent.result(), self._area(room, back=True), copy=True))
+        except BaseException as error:  # of the process, or cancelled: for whoever waits
+            found.set_exception(error)
+        if room is not None:
+            self._free.append(room)
+
+    def _area(self, room: int | None, back: bool) -> memoryview | None:
+        return None if room is None else self._rooms.area(room, back)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._sender.shutdown(wait, cancel_futures=cancel_futures)
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
 def _of_no_genome() -> NDArray[np.uint8]:
@@ -149,6 +196,7 @@ def _of_no_genome() -> NDArray[np.uint8]:
 
 
 _WORKER: Worker | None = None
+_ROOMS: Rooms | None = None
 """Of a forked process."""
 
 
@@ -157,10 +205,17 @@ def _inherited() -> Worker:
     return _WORKER
 
 
-def _begin(worker: Worker) -> None:
+def _run(parcel: Parcel, room: int | None) -> Parcel:
+    """Make a call in a forked process."""
+    assert _ROOMS is not None
+    there, back = (None if room is None else _ROOMS.area(room, back) for back in (False, True))
+    return pack(unpack(parcel, there, copy=False)(), back)
+
+
+def _begin(worker: Worker, rooms: Rooms) -> None:
     """The first thing that a forked process does."""
-    global _WORKER
-    _WORKER = worker
+    global _WORKER, _ROOMS
+    _WORKER, _ROOMS = worker, rooms
     # Ctrl-C reaches all processes: this one's parent knows what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -11,9 +11,9 @@ Human chromosome 20, simulated pairs (dwgsim, 0.6 %), medians over rounds in whi
 - startup: ten reads of lambda phage with a warm numba cache; `esa --help`.
 - index: `esa index` of chromosome 20, whole process; bytes on disk a base.
 - serial: processor time of the threads of a run with 8 workers, which are processes, that no further core can take over
-  (reading; writing and merging; passing on), by the threads' own clocks (`serial_probe.py`), and the speed that they
-  allow on more cores than there are (`serial_share.py`). With PYSPY=/path/to/py-spy the time in which Python's lock is
-  held there counts as a serial stage; without, nothing is judged.
+  (reading; writing and merging; passing on), by the threads' own clocks (`serial_probe.py`); reads/s of a run whose
+  workers have nothing to do (`hollow_align.py`); and the speed that they allow on more cores than there are
+  (`serial_share.py`).
 
 The same goes to bench_out/resources.json.
 """
@@ -36,7 +36,6 @@ from resource_runs import (
     ONE,
     ONE_FEW,
     PROCESSES,
-    PYSPY_VARIABLE,
     Built,
     Serial,
     align_runs,
@@ -113,14 +112,7 @@ def index_findings(built: Built) -> list[Finding]:
 
 
 def serial_table(serial: Serial) -> Table:
-    lock = (
-        ""
-        if serial.shares.lock is not None
-        else f" Python's lock: not measured ({PYSPY_VARIABLE}= is not set)."
-    )
-    caption = (
-        f"Processor time of runs with {PROCESSES} workers, 2x150, medians; share of all but start-up.{lock}"
-    )
+    caption = f"Processor time of runs with {PROCESSES} workers, 2x150, medians; share of all but start-up."
     columns = ("part", "us a read", "% of the whole")
     return Table("Serial share", caption, columns, share_rows(serial.shares, serial.start_up, serial.reads))
 

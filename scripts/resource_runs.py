@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -29,9 +28,11 @@ GZIP_LEVEL = 6
 SERIAL_PROBE = Path(__file__).with_name("serial_probe.py")
 MEMORY_RUNS = 3
 """At most; the highest peak counts."""
-PYSPY_VARIABLE = "PYSPY"
-PYSPY_RATE = 250
-"""Looks a second."""
+HOLLOW = Path(__file__).with_name("hollow_align.py")
+HOLLOW_TIMES = 8
+"""So often such a run has the reads of others, which would be done at once."""
+INSERTS = "500,50"
+"""Of simulated pairs; what it is does not matter there."""
 
 PROCESSES = 8
 """Workers of the runs whose serial parts are measured: so many that each is a process (`esa.worker`)."""
@@ -199,47 +200,59 @@ class Serial:
 def serial_share(bench: Bench, rounds: int) -> Serial:
     """From runs with `PROCESSES` workers and with one."""
     full, few = bench.first.files, bench.few()
+    many = repeated(full, HOLLOW_TIMES, bench.folder)
     shares, start_ups = [], []
     for i in range(rounds):
         note(f"round {i + 1} of {rounds}, serial share")
         short = _probed(bench, few, PROCESSES)
         parts = seconds_a_read(_probed(bench, full, PROCESSES), short)
         alone = sum(seconds_a_read(_probed(bench, full, 1), _probed(bench, few, 1)).values())
-        shares.append(Shares(**parts, alone=alone, lock=_lock_seconds(bench, full, few)))
+        shares.append(Shares(**parts, alone=alone, hollow=_hollow_seconds(bench, many)))
         start_ups.append(sum(short.values()) - short["reads"])
+    for path in many:
+        path.unlink()
     return Serial(median_shares(shares), statistics.median(start_ups), len(bench.first.names()))
 
 
 def _probed(bench: Bench, reads: Sequence[Path], workers: int) -> Mapping[str, float]:
     """Seconds by part, and ``reads``, of one run (`serial_probe.py`)."""
     out = bench.folder / "probe.json"
-    words = bench.words(reads, workers, bench.output(ONE))
-    timed([sys.executable, SERIAL_PROBE, out, *words], None, bench.log)
+    _piped([SERIAL_PROBE, out, "align", bench.index, *reads, "-t", workers, "-q"], bench.log)
     content: dict[str, float] = json.loads(out.read_text())
     return content
 
 
-def _lock_seconds(bench: Bench, full: Sequence[Path], few: Sequence[Path]) -> float | None:
-    """Seconds a read for which a thread of the first process holds the GIL; None if py-spy is not named.
-
-    py-spy looks who holds it so many times a second. It stops the process meanwhile, so the share of the looks
-    is taken, of the time that the same runs take unwatched.
-    """
-    py_spy = os.environ.get(PYSPY_VARIABLE)
-    if not py_spy:
-        return None
-    wall, watched, held = [], [], []
-    for reads in (full, few):
-        command = [*ESA, *bench.words(reads, PROCESSES, bench.output(ONE))]
-        wall.append(timed(command, None, bench.log).seconds)
-        stacks = bench.folder / "lock.txt"
-        options = ["--gil", "--rate", str(PYSPY_RATE), "--format", "raw", "-o", str(stacks)]
-        watched.append(timed([py_spy, "record", *options, "--", *command], None, bench.log).seconds)
-        held.append(count_looks(stacks.read_text()) / PYSPY_RATE)
-    share = (held[0] - held[1]) / (watched[0] - watched[1])
-    return share * (wall[0] - wall[1]) / (len(bench.first.names()) - 2 * FEW_PAIRS)
+def _piped(script: Sequence[object], log: Path) -> None:
+    """Run a script whose output goes through a pipe, and no further: how fast a disk is does not matter."""
+    words = [sys.executable, *map(str, script)]
+    with (
+        log.open("wb") as errors,
+        started(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as sink,
+        started(words, stdout=sink.stdin, stderr=errors) as process,
+    ):
+        process.wait()
+        assert sink.stdin is not None
+        sink.stdin.close()
+    check(process.returncode, words, log)
 
 
-def count_looks(stacks: str) -> int:
-    """Of py-spy's raw format: a line has a stack, which may be empty, and how often it was seen."""
-    return sum(int(line.split()[-1]) for line in stacks.splitlines() if line.strip())
+def _hollow_seconds(bench: Bench, reads: Sequence[Path]) -> float:
+    """Seconds a read of a run whose workers have nothing to do, after the first record."""
+    stats = bench.folder / "hollow.json"
+    words = [HOLLOW, "align", bench.index, *reads, "-t", PROCESSES, "-q", "-I", INSERTS, "--stats", stats]
+    _piped(words, bench.log)
+    found = json.loads(stats.read_text())
+    seconds: float = found["seconds"] - found["first_record_seconds"]
+    return seconds / found["reads"]
+
+
+def repeated(files: Sequence[Path], times: int, folder: Path) -> list[Path]:
+    """Files that hold the same so many times."""
+    made = []
+    for number, path in enumerate(files, 1):
+        made.append(folder / f"repeated_{number}.fq")
+        with made[-1].open("wb") as sink:
+            for _ in range(times):
+                with path.open("rb") as source:
+                    shutil.copyfileobj(source, sink)
+    return made

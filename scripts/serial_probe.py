@@ -7,21 +7,29 @@ is the processor time of its thread. OUT.json holds seconds: `reader`, the whole
 stage `write`; `merging`, the main thread's rest while reads are aligned (submitting, ordering and counting
 batches, insert sizes); `workers`, those who align, threads or processes; `passing`, with processes, this one's threads
 that pass batches to them and records back; `start_up`, this process before and after. And `reads`.
+
+Such processes give way to this one, whose threads so run as if there were a core for each: else a thread that loses its
+core would keep Python's lock from the others meanwhile.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from esa import pipeline, work
+from esa import pipeline, work, worker
 from esa.cli.main import main as esa_main
+
+LEAST_URGENT = 19
 
 
 class Probe:
@@ -55,6 +63,12 @@ class Probe:
         return {"reads": self.reads, **self.seconds, "start_up": start_up}
 
 
+def begin_giving_way(begin: Callable[..., None], *arguments: Any) -> None:
+    """The first thing that a forked process does."""
+    os.nice(LEAST_URGENT)
+    begin(*arguments)
+
+
 def processor_seconds_of_children() -> float:
     """Of those that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,6 +82,7 @@ def main(out: str, *arguments: str) -> None:
         patch.object(pipeline, "align", probe.align),
         patch.object(pipeline._ReadAhead, "_run", lambda ahead: probe.read(ahead)),
         patch.object(work, "time", clock),
+        patch.object(worker, "_begin", partial(begin_giving_way, worker._begin)),
         patch.object(sys, "argv", ["esa", *arguments]),
     ):
         try:

@@ -2,11 +2,14 @@
 
 One thread reads and parses, one (the main thread) submits batches, orders them and writes, two pass batches to the
 processes that align and records back; the rest is spread over these. So on N cores, start-up left out, reads/s are
-bounded by N cores' worth of the whole work and by each serial stage alone, since stages run at the same time:
-`pipeline_speedup`. `amdahl_speedup` is what remains if they did not overlap at all. Python code of any thread of the
-first process holds one lock (the GIL), which is a serial stage, too, where measured. All is compared with a run of one
-worker, a thread. What cores share, memory bandwidth and caches, is in neither, nor what it takes to pass on a lock that
-many wait for: 16 threads of one process were no faster than 12, where this file said that 16 would be.
+bounded by N cores' worth of the whole work, by each serial stage alone, since stages run at the same time, and by what
+a run takes whose workers have nothing to do, which holds what the stages wait for, too (`hollow_align.py`):
+`pipeline_speedup`. `amdahl_speedup` is what remains if stages did not overlap at all. All is compared with a run of
+one worker, a thread. What cores share, memory bandwidth and caches, is in neither.
+
+Before workers were processes this file had the share of time for which Python's lock was held, 6 %, and 16.7 x from
+that. On 16 cores 12 threads were 9.8 times as fast as one, and 16 no faster: to pass a lock on takes longer the more
+wait for it.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class Shares:
         passing: of the two threads between it and the processes, counted as if they were one.
         workers: of the processes.
         alone: of a run with one worker, all together.
-        lock: seconds a read for which some thread of the first process holds the GIL; None if not measured.
+        hollow: wall time a read of a run whose workers have nothing to do.
     """
 
     reader: float
@@ -46,7 +49,7 @@ class Shares:
     passing: float
     workers: float
     alone: float
-    lock: float | None = None
+    hollow: float
 
     @property
     def total(self) -> float:
@@ -55,12 +58,12 @@ class Shares:
     @property
     def stages(self) -> dict[str, float]:
         """The serial ones."""
-        found = {
+        return {
             "reader": self.reader,
             "main thread": self.writer + self.merging,
             "passing on": self.passing,
+            "all that is not aligning": self.hollow,
         }
-        return found if self.lock is None else {**found, "Python's lock": self.lock}
 
     @property
     def slowest(self) -> str:
@@ -84,9 +87,8 @@ def seconds_a_read(full: Mapping[str, float], short: Mapping[str, float]) -> dic
 
 def median_shares(rounds: Sequence[Shares]) -> Shares:
     """Part by part."""
-    parts = {part: statistics.median(getattr(one, part) for one in rounds) for part in (*PARTS, "alone")}
-    locks = [one.lock for one in rounds if one.lock is not None]
-    return Shares(**parts, lock=statistics.median(locks) if locks else None)
+    parts = (*PARTS, "alone", "hollow")
+    return Shares(**{part: statistics.median(getattr(one, part) for one in rounds) for part in parts})
 
 
 def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
@@ -94,11 +96,13 @@ def share_rows(shares: Shares, start_up: float, reads: int) -> list[list[str]]:
     parts = {name: getattr(shares, name) for name in PARTS}
     rows = [
         [name, f"{1e6 * seconds:.2f}", f"{100 * seconds / shares.total:.2f}"]
-        for name, seconds in (*parts.items(), ("all of it", shares.total), ("with one worker", shares.alone))
+        for name, seconds in (
+            *parts.items(),
+            ("all of it", shares.total),
+            ("with one worker", shares.alone),
+            ("with idle workers, wall time", shares.hollow),
+        )
     ]
-    if shares.lock is not None:
-        held = f"{100 * shares.lock / shares.total:.2f}"
-        rows.append(["Python's lock held, first process", f"{1e6 * shares.lock:.2f}", held])
     each = start_up / reads
     return [
         *rows,
@@ -115,8 +119,7 @@ def reads_to_outweigh(start_up: float, shares: Shares, cores: int) -> float:
 def speedup_findings(shares: Shares, start_up: float) -> list[Finding]:
     found = []
     for cores in CORES:
-        # Python's lock may be the slowest stage: who has not measured it cannot say.
-        target = ENOUGH if cores == JUDGED_CORES and shares.lock is not None else None
+        target = ENOUGH if cores == JUDGED_CORES else None
         what = f"allowed on {cores} cores, stages overlapping (slowest: {shares.slowest})"
         found.append(Finding(what, "x", (shares.pipeline_speedup(cores),), target, 1))
         what = f"allowed on {cores} cores, serial parts alone (Amdahl)"

@@ -59,7 +59,8 @@ def timed(command: Command, stdout: Path | None, log: Path) -> Run:
 @contextmanager
 def started(words: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """A process with a session of its own, none of which outlives an exception here."""
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True, **options) as process:
+    options.setdefault("stdin", subprocess.DEVNULL)
+    with subprocess.Popen(words, start_new_session=True, **options) as process:
         try:
             yield process
         except BaseException:

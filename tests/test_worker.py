@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from samples import Aligner, Read, fastq_text, make_index, random_bases, reverse_complement
 
-from esa import worker
+from esa import parcels, worker
 from esa.align.mapper import Mapper, SeededBatch
 from esa.errors import EsaError
 from esa.index import open_index
@@ -57,6 +57,18 @@ def seeding(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_processes_make_what_threads_make(mates: list[Read] | None, bam: bool, aligner: Aligner) -> None:
     one, many = (aligner.output(READS, mates, threads=n, batch_size=50, bam=bam) for n in (1, MANY))
     assert one == many
+
+
+def test_what_is_larger_than_a_room_comes_through(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = aligner.sam(READS, MATES, batch_size=50)
+    monkeypatch.setattr(parcels, "AREA", 20_000)
+    assert aligner.sam(READS, MATES, threads=MANY, batch_size=50) == whole
+
+
+def test_batches_without_a_room_come_through(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = aligner.sam(READS, MATES, batch_size=50)
+    monkeypatch.setattr(worker, "SPARE_ROOMS", 1 - MANY)
+    assert aligner.sam(READS, MATES, threads=MANY, batch_size=50) == whole
 
 
 def test_few_threads_are_threads_and_many_are_processes(aligner: Aligner, seeding: list[object]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from bench_common import BenchError
-from resource_runs import count_looks
+from resource_runs import repeated
 from timed_runs import Run, first_pairs, in_turns, started, timed
 
 MIB = 1 << 20
@@ -71,5 +71,7 @@ def test_the_first_pairs_are_copied(tmp_path: Path) -> None:
     assert short.read_text() == "".join(records[:2])
 
 
-def test_looks_at_the_lock_are_added_up() -> None:
-    assert count_looks("f (a.py:1);g (b c.py:2) 17\nf (a.py:1) 3\n 5\n") == 25
+def test_files_are_repeated(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"xy\n")
+    (path,) = repeated([tmp_path / "a"], 3, tmp_path)
+    assert path.read_bytes() == b"xy\n" * 3
