@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import active_children, connection, get_context, parent_process
 from typing import Any, TypeVar
 
 import numpy as np
@@ -124,7 +124,7 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
     Raises:
         EsaError: a process died.
     """
-    with _Processes(worker, threads) if _forks(worker, threads) else ThreadPoolExecutor(threads) as pool:
+    with _executor(worker, threads) as pool:
         try:
             yield pool
         except BaseException as error:
@@ -135,6 +135,14 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
                     "a process that aligns died, perhaps of too little memory; give fewer threads (-t)"
                 ) from error
             raise
+
+
+def _executor(worker: Worker, threads: int) -> Executor:
+    if _forks(worker, threads):
+        # Without semaphores (a container without /dev/shm), or where no more processes may be: threads, then.
+        with suppress(OSError, ImportError, NotImplementedError):
+            return _Processes(worker, threads)
+    return ThreadPoolExecutor(threads)
 
 
 def _forks(worker: Worker, threads: int) -> bool:
@@ -157,8 +165,13 @@ class _Processes(Executor):
         self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
         # The thread that packs has nothing else to do: the main thread has the writing.
         self._sender = ThreadPoolExecutor(1, "esa-sender")
-        # They are forked at the first task, all.
-        self._pool.submit(os.getpid).result()
+        try:
+            # They are forked at the first task, all.
+            self._pool.submit(os.getpid).result()
+        except BaseException:
+            for child in active_children():
+                child.kill()
+            raise
 
     def submit(self, call: Callable[..., R], /, *args: Any, **keywords: Any) -> Future[R]:
         found: Future[R] = Future()

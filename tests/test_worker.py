@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -92,6 +93,34 @@ def test_dense_presets_and_places_without_kept_kernels_have_threads(
     assert not worker._forks(worker.Worker(None, None, forks=False), MANY)  # type: ignore[arg-type]
     monkeypatch.setattr(worker, "complete_mark", lambda: None)
     assert not worker._forks(one, MANY)
+
+
+def test_where_no_more_processes_may_be_threads_do_it(
+    aligner: Aligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = aligner.sam(READS, batch_size=20)
+    forked = 0
+    fork = os.fork
+
+    def fail_at_the_third() -> int:
+        nonlocal forked
+        forked += 1
+        if forked > 2:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "fork", fail_at_the_third)
+    assert aligner.sam(READS, threads=MANY, batch_size=20) == whole
+    assert forked == 3
+    until(lambda: children(os.getpid()) == [])
+
+
+def test_without_semaphores_threads_do_it(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", lack)
+    assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
 
 
 def test_an_error_of_a_process_is_raised_here(aligner: Aligner, seeding: list[object]) -> None:
