@@ -121,7 +121,7 @@ def align(
     """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch.
 
     Raises:
-        EsaError: a fault in the reads, after all reads before it are written; or a process died.
+        EsaError: a fault in the reads, after the whole batches before it are written; or a process died.
     """
     start = time.monotonic()
     summary = AlignSummary()

@@ -183,15 +183,22 @@ class _Processes(Executor):
         try:
             sent = self._pool.submit(_run, pack(call, self._area(room, back=False)), room)
         except BaseException as error:  # a broken pool's: for whoever waits
+            self._leave(room)
             found.set_exception(error)
         else:
             sent.add_done_callback(partial(self._deliver, room, found))
 
     def _deliver(self, room: int | None, found: Future[R], sent: Future[Parcel]) -> None:
         try:
-            found.set_result(unpack(sent.result(), self._area(room, back=True), copy=True))
+            result = unpack(sent.result(), self._area(room, back=True), copy=True)
         except BaseException as error:  # of the process, or cancelled: for whoever waits
+            self._leave(room)
             found.set_exception(error)
+        else:
+            self._leave(room)
+            found.set_result(result)
+
+    def _leave(self, room: int | None) -> None:
         if room is not None:
             self._free.append(room)
 
