@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from esa.align.mapper import Mapper, SeededBatch, WaitingBatch
 from esa.align.pair import ASSUMED, InsertSizes
-from esa.compiled import complete_mark
+from esa.compiled import all_kept, complete_mark
 from esa.errors import EsaError
 from esa.io.formatter import Formatter
 from esa.parcels import Parcel, Rooms, pack, unpack
@@ -118,17 +118,17 @@ class Worker:
 def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
     """Something that runs the worker's methods, ``threads`` at a time.
 
-    Begin it before any thread that shall go on beside it: processes may be forked here. After an exception in the
-    context nothing more is begun.
+    Processes may be forked here: threads that run meanwhile may hold no lock that a worker takes. After an exception
+    in the context nothing more is begun.
 
     Raises:
-        EsaError: a process died.
+        EsaError: a process died; this is noticed when there is something to submit or to wait for.
     """
     with _executor(worker, threads) as pool:
         try:
             yield pool
         except BaseException as error:
-            # Waits, too: once shut down, processes are not waited for any more.
+            # Waits here: at the end of its context, which is its second shutdown, the pool would not.
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 raise EsaError(
@@ -139,15 +139,17 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
 
 def _executor(worker: Worker, threads: int) -> Executor:
     if _forks(worker, threads):
-        # Without semaphores (a container without /dev/shm), or where no more processes may be: threads, then.
-        with suppress(OSError, ImportError, NotImplementedError):
+        # Without semaphores (a container without /dev/shm), or where no more processes may be: threads, then. It is a
+        # RuntimeError if a process dies at once or a thread cannot be started.
+        with suppress(OSError, ImportError, NotImplementedError, RuntimeError):
             return _Processes(worker, threads)
     return ThreadPoolExecutor(threads)
 
 
 def _forks(worker: Worker, threads: int) -> bool:
-    """Whether to have processes: on Linux, and where not each of them would compile all kernels."""
-    return worker.forks and threads > MOST_THREADS and sys.platform == "linux" and complete_mark() is not None
+    """Whether to have processes: on Linux, and where kernels are kept; else each of them would compile its own."""
+    kept = complete_mark() is not None and all_kept()
+    return worker.forks and threads > MOST_THREADS and sys.platform == "linux" and kept
 
 
 class _Processes(Executor):
@@ -159,22 +161,28 @@ class _Processes(Executor):
     def __init__(self, worker: Worker, threads: int) -> None:
         # What is loaded before the fork is loaded once, and takes memory once.
         worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
-        gc.freeze()
         self._rooms = Rooms(threads + SPARE_ROOMS)
         self._free = deque(range(threads + SPARE_ROOMS))
-        self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
         # The thread that packs has nothing else to do: the main thread has the writing.
         self._sender = ThreadPoolExecutor(1, "esa-sender")
+        others = active_children()
+        gc.freeze()  # what garbage collection does not touch stays shared
         try:
+            self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
             # They are forked at the first task, all.
             self._pool.submit(os.getpid).result()
         except BaseException:
-            for child in active_children():
+            for child in set(active_children()).difference(others):
                 child.kill()
+                child.join()
             raise
+        finally:
+            gc.unfreeze()
 
     def submit(self, call: Callable[..., R], /, *args: Any, **keywords: Any) -> Future[R]:
         found: Future[R] = Future()
+        # What is submitted is not cancelled singly; after `shutdown` nobody waits for what was not sent.
+        found.set_running_or_notify_cancel()
         self._sender.submit(self._send, partial(call, *args, **keywords), found)
         return found
 
@@ -228,8 +236,10 @@ def _inherited() -> Worker:
 def _run(parcel: Parcel, room: int | None) -> Parcel:
     """Make a call in a forked process."""
     assert _ROOMS is not None
-    there, back = (None if room is None else _ROOMS.area(room, back) for back in (False, True))
-    return pack(unpack(parcel, there, copy=False)(), back)
+    if room is None:
+        return pack(unpack(parcel, None, copy=False)(), None)
+    call = unpack(parcel, _ROOMS.area(room, back=False), copy=False)
+    return pack(call(), _ROOMS.area(room, back=True))
 
 
 def _begin(worker: Worker, rooms: Rooms) -> None:
@@ -239,7 +249,12 @@ def _begin(worker: Worker, rooms: Rooms) -> None:
     # Ctrl-C reaches all processes: this one's parent knows what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
+    try:
+        threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
+    except (
+        RuntimeError
+    ):  # no more threads may be: the parent sees this process die, and takes threads of its own
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

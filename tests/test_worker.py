@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -53,23 +54,59 @@ def seeding(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return calls
 
 
+@pytest.fixture
+def executors(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Classes of the executors that were made."""
+    made: list[object] = []
+    make = worker._executor
+
+    def recorded(*arguments: object) -> object:
+        executor = make(*arguments)  # type: ignore[arg-type]
+        made.append(type(executor))
+        return executor
+
+    monkeypatch.setattr(worker, "_executor", recorded)
+    return made
+
+
 @pytest.mark.parametrize("mates", [None, MATES], ids=["single", "paired"])
 @pytest.mark.parametrize("bam", [False, True], ids=["SAM", "BAM"])
-def test_processes_make_what_threads_make(mates: list[Read] | None, bam: bool, aligner: Aligner) -> None:
+def test_processes_make_what_threads_make(
+    mates: list[Read] | None, bam: bool, aligner: Aligner, executors: list[object]
+) -> None:
     one, many = (aligner.output(READS, mates, threads=n, batch_size=50, bam=bam) for n in (1, MANY))
     assert one == many
+    assert executors == [ThreadPoolExecutor, worker._Processes]
 
 
-def test_what_is_larger_than_a_room_comes_through(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [(parcels, "AREA", 20_000), (worker, "SPARE_ROOMS", 1 - MANY)],
+    ids=["small rooms", "one room"],
+)
+def test_what_finds_no_room_comes_through(
+    module: object, name: str, value: int, aligner: Aligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = aligner.sam(READS, MATES, batch_size=50)
-    monkeypatch.setattr(parcels, "AREA", 20_000)
+    sent = []
+
+    def recorded(content: object, area: memoryview | None) -> parcels.Parcel:
+        sent.append(parcels.pack(content, area))
+        return sent[-1]
+
+    monkeypatch.setattr(worker, "pack", recorded)
+    monkeypatch.setattr(module, name, value)
     assert aligner.sam(READS, MATES, threads=MANY, batch_size=50) == whole
+    assert any(parcel.extents is None for parcel in sent)
 
 
-def test_batches_without_a_room_come_through(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = aligner.sam(READS, MATES, batch_size=50)
-    monkeypatch.setattr(worker, "SPARE_ROOMS", 1 - MANY)
-    assert aligner.sam(READS, MATES, threads=MANY, batch_size=50) == whole
+def test_where_processes_die_at_once_threads_do_it(
+    aligner: Aligner, executors: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_begin", lambda *_: os._exit(1))
+    assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
+    assert executors == [ThreadPoolExecutor, ThreadPoolExecutor]
+    assert children(os.getpid()) == []
 
 
 def test_few_threads_are_threads_and_many_are_processes(aligner: Aligner, seeding: list[object]) -> None:
@@ -112,15 +149,18 @@ def test_where_no_more_processes_may_be_threads_do_it(
     monkeypatch.setattr(os, "fork", fail_at_the_third)
     assert aligner.sam(READS, threads=MANY, batch_size=20) == whole
     assert forked == 3
-    until(lambda: children(os.getpid()) == [])
+    assert children(os.getpid()) == []
 
 
-def test_without_semaphores_threads_do_it(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_semaphores_threads_do_it(
+    aligner: Aligner, executors: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lack(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
     monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", lack)
     assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
+    assert executors == [ThreadPoolExecutor, ThreadPoolExecutor]
 
 
 def test_an_error_of_a_process_is_raised_here(aligner: Aligner, seeding: list[object]) -> None:
@@ -149,11 +189,12 @@ def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]
 
 
 def children(process: int) -> list[int]:
-    """Processes that it has started, one may have ended and not been waited for."""
+    """Processes that it has started and that run."""
     found = []
     for task in Path(f"/proc/{process}/task").iterdir():
-        found += [int(number) for number in (task / "children").read_text().split()]
-    return [child for child in found if "\nState:\tZ" not in Path(f"/proc/{child}/status").read_text()]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended
+            found += [int(number) for number in (task / "children").read_text().split()]
+    return [child for child in found if alive(child)]
 
 
 def until(condition: object) -> None:
