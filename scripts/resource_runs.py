@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,8 @@ MEMORY_RUNS = 3
 HOLLOW = Path(__file__).with_name("hollow_align.py")
 HOLLOW_TIMES = 8
 """So often such a run has the reads of others, which would be done at once."""
+MEMORY = Path("/dev/shm")
+"""Where their reads lie, if it is there: how fast a disk is does not matter."""
 INSERTS = "500,50"
 """Of simulated pairs; what it is does not matter there."""
 
@@ -200,17 +203,16 @@ class Serial:
 def serial_share(bench: Bench, rounds: int) -> Serial:
     """From runs with `PROCESSES` workers and with one."""
     full, few = bench.first.files, bench.few()
-    many = repeated(full, HOLLOW_TIMES, bench.folder)
     shares, start_ups = [], []
-    for i in range(rounds):
-        note(f"round {i + 1} of {rounds}, serial share")
-        short = _probed(bench, few, PROCESSES)
-        parts = seconds_a_read(_probed(bench, full, PROCESSES), short)
-        alone = sum(seconds_a_read(_probed(bench, full, 1), _probed(bench, few, 1)).values())
-        shares.append(Shares(**parts, alone=alone, hollow=_hollow_seconds(bench, many)))
-        start_ups.append(sum(short.values()) - short["reads"])
-    for path in many:
-        path.unlink()
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as memory:
+        many = repeated(full, HOLLOW_TIMES, Path(memory))
+        for i in range(rounds):
+            note(f"round {i + 1} of {rounds}, serial share")
+            short = _probed(bench, few, PROCESSES)
+            parts = seconds_a_read(_probed(bench, full, PROCESSES), short)
+            alone = sum(seconds_a_read(_probed(bench, full, 1), _probed(bench, few, 1)).values())
+            shares.append(Shares(**parts, alone=alone, hollow=_hollow_seconds(bench, many)))
+            start_ups.append(sum(short.values()) - short["reads"])
     return Serial(median_shares(shares), statistics.median(start_ups), len(bench.first.names()))
 
 
