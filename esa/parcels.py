@@ -40,8 +40,10 @@ class Rooms:
     def __init__(self, count: int) -> None:
         self._areas = memoryview(mmap.mmap(-1, 2 * count * AREA))
 
-    def area(self, room: int, back: bool) -> memoryview:
-        """One of a room's areas."""
+    def area(self, room: int | None, back: bool) -> memoryview | None:
+        """One of a room's areas; None of none."""
+        if room is None:
+            return None
         begin = (2 * room + back) * AREA
         return self._areas[begin : begin + AREA]
 

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
-from esa.align.mapper import Mapper, WaitingBatch
+from esa.align.mapper import Mapper, SeededBatch
 from esa.align.pair import InsertSizes, learn_insert_sizes
 from esa.genome import Genome
 from esa.index import Index
@@ -135,7 +135,7 @@ def align(
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
         elif source.paired:
-            summary.inserts = _learn(worker, pool, batches, config, lessons, options.threads)
+            summary.inserts, lessons = _learn(worker, pool, batches, config, options.threads)
         calls = itertools.chain(
             (partial(worker.finish, lesson.result()[1], summary.inserts) for lesson in _taken(lessons)),
             (partial(worker.align, batch, summary.inserts) for batch in batches),
@@ -180,7 +180,7 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
 
 
-_Lesson = tuple[NDArray[np.int64], WaitingBatch]
+_Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
 """Of `Worker.seed`."""
 
 
@@ -189,13 +189,13 @@ def _learn(
     pool: Executor,
     batches: Iterator[ReadBatch],
     config: AlignConfig,
-    lessons: deque[Future[_Lesson]],
     threads: int,
-) -> InsertSizes:
+) -> tuple[InsertSizes, deque[Future[_Lesson]]]:
     """Insert sizes, learnt from the first batches.
 
-    Meanwhile workers that have nothing else to do seed those that follow; ``lessons`` gets all of these.
+    Meanwhile workers that have nothing else to do seed those that follow. Gives what is seeded of all these, too.
     """
+    lessons: deque[Future[_Lesson]] = deque()
     # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
     wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
     for batch in batches:
@@ -209,7 +209,7 @@ def _learn(
         if not wanted and all(lesson.done() for lesson in itertools.islice(lessons, teachers)):
             break
     samples = (lesson.result()[0] for lesson in itertools.islice(lessons, teachers))
-    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair)
+    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair), lessons
 
 
 def _taken(items: deque[T]) -> Iterator[T]:

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.mapper import Mapper, SeededBatch, WaitingBatch
+from esa.align.mapper import Mapper, SeededBatch
 from esa.align.pair import ASSUMED, InsertSizes
 from esa.compiled import all_kept, complete_mark
 from esa.errors import EsaError
@@ -88,14 +88,14 @@ class Worker:
     forks: bool
     """Whether a forked process may do it: one that needs torch or faiss may not, as these have threads of their own."""
 
-    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], WaitingBatch]:
+    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
         """What the first ``pairs`` pairs tell of insert sizes, and the batch, for `finish`."""
         seeded = self.mapper.seed(batch)
         return self.mapper.insert_sample(seeded, pairs), seeded.waiting()
 
-    def finish(self, waiting: WaitingBatch, inserts: InsertSizes | None) -> AlignedBatch:
+    def finish(self, waiting: Callable[[], SeededBatch], inserts: InsertSizes | None) -> AlignedBatch:
         """The records of a seeded batch."""
-        return self._finish(waiting.seeded(), inserts)
+        return self._finish(waiting(), inserts)
 
     def align(self, batch: ReadBatch, inserts: InsertSizes | None) -> AlignedBatch:
         """The records of a batch."""
@@ -189,7 +189,7 @@ class _Processes(Executor):
     def _send(self, call: Callable[[], R], found: Future[R]) -> None:
         room = self._free.pop() if self._free else None
         try:
-            sent = self._pool.submit(_run, pack(call, self._area(room, back=False)), room)
+            sent = self._pool.submit(_run, pack(call, self._rooms.area(room, back=False)), room)
         except BaseException as error:  # a broken pool's: for whoever waits
             self._leave(room)
             found.set_exception(error)
@@ -198,7 +198,7 @@ class _Processes(Executor):
 
     def _deliver(self, room: int | None, found: Future[R], sent: Future[Parcel]) -> None:
         try:
-            result = unpack(sent.result(), self._area(room, back=True), copy=True)
+            result = unpack(sent.result(), self._rooms.area(room, back=True), copy=True)
         except BaseException as error:  # of the process, or cancelled: for whoever waits
             self._leave(room)
             found.set_exception(error)
@@ -209,9 +209,6 @@ class _Processes(Executor):
     def _leave(self, room: int | None) -> None:
         if room is not None:
             self._free.append(room)
-
-    def _area(self, room: int | None, back: bool) -> memoryview | None:
-        return None if room is None else self._rooms.area(room, back)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._sender.shutdown(wait, cancel_futures=cancel_futures)
@@ -236,8 +233,6 @@ def _inherited() -> Worker:
 def _run(parcel: Parcel, room: int | None) -> Parcel:
     """Make a call in a forked process."""
     assert _ROOMS is not None
-    if room is None:
-        return pack(unpack(parcel, None, copy=False)(), None)
     call = unpack(parcel, _ROOMS.area(room, back=False), copy=False)
     return pack(call(), _ROOMS.area(room, back=True))
 
@@ -251,9 +246,8 @@ def _begin(worker: Worker, rooms: Rooms) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
-    except (
-        RuntimeError
-    ):  # no more threads may be: the parent sees this process die, and takes threads of its own
+    except RuntimeError:
+        # No more threads may be: the parent sees this process die, and has threads of its own align.
         os._exit(1)
 
 

@@ -52,6 +52,7 @@ def test_what_has_no_room_is_pickled(size: int | None) -> None:
 def test_areas_are_apart_and_shared_with_what_is_forked() -> None:
     rooms = Rooms(2)
     areas = [rooms.area(room, back) for room in range(2) for back in (False, True)]
+    assert rooms.area(None, back=False) is None
     for i, area in enumerate(areas):
         assert len(area) == AREA
         area[0] = area[-1] = i

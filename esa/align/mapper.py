@@ -8,9 +8,9 @@ chooses and reports. Every method is a function of its arguments alone, so batch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -82,22 +82,14 @@ class SeededBatch:
         """``int64[reads]``."""
         return np.diff(self.batch.offsets)
 
-    def waiting(self) -> WaitingBatch:
-        """The same, to be gone on with later."""
+    def waiting(self) -> Callable[[], SeededBatch]:
+        """Gives the batch again, in another process, too; until then it takes less memory."""
         packed = self.loci.packed()
-        return WaitingBatch(replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
+        return partial(_unpacked, replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
 
 
-@dataclass(frozen=True)
-class WaitingBatch:
-    """A `SeededBatch` that takes less memory: all of it but its loci, and these, packed."""
-
-    rest: SeededBatch
-    loci: PackedLoci
-
-    def seeded(self) -> SeededBatch:
-        """The batch as it was."""
-        return replace(self.rest, loci=self.loci.unpacked())
+def _unpacked(rest: SeededBatch, loci: PackedLoci) -> SeededBatch:
+    return replace(rest, loci=loci.unpacked())
 
 
 class Mapper:
