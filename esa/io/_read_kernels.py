@@ -199,7 +199,8 @@ def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
             code = np.uint8(dna.N)
         out[k] = code
         k += 1
-    return ambiguous
+    # Fewer than counted: a carriage return in a FASTQ sequence, whose line end was taken off before.
+    return ambiguous if k == len(out) else -1
 
 
 @leaf

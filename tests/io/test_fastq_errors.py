@@ -333,6 +333,12 @@ edits = st.lists(
 )
 
 
+def test_a_carriage_return_at_the_end_of_a_sequence_is_refused(tmp_path: Path) -> None:
+    got = outcome(write(tmp_path / "r.fq", b"@a\r\nACG\r\r\n+\r\nIIII\r\n"), 1 << 20)
+    assert isinstance(got, str)
+    assert "is no nucleotide" in got
+
+
 @settings(max_examples=200)
 @given(edits, st.sampled_from([b"\n", b"\r\n"]))
 def test_damaged_files(tmp_path_factory, changes, newline):
