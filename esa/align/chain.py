@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
+from esa.align.sorting import make_sort_room, sort_keys
 from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.hashing import tie_break
@@ -20,17 +21,6 @@ RIVAL_WEIGHT = 50
 _INDEX_BITS = 24
 """Low bits of a sort key, which hold the hit's number within its read; hits beyond are left out (and capped)."""
 _INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
-_STRAND_SHIFT = 36
-"""Bits of a diagonal in a sort key, above which lies the strand."""
-_STRAND_BIT = np.int64(1) << _STRAND_SHIFT
-
-_DIGIT_BITS = 13
-"""Of a digit by which many keys are sorted: three of them hold strand and diagonal, and their counts fit a cache."""
-_DIGIT_SHIFTS = tuple(range(_INDEX_BITS, _INDEX_BITS + _STRAND_SHIFT + 1, _DIGIT_BITS))
-_DIGITS = np.int64(1) << _DIGIT_BITS
-_DIGIT_MASK = _DIGITS - 1
-_MANY_KEYS = 2048
-"""From so many keys up it is faster to sort them by digits than by comparisons."""
 
 
 def chain_hits(
@@ -59,39 +49,13 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     return np.searchsorted(contig_offsets, position, side="right") - 1
 
 
-@leaf
-def sort_by_digits(keys, count, room, digits):  # type: ignore[no-untyped-def]
-    """Sort ``keys[:count]``, sort keys of hits in order of their numbers, by least significant digit.
-
-    ``room``: for so many keys. ``digits``: for a number each digit.
-    """
-    source, target = keys, room
-    for low in _DIGIT_SHIFTS:
-        digits[:] = 0
-        for i in range(count):
-            digits[(source[i] >> low) & _DIGIT_MASK] += 1
-        before = 0
-        for d in range(_DIGITS):
-            here = digits[d]
-            digits[d] = before
-            before += here
-        for i in range(count):
-            digit = (source[i] >> low) & _DIGIT_MASK
-            target[digits[digit]] = source[i]
-            digits[digit] += 1
-        source, target = target, source
-    if len(_DIGIT_SHIFTS) % 2:
-        for i in range(count):
-            keys[i] = room[i]
-
-
 @njit
-def _sort_keys(hits, fragments, queries, read, shift, keys, query_of, room, digits):  # type: ignore[no-untyped-def]
+def _sorted_keys(hits, fragments, queries, read, layout, keys, query_of, room):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
 
-    ``read``: its (offset, length) in the batch. ``shift`` makes diagonals positive. ``room``, ``digits``: of
-    `sort_by_digits`.
+    ``read``: its (offset, length) in the batch. ``layout``: (what makes diagonals positive, bits that then hold them).
     """
+    shift, diagonal_bits = layout
     lo, hi = queries
     offset, read_length = read
     count = 0
@@ -103,13 +67,10 @@ def _sort_keys(hits, fragments, queries, read, shift, keys, query_of, room, digi
                 break
             strand = fragments.reverse[q] ^ hits.reverse[h]
             diagonal = hits.position[h] - (begin_reversed if strand else begin) + shift
-            keys[count] = (((np.int64(strand) << _STRAND_SHIFT) | diagonal) << _INDEX_BITS) | count
+            keys[count] = (((np.int64(strand) << diagonal_bits) | diagonal) << _INDEX_BITS) | count
             query_of[count] = q - lo
             count += 1
-    if count < _MANY_KEYS:
-        keys[:count].sort()
-    else:
-        sort_by_digits(keys, count, room, digits)
+    sort_keys(keys, count, _INDEX_BITS, room)
     return count
 
 
@@ -161,9 +122,28 @@ def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: 
     return end
 
 
+class Order(NamedTuple):
+    """Clusters to verify, heaviest first.
+
+    cluster: ``int64[most]``, which.
+    weight, tie: ``int64[most]`` and ``uint64[most]``, what they are sorted by, beside it: most of a large repeat's
+        clusters weigh the same.
+    """
+
+    cluster: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    tie: NDArray[np.uint64]
+
+
+@njit
+def make_order(most):  # type: ignore[no-untyped-def]
+    """`Order` with room for ``most``."""
+    return Order(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64))
+
+
 @leaf
-def keep_heaviest(weight, diagonal, count, salt, config, order):  # type: ignore[no-untyped-def]
-    """Indices of the clusters to verify, heaviest first, into ``order``; ties by `tie_break`.
+def keep_heaviest(clusters, count, salt, config, order):  # type: ignore[no-untyped-def]
+    """The clusters to verify into ``order``; ties by `tie_break`.
 
     Returns (how many, whether one was left out for the limit alone).
     """
@@ -171,47 +151,51 @@ def keep_heaviest(weight, diagonal, count, salt, config, order):  # type: ignore
     cut = False
     top = 0
     for c in range(count):
-        top = max(top, weight[c])
+        top = max(top, clusters.weight[c])
     for c in range(count):
-        if weight[c] * 100 < top * config.least_weight:
+        weight = np.int64(clusters.weight[c])
+        if weight * 100 < top * config.least_weight:
             continue
+        tie = tie_break(salt, clusters.diagonal[c])
         if kept == config.max_candidates:
             # Whatever is lighter by far is no rival.
-            lighter = min(weight[c], weight[order[kept - 1]])
-            cut |= lighter * 100 >= top * RIVAL_WEIGHT
-            if not _heavier(weight, diagonal, c, order[kept - 1], salt):
+            cut |= min(weight, order.weight[kept - 1]) * 100 >= top * RIVAL_WEIGHT
+            if not _heavier(weight, tie, order, kept - 1):
                 continue
         else:
             kept += 1
         j = kept - 1
-        while j > 0 and _heavier(weight, diagonal, c, order[j - 1], salt):
-            order[j] = order[j - 1]
+        while j > 0 and _heavier(weight, tie, order, j - 1):
+            order.cluster[j], order.weight[j], order.tie[j] = (
+                order.cluster[j - 1], order.weight[j - 1], order.tie[j - 1]
+            )  # fmt: skip
             j -= 1
-        order[j] = c
+        order.cluster[j], order.weight[j], order.tie[j] = c, weight, tie
     return kept, cut
 
 
 @leaf
-def _heavier(weight, diagonal, a, b, salt):  # type: ignore[no-untyped-def]
-    if weight[a] != weight[b]:
-        return weight[a] > weight[b]
-    return tie_break(salt, diagonal[a]) > tie_break(salt, diagonal[b])
+def _heavier(weight, tie, order, j):  # type: ignore[no-untyped-def]
+    return weight > order.weight[j] or (weight == order.weight[j] and tie > order.tie[j])
 
 
 class Clusters(NamedTuple):
-    """Clusters of one read: room for as many as it may have."""
+    """Clusters of one read: room for as many as it may have.
+
+    place: ``int64``, a position in the contig that the cluster lies in.
+    """
 
     weight: NDArray[np.int32]
     diagonal: NDArray[np.int64]
     strand: NDArray[np.uint8]
-    contig: NDArray[np.int32]
+    place: NDArray[np.int64]
 
 
 @njit
 def make_clusters(most):  # type: ignore[no-untyped-def]
     """`Clusters` with room for ``most``."""
     return Clusters(
-        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.uint8), np.empty(most, np.int32)
+        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.uint8), np.empty(most, np.int64)
     )
 
 
@@ -230,15 +214,15 @@ def make_candidates(reads, most):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def append_heaviest(clusters, count, r, salt, config, order, candidates):  # type: ignore[no-untyped-def]
+def append_heaviest(clusters, count, r, salt, contig_offsets, config, order, candidates):  # type: ignore[no-untyped-def]
     """Append the heaviest of read r's clusters to the candidates, reads in ascending order."""
-    kept, cut = keep_heaviest(clusters.weight, clusters.diagonal, count, salt, config, order)
+    kept, cut = keep_heaviest(clusters, count, salt, config, order)
     candidates.capped[r] |= cut
     at = candidates.offsets[r]
-    for c in order[:kept]:
+    for c in order.cluster[:kept]:
         candidates.diagonal[at] = clusters.diagonal[c]
         candidates.reverse[at] = clusters.strand[c]
-        candidates.contig[at] = clusters.contig[c]
+        candidates.contig[at] = contig_of(contig_offsets, clusters.place[c])
         candidates.weight[at] = clusters.weight[c]
         at += 1
     candidates.offsets[r + 1] = at
@@ -280,14 +264,16 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
     shift = 0
     for r in range(reads):
         shift = max(shift, offsets[r + 1] - offsets[r])
+    diagonal_bits = 1
+    while contig_offsets[-1] + 2 * shift >> diagonal_bits:
+        diagonal_bits += 1
+    strand_bit = np.int64(1) << diagonal_bits
     keys = np.empty(most, np.int64)
-    many = most >= _MANY_KEYS
-    room = np.empty(most if many else 0, np.int64)
-    digits = np.empty(_DIGITS if many else 0, np.int32)
+    room = make_sort_room(most, diagonal_bits + 1)
     query_of = np.empty(most, np.int32)
     best_of = np.zeros(queries, np.int32)
     clusters = make_clusters(most)
-    order = np.empty(config.max_candidates, np.int64)
+    order = make_order(config.max_candidates)
     candidates = make_candidates(reads, config.max_candidates)
     q = 0
     for r in range(reads):
@@ -299,7 +285,7 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
         candidates.capped[r] |= high - low > most
         read = (offsets[r], offsets[r + 1] - offsets[r])
         count = (
-            _sort_keys(hits, fragments, (lo, q), read, shift, keys, query_of, room, digits)
+            _sorted_keys(hits, fragments, (lo, q), read, (shift, diagonal_bits), keys, query_of, room)
             if high > low
             else 0
         )
@@ -313,10 +299,10 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
             # What is too light beside those seen so far is so beside all of them: most clusters end here.
             if weight * 100 >= top * config.least_weight:
                 clusters.weight[made] = weight
-                clusters.strand[made] = diagonal >= _STRAND_BIT
-                clusters.diagonal[made] = (diagonal & (_STRAND_BIT - 1)) - shift
-                clusters.contig[made] = contig_of(contig_offsets, position[keys[t] & _INDEX_MASK])
+                clusters.strand[made] = diagonal >= strand_bit
+                clusters.diagonal[made] = (diagonal & (strand_bit - 1)) - shift
+                clusters.place[made] = position[keys[t] & _INDEX_MASK]
                 made += 1
             t = end
-        append_heaviest(clusters, made, r, salts[r], config, order, candidates)
+        append_heaviest(clusters, made, r, salts[r], contig_offsets, config, order, candidates)
     return trimmed(candidates)

@@ -10,6 +10,7 @@ from esa.align.chain import (
     contig_of,
     make_candidates,
     make_clusters,
+    make_order,
     most_of_a_read,
     trimmed,
 )
@@ -173,7 +174,7 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
     votes = np.zeros(widest + longest + 1, np.int32)
     window = np.empty(widest, np.uint8)
     clusters = make_clusters(2 * most_hits)
-    order = np.empty(chain.max_candidates, np.int64)
+    order = make_order(chain.max_candidates)
     candidates = make_candidates(count, chain.max_candidates)
     q = 0
     for r in range(count):
@@ -198,8 +199,8 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
                         window, width, n, config, (head, following), votes, clusters, made
                     )
                     clusters.diagonal[before:made] += origin
-                    clusters.contig[before:made] = contig
+                    clusters.place[before:made] = hits.position[h]
             for strand in range(2):
                 clear_kmers(strands.codes[strand], n, config.k, head[strand])
-        append_heaviest(clusters, made, r, reads.salts[r], chain, order, candidates)
+        append_heaviest(clusters, made, r, reads.salts[r], reference.offsets, chain, order, candidates)
     return trimmed(candidates)

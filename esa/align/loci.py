@@ -81,6 +81,8 @@ _LOCUS = np.dtype(
     align=True,
 )
 _FIELDS = _LOCUS.names or ()
+_IN_WHOLE_LINES = 8
+"""Loci that fill whole lines of the cache (64 bytes), an odd number of them."""
 
 
 class Loci(NamedTuple):
@@ -120,7 +122,9 @@ class Loci(NamedTuple):
         """No loci for any read."""
         # One locus lies in one place, as it is written and moved as a whole; and as most reads have few, the first
         # of all reads lie side by side, and so on. Not zeroed: most of it is never touched.
-        table = np.empty((max_loci, reads), _LOCUS).T
+        # Ranks are an odd number of lines of the cache apart, or all loci of a read might fall into one set of it.
+        width = _IN_WHOLE_LINES * (reads // _IN_WHOLE_LINES + 1 | 1)
+        table = np.empty((max_loci, width), _LOCUS)[:, :reads].T
         return cls(
             held=np.zeros(reads, np.int32),
             rescues=np.zeros(reads, np.int32),

@@ -168,31 +168,35 @@ def extend_marked(mask, mismatches, n):  # type: ignore[no-untyped-def]
     if mismatches <= 1 and n * MATCH > 2 * (MATCH - MISMATCH):
         return 2 * END_BONUS + n * MATCH - mismatches * (MATCH - MISMATCH), 0, n
     best, best_begin, best_end = 0, 0, 0
+    if n == 0:
+        return best, best_begin, best_end
     running, begin, at = END_BONUS, 0, 0
+    first = mask[0]
+    if first & _ONE:
+        # No bases lie before it, so that the bonus alone is no alignment.
+        running, at = END_BONUS + MISMATCH, 1
+        first &= first - _ONE
+        if running > 0:
+            best, best_end = running, 1
+    # No branches but those of the loops: what they would depend on is as good as random.
     for w in range(words_for(n)):
-        bits = mask[w]
+        bits = mask[w] if w else first
         while bits:
             i = w * WORD + (lowest_bit(bits) >> 1)
             bits &= bits - _ONE
-            if i > at:
-                if running < 0:
-                    running, begin = 0, at
-                running += (i - at) * MATCH
-                if running > best:
-                    best, best_begin, best_end = running, begin, i
-            if running < 0:
-                running, begin = 0, i
+            begin = at if running < 0 else begin
+            running = max(running, 0) + (i - at) * MATCH
+            better = running > best
+            best = running if better else best
+            best_begin = begin if better else best_begin
+            best_end = i if better else best_end
             running += MISMATCH
             at = i + 1
-            total = running + (END_BONUS if at == n else 0)
-            if total > best or (total == best and at == n):
-                best, best_begin, best_end = total, begin, at
-    if at < n:
-        if running < 0:
-            running, begin = 0, at
-        total = running + (n - at) * MATCH + END_BONUS
-        if total >= best:
-            best, best_begin, best_end = total, begin, n
+    if at < n and running < 0:
+        running, begin = 0, at
+    total = running + (n - at) * MATCH + END_BONUS
+    if total >= best:
+        best, best_begin, best_end = total, begin, n
     return best, best_begin, best_end
 
 

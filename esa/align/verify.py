@@ -82,13 +82,16 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def _ask_for(reference, candidates, begin, end):  # type: ignore[no-untyped-def]
-    """Prefetch the reference at the candidates ``[begin, end)``; returns where the next ones begin."""
+def _ask_for(reference, candidates, length, begin, end):  # type: ignore[no-untyped-def]
+    """Prefetch the reference at the candidates ``[begin, end)``, for reads of ``length`` bases; returns where the next
+    ones begin."""
     end = min(end, len(candidates.diagonal))
     for c in range(begin, end):
+        # First and last byte: a read of 150 bases lies in two lines of the cache more often than in one.
         byte = candidates.diagonal[c] >> 2
-        if 0 <= byte < len(reference.packed):
-            prefetch(reference.packed, byte)
+        for wanted in (byte, byte + (length >> 2)):
+            if 0 <= wanted < len(reference.packed):
+                prefetch(reference.packed, wanted)
     return max(begin, end)
 
 
@@ -170,22 +173,22 @@ def _score_reads(reads, candidates, reference, config, buffers, loci):  # type: 
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
         first, end = candidates.offsets[r], candidates.offsets[r + 1]
-        asked_for = _ask_for(reference, candidates, asked_for, first + ASKED_AHEAD)
         loci.capped[r] |= candidates.capped[r]
         if first < end and n <= MAX_READ_LENGTH:
             orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
             top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
-            _score_read(n, top, first, end, candidates, reference, config, buffers)
+            asked_for = _score_read(n, top, first, end, asked_for, candidates, reference, config, buffers)
 
 
 @leaf
-def _score_read(n, top, first, end, candidates, reference, config, buffers):  # type: ignore[no-untyped-def]
+def _score_read(n, top, first, end, asked_for, candidates, reference, config, buffers):  # type: ignore[no-untyped-def]
     """The first trial of the candidates of a read of n bases, which ``buffers.strands`` holds.
 
-    ``top``: score of the best locus it has.
+    ``top``: score of the best locus it has. ``asked_for``: as far the reference was prefetched; returned anew.
     """
     strands, scratch, ungapped = buffers.strands, buffers.scratch, buffers.ungapped
     for c in range(first, end):
+        asked_for = _ask_for(reference, candidates, n, asked_for, c + ASKED_AHEAD)
         query = query_on(strands, n, candidates.reverse[c])
         total, begin, stop = score_ungapped(
             query, reference, candidates.contig[c], candidates.diagonal[c], scratch
@@ -203,6 +206,7 @@ def _score_read(n, top, first, end, candidates, reference, config, buffers):  # 
         max_gap = config.max_gap if promising else 0
         trial = first_trial(query, reference, _place(candidates, c), (total, begin, stop), max_gap, scratch)
         put_trial(buffers.trials, c, trial)
+    return asked_for
 
 
 @leaf

@@ -215,15 +215,17 @@ def _scan(packed, bucket, code, radius, hits, count):  # type: ignore[no-untyped
     differ = popcount((np.uint64(key) ^ code) & ((np.uint64(1) << key_bits) - np.uint64(1)))
     rest = code >> key_bits
     code_mask, position_mask = low_bytes(packed.code_bytes), low_bytes(packed.position_bytes)
-    for j in range(begin, end):
-        word = load64(packed.entries, j * size) & code_mask
+    # Unsigned: an index that may be negative is looked at twice.
+    held = np.uint64(count)
+    for at in range(begin * size, end * size, size):
+        # Written whether near or not: a branch would be guessed wrong again and again.
+        word = load64(packed.entries, at) & code_mask
         distance = differ + popcount((word >> np.uint64(1)) ^ rest)
-        if distance < radius:
-            hit_position[count] = load64(packed.entries, j * size + packed.code_bytes) & position_mask
-            hit_reverse[count] = word & np.uint64(1)
-            hit_score[count] = radius - distance
-            count += 1
-    return count
+        hit_position[held] = load64(packed.entries, at + packed.code_bytes) & position_mask
+        hit_reverse[held] = word & np.uint64(1)
+        hit_score[held] = radius - distance
+        held += np.uint64(distance < radius)
+    return np.int64(held)
 
 
 @njit
@@ -233,24 +235,29 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
     Returns the new end and the least distance of what was cut off.
     """
     hit_position, hit_reverse, hit_score = hits
-    classes = np.zeros(radius + 1, np.int64)
-    best = 0
+    # Two counters a class: one that was just written cannot be read at once.
+    counters = np.zeros((2, radius + 1), np.int64)
     for h in range(begin, end):
-        classes[hit_score[h]] += 1
-        best = max(best, hit_score[h])
+        counters[h & 1, hit_score[h]] += 1
+    classes = counters[0] + counters[1]
+    best = radius
+    while classes[best] == 0:
+        best -= 1
     least = best
     total = classes[best]
     while least > 1 and total + classes[least - 1] <= max_hits:
         least -= 1
         total += classes[least]
-    kept = begin
+    kept, last = np.uint64(begin), np.uint64(begin + max_hits)
     for h in range(begin, end):
-        if hit_score[h] >= least and kept - begin < max_hits:
-            hit_position[kept] = hit_position[h]
-            hit_reverse[kept] = hit_reverse[h]
-            hit_score[kept] = hit_score[h]
-            kept += 1
-    return kept, radius - (least if kept - begin == max_hits and total > max_hits else least - 1)
+        # Moved whether kept or not: a branch would be guessed wrong again and again.
+        score = hit_score[h]
+        hit_position[kept], hit_reverse[kept], hit_score[kept] = hit_position[h], hit_reverse[h], score
+        kept += np.uint64(score >= least)
+        if kept == last:
+            break
+    cut = kept == last and total > max_hits
+    return np.int64(kept), radius - (least if cut else least - 1)
 
 
 @njit
@@ -268,7 +275,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     group_bytes = GROUP + packed.position_bytes
     entry_bytes = packed.code_bytes + packed.position_bytes
     first = 0
-    found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets to scan
+    found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets, then of those chosen among them
     kept = np.zeros(BLOCK + 1, np.int64)
     sizes = np.zeros(BLOCK, np.int64)
     while first < n:
@@ -288,34 +295,34 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
             group = np.int64(wanted.keys[k]) >> GROUP_BITS
             prefetch(packed.buckets, group * group_bytes)
             prefetch(packed.buckets, (group + 1) * group_bytes - 1)
+        # By itself and without branches: one that waits for a bucket's line keeps the others from being asked for.
+        for k in range(lo, hi):
+            key = np.int64(wanted.keys[k])
+            begin, end = bounds(packed, key)
+            found[k - lo, 0], found[k - lo, 1], found[k - lo, 2] = key, begin, end
+            prefetch(packed.entries, begin * entry_bytes)
+            prefetch(packed.entries, end * entry_bytes - 1)
         held = 0
         for q in range(first, last):
             kept[q - first] = held
             total = 0
-            for k in range(wanted.offsets[q], wanted.offsets[q + 1]):
-                key = np.int64(wanted.keys[k])
-                begin, end = bounds(packed, key)
+            for k in range(wanted.offsets[q] - lo, wanted.offsets[q + 1] - lo):
+                key, begin, end = found[k]
                 own = np.uint64(key) == queries[q] & key_mask
                 if end - begin > min(max_bucket if own else max_edited, max_scanned - total):
                     capped[q] = 1
                 elif begin < end:
-                    prefetch(packed.entries, begin * entry_bytes)
-                    prefetch(packed.entries, end * entry_bytes - 1)
                     found[held, 0], found[held, 1], found[held, 2] = key, begin, end
                     held += 1
                     total += end - begin
             sizes[q - first] = total
         kept[last - first] = held
+        size = sizes[: last - first].sum()
+        scanned += size
+        if count + size > room:
+            room = 2 * (count + size)
+            hits = (grown(hits[0], count, room), grown(hits[1], count, room), grown(hits[2], count, room))
         for q in range(first, last):
-            size = sizes[q - first]
-            scanned += size
-            if count + size > room:
-                room = 2 * (count + size)
-                hits = (
-                    grown(hits[0], count, room),
-                    grown(hits[1], count, room),
-                    grown(hits[2], count, room),
-                )
             low = count
             for f in range(kept[q - first], kept[q - first + 1]):
                 bucket = found[f, 0], found[f, 1], found[f, 2]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from align_oracles import offsets_of
 
-from esa.align.chain import RIVAL_WEIGHT, chain_hits, contig_of, sort_by_digits
+from esa.align.chain import RIVAL_WEIGHT, chain_hits, contig_of
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
 from esa.fragments import Fragments
@@ -199,17 +199,6 @@ def one_read(
 ) -> list[Cluster]:
     [(clusters, _)] = unpack(World([length], [queries], contigs).chain(CONFIG._replace(**changes), [1]))
     return clusters
-
-
-@pytest.mark.parametrize("count", [0, 1, 5000])
-def test_many_keys_are_sorted_as_few_are(count: int):
-    rng = np.random.default_rng(count)
-    strand = rng.integers(0, 2, count)
-    diagonal = rng.integers(0, 1 << 36, count) >> rng.integers(0, 36, count)
-    keys = ((strand << 36 | diagonal) << 24) | np.arange(count)
-    expected = np.sort(keys)
-    sort_by_digits(keys, count, np.empty(count, np.int64), np.empty(1 << 13, np.int32))
-    assert np.array_equal(keys, expected)
 
 
 def test_hits_without_number_make_the_same_clusters():
