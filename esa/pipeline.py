@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Self, TypeVar
@@ -138,7 +139,7 @@ def align(
             summary.inserts, lessons = _learn(worker, pool, batches, config, options.threads)
         calls = itertools.chain(
             (partial(worker.finish, lesson.result()[1], summary.inserts) for lesson in _taken(lessons)),
-            (partial(worker.align, batch, summary.inserts) for batch in batches),
+            (None if batch is None else partial(worker.align, batch, summary.inserts) for batch in batches),
         )
         for aligned in _ordered(pool, calls, options.threads):
             with summary.work.stage("write"):
@@ -187,7 +188,7 @@ _Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
 def _learn(
     worker: Worker,
     pool: Executor,
-    batches: Iterator[ReadBatch],
+    batches: Iterator[ReadBatch | None],
     config: AlignConfig,
     threads: int,
 ) -> tuple[InsertSizes, deque[Future[_Lesson]]]:
@@ -199,11 +200,14 @@ def _learn(
     # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
     wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
     for batch in batches:
-        pairs = min(wanted, len(batch) // 2)
-        teachers += wanted > 0
-        wanted -= pairs
-        lessons.append(pool.submit(worker.seed, batch, pairs))
-        if len(lessons) - waited_for > threads + READ_AHEAD:
+        if batch is not None:
+            pairs = min(wanted, len(batch) // 2)
+            teachers += wanted > 0
+            wanted -= pairs
+            lessons.append(pool.submit(worker.seed, batch, pairs))
+        while waited_for < len(lessons) and (
+            lessons[waited_for].done() or len(lessons) - waited_for > threads + READ_AHEAD
+        ):
             lessons[waited_for].result()
             waited_for += 1
         if not wanted and all(lesson.done() for lesson in itertools.islice(lessons, teachers)):
@@ -218,12 +222,16 @@ def _taken(items: deque[T]) -> Iterator[T]:
         yield items.popleft()
 
 
-def _ordered(pool: Executor, calls: Iterable[Callable[[], R]], threads: int) -> Iterator[R]:
-    """What the calls give on the pool, in order, with a bounded number of them in flight."""
+def _ordered(pool: Executor, calls: Iterable[Callable[[], R] | None], threads: int) -> Iterator[R]:
+    """What the calls give on the pool, in order, with a bounded number of them in flight.
+
+    None in place of a call: there is time to see what is done, or went wrong.
+    """
     waiting: deque[Future[R]] = deque()
     for call in calls:
-        waiting.append(pool.submit(call))
-        if len(waiting) > threads + READ_AHEAD:
+        if call is not None:
+            waiting.append(pool.submit(call))
+        while waiting and ((call is None and waiting[0].done()) or len(waiting) > threads + READ_AHEAD):
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
@@ -256,31 +264,40 @@ class _ReadAhead:
         if self._thread.is_alive():
             self._thread.join(PATIENCE)
 
-    def batches(self) -> Iterator[ReadBatch]:
-        """The batches in order, once, up to the end or a `fault`: reading begins."""
+    def batches(self) -> Iterator[ReadBatch | None]:
+        """The batches in order, once, up to the end or a `fault`: reading begins. None whenever the input pauses."""
         self._thread.start()
         return self._batches()
 
-    def _batches(self) -> Iterator[ReadBatch]:
-        while (batch := self._queue.get()) is not None:
+    def _batches(self) -> Iterator[ReadBatch | None]:
+        while True:
+            try:
+                batch = self._queue.get(timeout=PATIENCE)
+            except queue.Empty:
+                yield None
+                continue
+            if batch is None:
+                return
             yield batch
 
     def _run(self) -> None:
         try:
-            batches = iter(self._source)
-            while True:
-                with self.work.stage("read"):
-                    batch = next(batches, None)
-                if batch is None:
-                    break
-                self.bytes_behind.append(self._source.bytes_read)
-                if not self._put(batch):
-                    return
+            with closing(self._source):
+                self._read()
         except BaseException as error:  # raised again by the main thread
             self.fault = error
-        finally:
-            self._source.close()
         self._put(None)
+
+    def _read(self) -> None:
+        batches = iter(self._source)
+        while True:
+            with self.work.stage("read"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            self.bytes_behind.append(self._source.bytes_read)
+            if not self._put(batch):
+                return
 
     def _put(self, batch: ReadBatch | None) -> bool:
         """Queue a batch, or None for the end, when there is room; False if nobody wants it any more."""

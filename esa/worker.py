@@ -44,6 +44,8 @@ SPARE_ROOMS = 4
 _READ = 150
 """Bases."""
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
 R = TypeVar("R")
 
 
@@ -168,9 +170,10 @@ class _Processes(Executor):
         others = active_children()
         gc.freeze()  # what garbage collection does not touch stays shared
         try:
-            self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
-            # They are forked at the first task, all.
-            self._pool.submit(os.getpid).result()
+            with _signals_wait():
+                self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
+                # They are forked at the first task, all.
+                self._pool.submit(os.getpid).result()
         except BaseException:
             for child in set(active_children()).difference(others):
                 child.kill()
@@ -215,6 +218,31 @@ class _Processes(Executor):
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """SIGINT and SIGTERM come when the context has ended; in a process that is forked in it, when it takes them.
+
+    What a handler raises amid a fork is printed by the child, or lost.
+    """
+    before = {}
+    noted: list[int] = []
+    if threading.current_thread() is threading.main_thread():  # which alone runs handlers
+        before = {
+            number: signal.signal(number, lambda came, _: noted.append(came))
+            for number in _ENDING
+            if callable(signal.getsignal(number))
+        }
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for came in dict.fromkeys(noted):
+            signal.raise_signal(came)
+
+
 def _of_no_genome() -> NDArray[np.uint8]:
     """Base codes of two reads that go through all of the escalation, which calls most kernels."""
     return np.random.default_rng(1).integers(0, 4, 2 * _READ).astype(np.uint8)
@@ -244,6 +272,7 @@ def _begin(worker: Worker, rooms: Rooms) -> None:
     # Ctrl-C reaches all processes: this one's parent knows what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     try:
         threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
     except RuntimeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -34,6 +34,7 @@ from esa.io.fasta import read_fasta
 from esa.io.fastq import ReadSource
 from esa.pipeline import AlignOptions, AlignSummary, align
 from esa.presets import PRESETS
+from esa.reads import ReadBatch
 
 PAIRS = 450
 LEARNING_PAIRS = 150
@@ -279,7 +280,11 @@ def test_records_before_a_fault_are_written(small: Aligner) -> None:
 
 
 def reader_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "esa-reader"]
+    """Those that do not end: one that waits for room sees a little later that it is no more wanted."""
+    readers = [thread for thread in threading.enumerate() if thread.name == "esa-reader"]
+    for thread in readers:
+        thread.join(50 * pipeline.PATIENCE)
+    return [thread.name for thread in readers if thread.is_alive()]
 
 
 @pytest.mark.parametrize("mates", [None, SECOND], ids=["single", "paired"])
@@ -335,6 +340,21 @@ def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pyt
     assert len(seeded) <= 2
 
 
+def test_a_source_that_cannot_be_closed_is_a_fault(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records come first, and nobody waits for the reader for ever."""
+
+    def fail(self: ReadSource) -> None:
+        raise OSError("a disk that went away")
+
+    reads = write(small.folder / "c.fq", fastq_text(FIRST))
+    output = Collected()
+    monkeypatch.setattr(ReadSource, "close", fail)
+    with pytest.raises(OSError, match="went away"):
+        align(small.index, ReadSource(reads, batch_size=10), output, small.config, OPTIONS)  # type: ignore[arg-type]
+    assert [line[0] for line in lines(output.getvalue().decode())] == [name for name, _ in FIRST]
+    assert reader_threads() == []
+
+
 def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
     small: Aligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,3 +400,50 @@ def test_work_keeps_order_and_does_not_run_ahead(threads: int) -> None:
             ahead.append(taken - done)
     assert done == 60
     assert max(ahead) <= threads + pipeline.READ_AHEAD
+
+
+def test_what_is_done_is_given_when_the_input_pauses() -> None:
+    """Whether the rest is or not; and what went wrong is raised."""
+    given: list[int] = []
+    goes_on = threading.Event()
+
+    def fail() -> int:
+        raise ZeroDivisionError("a bug")
+
+    def calls() -> Iterator[Callable[[], int] | None]:
+        yield lambda: 1
+        yield lambda: 2
+        yield lambda: 3 if goes_on.wait(60) else 0
+        while len(given) < 2:
+            yield None
+        assert given == [1, 2]
+        goes_on.set()
+        yield fail
+        while True:
+            yield None
+
+    def take_all(pool: ThreadPoolExecutor) -> None:
+        for result in pipeline._ordered(pool, calls(), 2):
+            given.append(result)  # noqa: PERF402 - the calls look at it meanwhile
+
+    with ThreadPoolExecutor(2) as pool, pytest.raises(ZeroDivisionError, match="a bug"):
+        take_all(pool)
+    assert given == [1, 2, 3]
+
+
+def test_a_pause_of_the_input_is_told() -> None:
+    class Slow:
+        bytes_read = 0
+
+        def __iter__(self) -> Iterator[ReadBatch]:
+            yield ReadBatch.pair(np.zeros(4, np.uint8))
+            time.sleep(3 * pipeline.PATIENCE)
+            yield ReadBatch.pair(np.zeros(6, np.uint8))
+
+        def close(self) -> None:
+            pass
+
+    with pipeline._ReadAhead(Slow()) as reader:  # type: ignore[arg-type]
+        came = [batch and len(batch.codes) for batch in reader.batches()]
+    assert [size for size in came if size is not None] == [4, 6]
+    assert None in came[1:-1]

@@ -185,6 +185,38 @@ def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]
     assert children(os.getpid()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_amid_a_fork_comes_after_it(number: signal.Signals) -> None:
+    came: list[str] = []
+    before = signal.signal(number, lambda *_: came.append("signal"))
+    try:
+        with worker._signals_wait():
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            came.append("forked")
+        assert came == ["forked", "signal"]
+        os.kill(os.getpid(), number)
+        assert came == ["forked", "signal", "signal"]
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_process_forked_amid_signals_dies_of_them_in_silence(
+    aligner: Aligner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that is told to end before it has begun: threads do the work."""
+    begin = worker._begin
+
+    def told(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        begin(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "_begin", told)
+    assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
+    assert capfd.readouterr().err == ""
+
+
 # --- the command
 
 
