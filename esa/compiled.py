@@ -245,11 +245,15 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 def leaf(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`njit` for a kernel that makes no array and returns none.
 
+    It is compiled into the kernels that call it: a call hands over each array in seven parts, so that to offer a read a
+    locus, in arrays for each of its fields, took twice as long. With ``forceinline=False`` LLVM decides: for what is
+    large and called from several places.
+
     It is compiled without numba's reference counts. A view, or a tuple of arrays taken apart, costs an atomic
     increment and decrement each, often more than what a small kernel does with it; where nothing is made, nothing
     need be counted. (numba refuses to compile an allocation here; the option is how it compiles kernels of its own.)
     """
-    return njit(function, _nrt=False, **options)
+    return njit(function, **{"_nrt": False, "forceinline": True, **options})
 
 
 @contextlib.contextmanager

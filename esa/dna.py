@@ -75,7 +75,7 @@ def base_at(packed, position):  # type: ignore[no-untyped-def]
     return (packed[position >> 2] >> np.uint8(2 * (position & 3))) & np.uint8(3)
 
 
-@leaf
+@leaf(forceinline=False)
 def unpack(packed, n_starts, n_ends, start, end, out):  # type: ignore[no-untyped-def]
     """Write the base codes of ``[start, end)`` into ``out[: end - start]``.
 

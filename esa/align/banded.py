@@ -32,7 +32,7 @@ def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
                 profile[q, j] = MATCH if base == q else MISMATCH
 
 
-@leaf
+@leaf(forceinline=False)
 def align_banded(query, profile, columns, matched, inserted, deleted):  # type: ignore[no-untyped-def]
     """Fill the band of ``query`` against a window of ``len(query) + columns - 1`` bases.
 
@@ -84,7 +84,7 @@ def align_banded(query, profile, columns, matched, inserted, deleted):  # type: 
     return best, end_i, end_b
 
 
-@leaf
+@leaf(forceinline=False)
 def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # type: ignore[no-untyped-def]
     """Walk back from a cell of a band filled with rows = len(query) + 1.
 
@@ -125,7 +125,7 @@ def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # typ
             return count, i, b
 
 
-@leaf
+@leaf(forceinline=False)
 def best_part_of_path(query, profile, ops, i, j):  # type: ignore[no-untyped-def]
     """Best score of a stretch of a path (``ops`` of `trace`, last first) that begins with query base i on window base
     j, without the bonuses of the ends."""

@@ -49,7 +49,7 @@ def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     return np.searchsorted(contig_offsets, position, side="right") - 1
 
 
-@njit
+@leaf
 def _sorted_keys(hits, fragments, queries, read, layout, keys, query_of, room):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
 

@@ -14,7 +14,7 @@ def pair_score(a, b):  # type: ignore[no-untyped-def]
     return MATCH if a == b else MISMATCH
 
 
-@leaf
+@leaf(forceinline=False)
 def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
     """Best local alignment of ``query[i]`` with ``window[i + shift]``, i in ``[lo, hi)``.
 
@@ -66,7 +66,7 @@ def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
     return MATCH - MISMATCH
 
 
-@leaf
+@leaf(forceinline=False)
 def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
     """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
 

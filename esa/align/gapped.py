@@ -49,7 +49,7 @@ def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@leaf(forceinline=False)
 def load_window(reference, contig, start, width, window):  # type: ignore[no-untyped-def]
     """Bases ``[start, start + width)`` (global) into ``window``, `OUTSIDE` where the contig has none."""
     lo = min(max(start, reference.offsets[contig]), start + width)
@@ -60,7 +60,7 @@ def load_window(reference, contig, start, width, window):  # type: ignore[no-unt
         unpack(reference.packed, reference.n_starts, reference.n_ends, lo, hi, window[lo - start :])
 
 
-@leaf
+@leaf(forceinline=False)
 def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ignore[no-untyped-def]
     """Best alignment within ``band`` of a diagonal.
 

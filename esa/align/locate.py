@@ -75,7 +75,7 @@ def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
             head[kmer] = 0
 
 
-@leaf
+@leaf(forceinline=False)
 def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the most votes within ``slack``, and how many.
 
@@ -113,7 +113,7 @@ def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):
     return peak - n, best
 
 
-@leaf
+@leaf(forceinline=False)
 def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
 

@@ -20,7 +20,7 @@ HASH_SHIFT = 20
 """Fibonacci hashing (Knuth 1973): the product's middle bits depend on all bits of the key."""
 
 
-@njit
+@leaf
 def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
     """Row in its table of the group that begins at base ``at`` of an oriented fragment. An N counts as an A."""
     row = 0

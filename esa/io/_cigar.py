@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import njit
+from esa.compiled import leaf, njit
 from esa.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
 
 _ZERO, _NINE, _CARET = (ord(c) for c in "09^")
 
 
-@njit(forceinline=True)
+@leaf
 def _length(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4)
 
 
-@njit(forceinline=True)
+@leaf
 def _append(cigar, start, end, length, op):  # type: ignore[no-untyped-def]
     """Append an element to ``cigar[start:end]``, merging it with the last where that is of the same kind."""
     if end > start and cigar[end - 1] & 15 == op:

@@ -89,7 +89,7 @@ def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
     return size
 
 
-@leaf(forceinline=True)
+@leaf
 def start_of_read(table, i):  # type: ignore[no-untyped-def]
     """Start of the run of records that belong to the read of record i."""
     while i > 0 and table.read[i - 1] == table.read[i]:
@@ -97,7 +97,7 @@ def start_of_read(table, i):  # type: ignore[no-untyped-def]
     return i
 
 
-@leaf(forceinline=True)
+@leaf
 def end_of_read(table, i):  # type: ignore[no-untyped-def]
     """End of the run of records that belong to the read of record i."""
     end = i + 1
@@ -106,13 +106,13 @@ def end_of_read(table, i):  # type: ignore[no-untyped-def]
     return end
 
 
-@leaf(forceinline=True)
+@leaf
 def is_linear(flag):  # type: ignore[no-untyped-def]
     """Whether a record is a part of its read's one (perhaps chimeric) alignment: primary or supplementary."""
     return flag & (FLAG_UNMAPPED | FLAG_SECONDARY) == 0
 
 
-@leaf(forceinline=True)
+@leaf
 def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     count = 0
     for i in range(start, end):
@@ -120,31 +120,31 @@ def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     return count
 
 
-@leaf(forceinline=True)
+@leaf
 def is_written(table, i, xa):  # type: ignore[no-untyped-def]
     """Whether record i is one in the file, too, and not a part of another's XA tag."""
     return not (xa and table.flag[i] & FLAG_SECONDARY)
 
 
-@leaf(forceinline=True)
+@leaf
 def cigar_range(table, i):  # type: ignore[no-untyped-def]
     """Start and end of the CIGAR of record i; of an unmapped one it is empty."""
     start = table.cigar_offsets[i]
     return start, start if table.flag[i] & FLAG_UNMAPPED else table.cigar_offsets[i + 1]
 
 
-@leaf(forceinline=True)
+@leaf
 def is_flipped(flag):  # type: ignore[no-untyped-def]
     """Whether SEQ and QUAL are reversed: an unmapped read is not, whatever its flags."""
     return flag & (FLAG_UNMAPPED | FLAG_REVERSE) == FLAG_REVERSE
 
 
-@leaf(forceinline=True)
+@leaf
 def _hard_clip(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4) if element & 15 == CIGAR_H else 0
 
 
-@leaf(forceinline=True)
+@leaf
 def sequence_range(reads, table, i):  # type: ignore[no-untyped-def]
     """Start and end in ``reads.codes`` of what SEQ and QUAL of record i hold: no hard-clipped bases, and nothing in
     a secondary record."""

@@ -34,7 +34,7 @@ def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     return p
 
 
-@leaf(forceinline=True)
+@leaf
 def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """QNAME to TLEN, with the tab that follows."""
     p = put_name(reads, table.read[i], out, p)
@@ -63,12 +63,12 @@ def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-de
     return p + 1
 
 
-@leaf(forceinline=True)
+@leaf
 def _letter(letters, code):  # type: ignore[no-untyped-def]
     return (np.uint64(letters) >> np.uint64(_BITS_PER_LETTER * code)) & np.uint64(_LETTER_MASK)
 
 
-@leaf(forceinline=True)
+@leaf
 def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """SEQ and QUAL in the direction of the reference."""
     start, end = sequence_range(reads, table, i)

@@ -27,7 +27,7 @@ _COMMA, _SEMICOLON, _PLUS, _MINUS = (ord(c) for c in ",;+-")
 _BYTE, _UNSIGNED_BYTE, _SHORT, _UNSIGNED_SHORT, _INT, _UNSIGNED_INT, _STRING = (ord(c) for c in "cCsSiIZ")
 
 
-@leaf(forceinline=True)
+@leaf
 def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-def]
     """All tags of record i: NM MD MC MQ AS XS RG SA XA; in SAM each with the tab before it."""
     mapped = table.flag[i] & FLAG_UNMAPPED == 0
@@ -64,7 +64,7 @@ def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-
     return p
 
 
-@leaf(forceinline=True)
+@leaf
 def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return put_integer(value, out, put_text(tag, 0, len(tag), out, p))
@@ -80,7 +80,7 @@ def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def
     return put_little(value, size, out, p + 3)
 
 
-@leaf(forceinline=True)
+@leaf
 def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return put_text(tag, 0, len(tag), out, p)
@@ -88,7 +88,7 @@ def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
     return p + 3
 
 
-@leaf(forceinline=True)
+@leaf
 def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return p
@@ -96,7 +96,7 @@ def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
     return p + 1
 
 
-@leaf(forceinline=True)
+@leaf
 def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-untyped-def]
     """SA: the other parts of a chimeric alignment, hard clips as soft ones (as in bwa mem)."""
     for j in range(start, end):
@@ -118,7 +118,7 @@ def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-
     return p
 
 
-@leaf(forceinline=True)
+@leaf
 def _put_other_places(contigs, table, i, end, out, p):  # type: ignore[no-untyped-def]
     """XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
     for j in range(i + 1, end):
