@@ -15,6 +15,11 @@ N = 4
 BASES_PER_BYTE = 4
 """2-bit packing: base i of a sequence lies in byte i // 4, bits 2 * (i % 4)."""
 
+WORD = 32
+"""Bases that 64 bits hold."""
+HOLDS_N = np.uint64(0x0404040404040404)
+"""Of eight base codes in a ``uint64``, a byte each, the bits of which one is set where there is an N."""
+
 LETTERS: NDArray[np.uint8] = np.frombuffer(b"ACGTN", dtype=np.uint8)
 """ASCII letter of each base code (read-only)."""
 
@@ -67,6 +72,31 @@ def pack(codes, packed):  # type: ignore[no-untyped-def]
             if i < len(codes) and codes[i] < 4:
                 value |= codes[i] << (2 * k)
         packed[byte] = value
+
+
+@leaf
+def pack_eight(codes):  # type: ignore[no-untyped-def]
+    """Eight base codes, a byte each (``uint64``), 2 bits each; N as some base."""
+    x = codes & np.uint64(0x0303030303030303)
+    x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
+    x = (x | (x >> np.uint64(12))) & np.uint64(0x000000FF000000FF)
+    return (x | (x >> np.uint64(24))) & np.uint64(0xFFFF)
+
+
+@leaf
+def complement_word(word):  # type: ignore[no-untyped-def]
+    """The reverse complement of `WORD` packed bases (``uint64``)."""
+    x = ~word
+    x = ((x >> np.uint64(2)) & np.uint64(0x3333333333333333)) | (
+        (x & np.uint64(0x3333333333333333)) << np.uint64(2)
+    )
+    x = ((x >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)) | (
+        (x & np.uint64(0x0F0F0F0F0F0F0F0F)) << np.uint64(4)
+    )
+    swapped = np.uint64(0)
+    for k in range(8):
+        swapped |= ((x >> np.uint64(8 * k)) & np.uint64(0xFF)) << np.uint64(56 - 8 * k)
+    return swapped
 
 
 @leaf

@@ -212,6 +212,8 @@ def _fragments(
 
 
 _NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
+BLOCK = 512
+"""K-mers whose windows are looked at together: they and the room for it stay in the nearest cache."""
 _LARGEST_HASH = 2.0**64 - 2.0**11
 """The largest 64-bit number that a float holds."""
 
@@ -271,35 +273,59 @@ def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-
 
 
 @leaf
-def _minimizers(hashes, n, window, out):  # type: ignore[no-untyped-def]
+def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
+    """The least of each ``window`` of ``values``, the first ``count`` of them, in their place.
+
+    By doubling: of 2, 4, 8 values and so on, without branches, for a vector of windows at a time.
+    """
+    source, target = values, room
+    span, moved = 1, False
+    while span < window:
+        step = min(span, window - span)
+        span += step
+        for i in range(np.uint64(count + window - span)):
+            target[i] = min(source[i], source[i + np.uint64(step)])
+        source, target, moved = target, source, not moved
+    if moved:
+        for i in range(np.uint64(count)):
+            values[i] = room[i]
+
+
+@leaf
+def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
     """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
 
-    A sequence with fewer k-mers than a window is one window.
+    A sequence with fewer k-mers than a window is one window. ``out``: room for n. ``rooms``: ``uint64[2, BLOCK + 2 *
+    window]``.
+
+    A hash is the least of a window if it is as large as the largest of the least of the windows that it lies in. A
+    scan that keeps the least of the window at hand takes twice as long: when it changes is guessed wrong.
     """
     window = min(window, n)
-    count = 0
-    last = -1
-    best = -1
-    for end in range(window - 1, n):
-        begin = end - window + 1
-        if best < begin:
-            best = begin
-            for j in range(begin + 1, end + 1):
-                if hashes[j] <= hashes[best]:
-                    best = j
-            if hashes[best] != _NO_ANCHOR:
-                for j in range(max(begin, last + 1), end + 1):
-                    if hashes[j] == hashes[best]:
-                        out[count] = j
-                        count += 1
-                        last = j
-        elif hashes[end] <= hashes[best]:
-            best = end
-            if hashes[end] != _NO_ANCHOR:
-                out[count] = end
-                count += 1
-                last = end
-    return count
+    least, room = rooms[0], rooms[1]
+    count = np.uint64(0)
+    for begin in range(0, n, BLOCK):
+        end = min(n, begin + BLOCK)
+        # Of the windows that hold one of these: those that begin from here on.
+        first = begin - window + 1
+        windows = end - first
+        inside, beyond = max(0, -first), min(n - first, windows + window - 1)
+        least[:inside] = _NO_ANCHOR
+        for i in range(np.uint64(inside), np.uint64(beyond)):
+            least[i] = hashes[np.uint64(first) + i]
+        least[beyond : windows + window - 1] = _NO_ANCHOR
+        _slide(least, room, windows, window)
+        # The largest, as the least of the complements; what reaches beyond the ends is no window.
+        for i in range(np.uint64(windows)):
+            least[i] = ~least[i]
+        least[:inside] = _NO_ANCHOR
+        least[max(0, n - window + 1 - first) : windows] = _NO_ANCHOR
+        _slide(least, room, end - begin, window)
+        for i in range(np.uint64(end - begin)):
+            value = hashes[np.uint64(begin) + i]
+            out[count] = np.uint64(begin) + i
+            count += np.uint64((value == ~least[i]) & (value != _NO_ANCHOR))
+    return np.int64(count)
 
 
 @njit
@@ -314,6 +340,7 @@ def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyp
     hashes = np.empty(longest + 1, np.uint64)
     strands = np.empty(longest + 1, np.uint8)
     picked = np.empty(longest + 1, np.int64)
+    rooms = np.empty((2, BLOCK + 2 * window), np.uint64)
     start = np.empty(total, np.int64)
     reverse = np.empty(total, np.uint8)
     owner = np.empty(total, np.int32)
@@ -324,7 +351,7 @@ def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyp
         if hi - lo < 2 * half:
             continue
         _hash_kmers(codes, lo, hi, k, hashes, strands)
-        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked)):
+        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked, rooms)):
             first = lo + picked[p] + k // 2 - half
             if first >= lo and first + 2 * half <= hi:
                 start[count] = first

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa import dna
-from esa.fragments import LONGEST_ANCHOR, PLAUSIBLE, AnchoredFragmenter, Fragments
+from esa.fragments import BLOCK, LONGEST_ANCHOR, PLAUSIBLE, AnchoredFragmenter, Fragments
 from esa.hashing import mix64
 
 Codes = NDArray[np.uint8]
@@ -74,15 +74,19 @@ def test_fragments_are_centred_on_naive_minimizers(codes: Codes, window: int):
     assert queries(fragmenter, [codes]) == expected
 
 
-def test_default_parameters_against_naive_minimizers():
-    fragmenter = AnchoredFragmenter()
-    codes = np.random.default_rng(1).integers(0, 4, 400).astype(np.uint8)
+@pytest.mark.parametrize("bases", [400, BLOCK + 30, 3 * BLOCK])
+@pytest.mark.parametrize("window", [1, 11, AnchoredFragmenter().window])
+def test_default_parameters_against_naive_minimizers(bases: int, window: int):
+    """A repeat among them, that spans blocks."""
+    fragmenter = AnchoredFragmenter(window=window)
+    codes = np.random.default_rng(bases).integers(0, 4, bases).astype(np.uint8)
     codes[200] = dna.N
+    codes[250 : bases - 50] = np.resize(codes[250 : 250 + bases // 4], bases - 300)
     starts = [
         (place + fragmenter.k // 2 - fragmenter.half, strand, 0)
         for place, strand in anchors_slowly(codes, fragmenter.k, fragmenter.window)
     ]
-    assert queries(fragmenter, [codes]) == [s for s in starts if 0 <= s[0] <= 400 - fragmenter.length]
+    assert queries(fragmenter, [codes]) == [s for s in starts if 0 <= s[0] <= bases - fragmenter.length]
 
 
 @given(st.one_of(sequences, repetitive))

@@ -11,11 +11,11 @@ from esa.align.config import VerifyConfig
 from esa.align.gapped import Gapped, Scratch, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.loci import Loci, Reference
 from esa.align.pair import Choice
-from esa.align.strands import WORD, Strands, make_strands, mark_mismatches, orient, query_on, words_for
+from esa.align.strands import Strands, make_strands, mark_mismatches, orient, query_on, words_for
 from esa.align.trials import score_marked, score_of
 from esa.bits import lowest_bit
 from esa.compiled import leaf, njit
-from esa.dna import LETTERS, base_at
+from esa.dna import LETTERS, WORD, base_at
 from esa.intrinsics import grown
 from esa.reads import ReadBatch
 from esa.records import (

@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from esa.align.config import END_BONUS, MATCH, MISMATCH
 from esa.bits import lowest_bit, popcount
 from esa.compiled import leaf, njit
-from esa.dna import N
+from esa.dna import HOLDS_N, WORD, N, complement_word, pack_eight
 from esa.intrinsics import load64
-
-WORD = 32
-"""Bases of a word."""
 
 _EVEN = np.uint64(0x5555555555555555)
 _ONE = np.uint64(1)
@@ -93,16 +90,11 @@ def _pack(codes, words, out):  # type: ignore[no-untyped-def]
     for w in range(words):
         word = np.uint64(0)
         for k in range(4):
-            # Eight bases, a byte each, fold into 16 bits.
             x = load64(codes, w * WORD + 8 * k)
             seen |= x
-            x &= np.uint64(0x0303030303030303)
-            x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
-            x = (x | (x >> np.uint64(12))) & np.uint64(0x000000FF000000FF)
-            x = (x | (x >> np.uint64(24))) & np.uint64(0xFFFF)
-            word |= x << np.uint64(16 * k)
+            word |= pack_eight(x) << np.uint64(16 * k)
         out[w] = word
-    return seen & np.uint64(0x0404040404040404) == 0
+    return seen & HOLDS_N == 0
 
 
 @leaf
@@ -111,16 +103,7 @@ def _complement(words, count, n, out):  # type: ignore[no-untyped-def]
     spare = np.uint64(2 * (count * WORD - n))
     before = np.uint64(0)
     for w in range(count):
-        x = ~words[w]
-        x = ((x >> np.uint64(2)) & np.uint64(0x3333333333333333)) | (
-            (x & np.uint64(0x3333333333333333)) << np.uint64(2)
-        )
-        x = ((x >> np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)) | (
-            (x & np.uint64(0x0F0F0F0F0F0F0F0F)) << np.uint64(4)
-        )
-        swapped = np.uint64(0)
-        for k in range(8):
-            swapped |= ((x >> np.uint64(8 * k)) & np.uint64(0xFF)) << np.uint64(56 - 8 * k)
+        swapped = complement_word(words[w])
         # The bases behind the read's end come first: they are shifted out, across the words.
         out[count - 1 - w] = (swapped >> spare) | ((before << _ONE) << (np.uint64(63) - spare))
         before = swapped

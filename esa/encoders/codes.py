@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
+from esa.dna import HOLDS_N, WORD, complement_word, pack_eight
 from esa.encoders.edits import edited_keys
-from esa.encoders.keys import GROUP, KEY_LANES
+from esa.encoders.keys import GROUP, KEY_LANES, group_row
 from esa.fragments import AnchorEdits, Fragments
+from esa.intrinsics import load64
 
 BITS = 64
 """Bits of a code."""
+TOGETHER = 3
+"""Groups whose rows are added together."""
 _DIGITS = 5
 """Bases and N."""
 
@@ -155,12 +159,16 @@ def _embed(table, means, step, codes, start, reverse, out):  # type: ignore[no-u
 @njit
 def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
     rows = np.empty(len(table), np.int64)
-    sums = np.empty(BITS, np.int16)
+    sums, positive = np.empty(BITS, np.int16), np.empty(BITS, np.uint8)
     for f in range(len(start)):
         _sum(table, means, step, codes, start[f], reverse[f], rows, sums)
-        code = np.uint64(0)
         for b in range(BITS):
-            code |= np.uint64(sums[b] > 0) << np.uint64(b)
+            positive[b] = sums[b] > 0
+        code = np.uint64(0)
+        for byte in range(BITS // 8):
+            # Byte k of eight is bit k of the product's last byte.
+            word = load64(positive, 8 * byte) * np.uint64(0x0102040810204080)
+            code |= (word >> np.uint64(56)) << np.uint64(8 * byte)
         out[f] = code
 
 
@@ -170,32 +178,49 @@ def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore
     if _load_rows(codes, start, reverse, step, rows):
         _sum_unknown(means, step, codes, start, reverse, sums)
         return
+    # The slices first, their elements by the loop's own counter: else numba guards each for a negative index, and
+    # nothing is vectorised. Several groups at a time, so that the sums go through memory less often.
     sums[:] = 0
-    for g in range(len(rows)):
-        # The slice first, its elements by the loop's own counter: else numba guards each for a negative index,
-        # and nothing is vectorised.
-        added = table[g, rows[g]]
+    g = 0
+    while g + TOGETHER <= len(rows):
+        first, second, third = table[g, rows[g]], table[g + 1, rows[g + 1]], table[g + 2, rows[g + 2]]
         for b in range(BITS):
-            sums[b] += added[b]
+            sums[b] += first[b] + second[b] + third[b]
+        g += TOGETHER
+    while g < len(rows):
+        first = table[g, rows[g]]
+        for b in range(BITS):
+            sums[b] += first[b]
+        g += 1
 
 
 @leaf
 def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
-    """Each group's row in its table (`group_row`), from one pass over the bases; whether one of them is an N."""
-    at, way, flip = start, 1, 0
-    if reverse:
-        at, way, flip = start + step * (len(rows) - 1) + GROUP - 1, -1, 3
+    """Each group's row in its table (`group_row`); whether one of the bases is an N."""
+    length = step * (len(rows) - 1) + GROUP
+    if length == WORD:
+        return _load_rows_of_word(codes, start, reverse, step, rows)
     seen = np.uint8(0)
-    row = 0
-    for g in range(-1, len(rows)):
-        for _ in range(step if g >= 0 else GROUP - step):
-            base = codes[at]
-            at += way
-            seen |= base
-            row = (row >> 2) | ((flip ^ (base & 3)) << (2 * GROUP - 2))
-        if g >= 0:
-            rows[g] = row
+    for i in range(start, start + length):
+        seen |= codes[i]
+    for g in range(len(rows)):
+        rows[g] = group_row(codes, start, reverse, length, g * step)
     return seen > 3
+
+
+@leaf
+def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
+    """`_load_rows` of as many bases as fill a word."""
+    seen, word = np.uint64(0), np.uint64(0)
+    for k in range(WORD // 8):
+        eight = load64(codes, start + 8 * k)
+        seen |= eight
+        word |= pack_eight(eight) << np.uint64(16 * k)
+    if reverse:
+        word = complement_word(word)
+    for g in range(len(rows)):
+        rows[g] = (word >> np.uint64(2 * step * g)) & np.uint64(4**GROUP - 1)
+    return seen & HOLDS_N != 0
 
 
 @leaf
