@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -54,7 +55,8 @@ class AlignedBatch:
     """A batch, done.
 
     Attributes:
-        made: its records as they are to be written.
+        made: its records as they are to be written. From another process: in memory that is used again when nobody
+            holds this array any more.
         reads, mapped: reads of it.
         proper: pairs properly paired.
         supplementary: further parts of chimeric reads.
@@ -201,12 +203,18 @@ class _Processes(Executor):
 
     def _deliver(self, room: int | None, found: Future[R], sent: Future[Parcel]) -> None:
         try:
-            result = unpack(sent.result(), self._rooms.area(room, back=True), copy=True)
+            parcel, area = sent.result(), self._rooms.area(room, back=True)
+            result = unpack(parcel, area, copy=False)
+            if isinstance(result, AlignedBatch):
+                # Written from where it lies: in the end a batch takes the main thread's time alone.
+                weakref.finalize(result.made, self._leave, room).atexit = False
+            else:
+                result = unpack(parcel, area, copy=True)
+                self._leave(room)
         except BaseException as error:  # of the process, or cancelled: for whoever waits
             self._leave(room)
             found.set_exception(error)
         else:
-            self._leave(room)
             found.set_result(result)
 
     def _leave(self, room: int | None) -> None:
