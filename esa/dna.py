@@ -17,7 +17,7 @@ BASES_PER_BYTE = 4
 
 WORD = 32
 """Bases that 64 bits hold."""
-HOLDS_N = np.uint64(0x0404040404040404)
+N_BITS = np.uint64(0x0404040404040404)
 """Of eight base codes in a ``uint64``, a byte each, the bits of which one is set where there is an N."""
 
 LETTERS: NDArray[np.uint8] = np.frombuffer(b"ACGTN", dtype=np.uint8)

@@ -295,17 +295,18 @@ def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
 def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
     """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
 
-    A sequence with fewer k-mers than a window is one window. ``out``: room for n. ``rooms``: ``uint64[2, BLOCK + 2 *
-    window]``.
+    A sequence with fewer k-mers than a window is one window. ``out``: room for n. ``rooms``: ``uint64[2, 3 * window]``
+    or more, for so many more k-mers at a time.
 
     A hash is the least of a window if it is as large as the largest of the least of the windows that it lies in. A
     scan that keeps the least of the window at hand takes twice as long: when it changes is guessed wrong.
     """
+    block = rooms.shape[1] - 2 * window
     window = min(window, n)
     least, room = rooms[0], rooms[1]
     count = np.uint64(0)
-    for begin in range(0, n, BLOCK):
-        end = min(n, begin + BLOCK)
+    for begin in range(0, n, block):
+        end = min(n, begin + block)
         # Of the windows that hold one of these: those that begin from here on.
         first = begin - window + 1
         windows = end - first
@@ -319,7 +320,7 @@ def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
         for i in range(np.uint64(windows)):
             least[i] = ~least[i]
         least[:inside] = _NO_ANCHOR
-        least[max(0, n - window + 1 - first) : windows] = _NO_ANCHOR
+        least[n - begin : windows] = _NO_ANCHOR
         _slide(least, room, end - begin, window)
         for i in range(np.uint64(end - begin)):
             value = hashes[np.uint64(begin) + i]
@@ -340,7 +341,7 @@ def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyp
     hashes = np.empty(longest + 1, np.uint64)
     strands = np.empty(longest + 1, np.uint8)
     picked = np.empty(longest + 1, np.int64)
-    rooms = np.empty((2, BLOCK + 2 * window), np.uint64)
+    rooms = np.empty((2, max(BLOCK, window) + 2 * window), np.uint64)
     start = np.empty(total, np.int64)
     reverse = np.empty(total, np.uint8)
     owner = np.empty(total, np.int32)

@@ -41,7 +41,8 @@ READ_AHEAD = 2
 """Parsed batches that wait for a worker, beside those in work."""
 
 PATIENCE = 0.2
-"""Seconds after which a thread that waits looks whether it is still wanted."""
+"""Seconds after which a thread that waits looks whether it is still wanted, and the main thread whether anything is
+done: the input pauses."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -237,6 +238,10 @@ def _ordered(pool: Executor, calls: Iterable[Callable[[], R] | None], threads: i
         yield waiting.popleft().result()
 
 
+class _End:
+    """Comes after the last batch."""
+
+
 class _ReadAhead:
     """Batches of a source, read in a thread of their own.
 
@@ -251,7 +256,7 @@ class _ReadAhead:
         self.fault: BaseException | None = None
         self.bytes_behind: deque[int] = deque()
         self.work = Work()
-        self._queue: queue.Queue[ReadBatch | None] = queue.Queue(READ_AHEAD)
+        self._queue: queue.Queue[ReadBatch | _End] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
         # A daemon: a reader that waits for standard input must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
@@ -276,7 +281,7 @@ class _ReadAhead:
             except queue.Empty:
                 yield None
                 continue
-            if batch is None:
+            if isinstance(batch, _End):
                 return
             yield batch
 
@@ -286,7 +291,7 @@ class _ReadAhead:
                 self._read()
         except BaseException as error:  # raised again by the main thread
             self.fault = error
-        self._put(None)
+        self._put(_End())
 
     def _read(self) -> None:
         batches = iter(self._source)
@@ -299,8 +304,8 @@ class _ReadAhead:
             if not self._put(batch):
                 return
 
-    def _put(self, batch: ReadBatch | None) -> bool:
-        """Queue a batch, or None for the end, when there is room; False if nobody wants it any more."""
+    def _put(self, batch: ReadBatch | _End) -> bool:
+        """Queue a batch, or the end, when there is room; False if nobody wants it any more."""
         while not self._closed.is_set():
             try:
                 self._queue.put(batch, timeout=PATIENCE)

@@ -40,12 +40,14 @@ MOST_THREADS = 4
 """Of one process."""
 
 SPARE_ROOMS = 4
-"""Rooms for parcels beside those of the batches in work."""
+"""Rooms for parcels beside those of the batches in work: for those that wait (`esa.pipeline.READ_AHEAD` and one) and
+the one that is being written."""
 
 _READ = 150
 """Bases."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+"""Signals that end a run."""
 
 R = TypeVar("R")
 
@@ -56,7 +58,7 @@ class AlignedBatch:
 
     Attributes:
         made: its records as they are to be written. From another process: in memory that is used again when nobody
-            holds this array any more.
+            holds it any more, nor a view of it.
         reads, mapped: reads of it.
         proper: pairs properly paired.
         supplementary: further parts of chimeric reads.
@@ -175,7 +177,8 @@ class _Processes(Executor):
             with _signals_wait():
                 self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
                 # They are forked at the first task, all.
-                self._pool.submit(os.getpid).result()
+                first = self._pool.submit(os.getpid)
+            first.result()
         except BaseException:
             for child in set(active_children()).difference(others):
                 child.kill()
@@ -205,9 +208,9 @@ class _Processes(Executor):
         try:
             parcel, area = sent.result(), self._rooms.area(room, back=True)
             result = unpack(parcel, area, copy=False)
-            if isinstance(result, AlignedBatch):
+            if isinstance(result, AlignedBatch) and parcel.extents:
                 # Written from where it lies: in the end a batch takes the main thread's time alone.
-                weakref.finalize(result.made, self._leave, room).atexit = False
+                weakref.finalize(_owner(result.made), self._leave, room).atexit = False
             else:
                 result = unpack(parcel, area, copy=True)
                 self._leave(room)
@@ -249,6 +252,13 @@ def _signals_wait() -> Iterator[None]:
             signal.signal(number, handler)
         for came in dict.fromkeys(noted):
             signal.raise_signal(came)
+
+
+def _owner(array: NDArray[Any]) -> NDArray[Any]:
+    """The array that all views of it hold."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
 
 
 def _of_no_genome() -> NDArray[np.uint8]:

@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from esa.align.mapper import Mapper, SeededBatch
 from esa.errors import EsaError
 from esa.index import open_index
 from esa.reads import ReadBatch
+from esa.work import Work
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are for Linux")
 
@@ -185,20 +188,70 @@ def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]
     assert children(os.getpid()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_amid_a_fork_comes_after_it(number: signal.Signals) -> None:
-    came: list[str] = []
-    before = signal.signal(number, lambda *_: came.append("signal"))
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["this thread", "another thread"])
+def test_signals_amid_a_fork_come_after_it(elsewhere: bool) -> None:
+    """Whichever thread is sent them: handlers run in the main thread. An error in the context is no other case."""
+    came: list[object] = []
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    target = thread.ident if elsewhere else threading.get_ident()
+    assert target is not None
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
     try:
-        with worker._signals_wait():
-            os.kill(os.getpid(), number)
-            time.sleep(0.05)
-            came.append("forked")
-        assert came == ["forked", "signal"]
-        os.kill(os.getpid(), number)
-        assert came == ["forked", "signal", "signal"]
+        for _ in range(2):
+            came.clear()
+            with contextlib.suppress(ZeroDivisionError), worker._signals_wait():
+                for number in numbers:
+                    signal.pthread_kill(target, number)
+                    time.sleep(0.05)
+                came.append("forked")
+                raise ZeroDivisionError
+            assert came[0] == "forked"
+            assert sorted(came[1:]) == sorted(numbers)  # type: ignore[type-var]
+        came.clear()
+        signal.raise_signal(signal.SIGTERM)
+        assert came == [signal.SIGTERM]
     finally:
-        signal.signal(number, before)
+        done.set()
+        thread.join()
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def test_a_room_is_left_when_nobody_holds_what_lies_in_it(aligner: Aligner) -> None:
+    """Not even a view of it; what holds more than records is copied."""
+
+    def sent(content: object) -> Future[parcels.Parcel]:
+        done: Future[parcels.Parcel] = Future()
+        done.set_result(parcels.pack(content, rooms.area(0, back=True)))
+        return done
+
+    pool = worker._Processes.__new__(worker._Processes)
+    pool._rooms = rooms = parcels.Rooms(1)
+    pool._free = deque()
+    made = np.arange(100, dtype=np.uint8)
+    delivered: Future[worker.AlignedBatch] = Future()
+    pool._deliver(0, delivered, sent(worker.AlignedBatch(made, 1, 1, 0, 0, Work())))
+    batch = delivered.result()
+    view = batch.made[40:]
+    del delivered, batch
+    assert list(pool._free) == []
+    assert view.tolist() == made[40:].tolist()
+    del view
+    assert list(pool._free) == [0]
+    lesson: Future[object] = Future()
+    pool._deliver(0, lesson, sent((made, None)))
+    assert list(pool._free) == [0, 0]
+    rooms.area(0, back=True)[:] = bytes(parcels.AREA)  # type: ignore[index]
+    assert lesson.result()[0].tolist() == made.tolist()  # type: ignore[index]
+    failed: Future[object] = Future()
+    broken: Future[parcels.Parcel] = Future()
+    broken.set_exception(ZeroDivisionError())
+    pool._deliver(None, failed, broken)
+    assert isinstance(failed.exception(), ZeroDivisionError)
+    assert list(pool._free) == [0, 0]
 
 
 def test_a_process_forked_amid_signals_dies_of_them_in_silence(

@@ -265,7 +265,8 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ig
     for r in range(reads):
         shift = max(shift, offsets[r + 1] - offsets[r])
     diagonal_bits = 1
-    while contig_offsets[-1] + 2 * shift >> diagonal_bits:
+    # The strands are more than the slack apart.
+    while contig_offsets[-1] + 2 * shift + config.diagonal_slack >> diagonal_bits:
         diagonal_bits += 1
     strand_bit = np.int64(1) << diagonal_bits
     keys = np.empty(most, np.int64)

@@ -82,7 +82,8 @@ _LOCUS = np.dtype(
 )
 _FIELDS = _LOCUS.names or ()
 _IN_WHOLE_LINES = 8
-"""Loci that fill whole lines of the cache (64 bytes), an odd number of them."""
+"""Loci that fill whole lines of the cache (64 bytes), an odd number of them: a locus has an odd number of words."""
+assert _LOCUS.itemsize // 8 % 2
 
 
 class Loci(NamedTuple):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from esa.align.config import END_BONUS, MATCH, MISMATCH
 from esa.bits import lowest_bit, popcount
 from esa.compiled import leaf, njit
-from esa.dna import HOLDS_N, WORD, N, complement_word, pack_eight
+from esa.dna import N_BITS, WORD, N, complement_word, pack_eight
 from esa.intrinsics import load64
 
 _EVEN = np.uint64(0x5555555555555555)
@@ -94,7 +94,7 @@ def _pack(codes, words, out):  # type: ignore[no-untyped-def]
             seen |= x
             word |= pack_eight(x) << np.uint64(16 * k)
         out[w] = word
-    return seen & HOLDS_N == 0
+    return seen & N_BITS == 0
 
 
 @leaf

@@ -83,8 +83,8 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
 
 @leaf
 def _ask_for(reference, candidates, length, begin, end):  # type: ignore[no-untyped-def]
-    """Prefetch the reference at the candidates ``[begin, end)``, for reads of ``length`` bases; returns where the next
-    ones begin."""
+    """Prefetch the reference at the candidates ``[begin, end)``, for reads of about ``length`` bases; returns where the
+    next ones begin."""
     end = min(end, len(candidates.diagonal))
     for c in range(begin, end):
         # First and last byte: a read of 150 bases lies in two lines of the cache more often than in one.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
-from esa.dna import HOLDS_N, WORD, complement_word, pack_eight
+from esa.dna import N_BITS, WORD, complement_word, pack_eight
 from esa.encoders.edits import edited_keys
 from esa.encoders.keys import GROUP, KEY_LANES, group_row
 from esa.fragments import AnchorEdits, Fragments
@@ -22,8 +22,8 @@ from esa.intrinsics import load64
 
 BITS = 64
 """Bits of a code."""
-TOGETHER = 3
-"""Groups whose rows are added together."""
+_TOGETHER = 3
+"""Groups whose rows `_sum` adds together; they are written out there."""
 _DIGITS = 5
 """Bases and N."""
 
@@ -77,12 +77,14 @@ class CodeEncoder:
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.int16]:
         """``int16[len(fragments), BITS]``: the sums whose signs are the code."""
+        codes = np.ascontiguousarray(codes)  # it is read by words
         out = np.empty((len(fragments), BITS), np.int16)
         _embed(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
         return out
 
     def signs(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.uint64]:
         """``uint64[len(fragments)]``: the code alone. Bit b is set where sum b of `embed` is positive."""
+        codes = np.ascontiguousarray(codes)
         out = np.empty(len(fragments), np.uint64)
         _signs(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
         return out
@@ -182,11 +184,11 @@ def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore
     # nothing is vectorised. Several groups at a time, so that the sums go through memory less often.
     sums[:] = 0
     g = 0
-    while g + TOGETHER <= len(rows):
+    while g + _TOGETHER <= len(rows):
         first, second, third = table[g, rows[g]], table[g + 1, rows[g + 1]], table[g + 2, rows[g + 2]]
         for b in range(BITS):
             sums[b] += first[b] + second[b] + third[b]
-        g += TOGETHER
+        g += _TOGETHER
     while g < len(rows):
         first = table[g, rows[g]]
         for b in range(BITS):
@@ -220,7 +222,7 @@ def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-un
         word = complement_word(word)
     for g in range(len(rows)):
         rows[g] = (word >> np.uint64(2 * step * g)) & np.uint64(4**GROUP - 1)
-    return seen & HOLDS_N != 0
+    return seen & N_BITS != 0
 
 
 @leaf

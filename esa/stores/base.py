@@ -26,7 +26,7 @@ class SearchEffort:
     """How far a search goes.
 
     Attributes:
-        max_hits: most hits that a query may have; the nearest are kept.
+        max_hits: most hits that a query may have, one at least; the nearest are kept.
         probes: buckets looked up for a query (bucketed stores).
         edits: the buckets are those that so many edits lead to (`esa.encoders.edits.edited_keys`; code encoders), not
             ``probes`` of the least certain bits; 0: the latter.

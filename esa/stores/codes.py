@@ -260,6 +260,25 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
     return np.int64(kept), radius - (least if cut else least - 1)
 
 
+@leaf
+def _find_buckets(packed, keys, found):  # type: ignore[no-untyped-def]
+    """Key, begin and end of the bucket of each key into ``found``; the memory of all is fetched at the same time."""
+    group_bytes = GROUP + packed.position_bytes
+    entry_bytes = packed.code_bytes + packed.position_bytes
+    for k in range(len(keys)):
+        # First and last byte, here and below: most of what is looked up lies in two lines of the cache.
+        group = np.int64(keys[k]) >> GROUP_BITS
+        prefetch(packed.buckets, group * group_bytes)
+        prefetch(packed.buckets, (group + 1) * group_bytes - 1)
+    # Whether a bucket is wanted is not asked yet: the answer would be waited for, and no further bucket asked for.
+    for k in range(len(keys)):
+        key = np.int64(keys[k])
+        begin, end = bounds(packed, key)
+        found[k, 0], found[k, 1], found[k, 2] = key, begin, end
+        prefetch(packed.entries, begin * entry_bytes)
+        prefetch(packed.entries, end * entry_bytes - 1)
+
+
 @njit
 def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
@@ -272,8 +291,6 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     count = 0
     scanned = 0
     key_mask = np.uint64((1 << packed.key_bits) - 1)
-    group_bytes = GROUP + packed.position_bytes
-    entry_bytes = packed.code_bytes + packed.position_bytes
     first = 0
     found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets, then of those chosen among them
     kept = np.zeros(BLOCK + 1, np.int64)
@@ -290,18 +307,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
         lo, hi = wanted.offsets[first], wanted.offsets[last]
         if hi - lo > len(found):
             found = np.empty((hi - lo, 3), np.int64)
-        for k in range(lo, hi):
-            # First and last byte, here and below: most of what is looked up lies in two lines of the cache.
-            group = np.int64(wanted.keys[k]) >> GROUP_BITS
-            prefetch(packed.buckets, group * group_bytes)
-            prefetch(packed.buckets, (group + 1) * group_bytes - 1)
-        # By itself and without branches: one that waits for a bucket's line keeps the others from being asked for.
-        for k in range(lo, hi):
-            key = np.int64(wanted.keys[k])
-            begin, end = bounds(packed, key)
-            found[k - lo, 0], found[k - lo, 1], found[k - lo, 2] = key, begin, end
-            prefetch(packed.entries, begin * entry_bytes)
-            prefetch(packed.entries, end * entry_bytes - 1)
+        _find_buckets(packed, wanted.keys[lo:hi], found)
         held = 0
         for q in range(first, last):
             kept[q - first] = held

@@ -242,6 +242,15 @@ def test_clusters_begin_anew_beyond_the_slack_of_their_first_hit():
     assert diagonals(100, 110, 120) == [100, 120]
 
 
+def test_a_cluster_never_spans_two_strands():
+    """The largest diagonal of the one, the least of the other, in a genome that fills the bits of a sort key."""
+    length = 10
+    for bases in range((1 << 12) - 4 * length, (1 << 12) + 2):
+        queries = [Query(0, length, 0, [Hit(bases - length, 0, 9), Hit(0, 1, 9)])]
+        found = {(c.diagonal, c.reverse) for c in one_read(queries, [0, bases], length, diagonal_slack=50)}
+        assert found == {(bases - length, 0), (0, 1)}
+
+
 def test_a_cluster_never_spans_two_contigs():
     """Neighbours on one diagonal, on both sides of a border."""
     queries = [Query(0, 48, 0, [Hit(952, 0, 10)]), Query(50, 48, 0, [Hit(1002, 0, 12)])]

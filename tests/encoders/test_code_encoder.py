@@ -19,11 +19,15 @@ from esa.fragments import AnchoredFragmenter, Fragments
 LENGTH = 12
 
 
+def an_encoder(step: int, length: int = LENGTH) -> CodeEncoder:
+    rng = np.random.default_rng(1)
+    groups = (length - GROUP) // step + 1
+    return CodeEncoder(rng.integers(-999, 1000, (groups, 4**GROUP, BITS)).astype(np.int16), step)
+
+
 @pytest.fixture(scope="module", params=[1, 2, 4])
 def encoder(request: pytest.FixtureRequest) -> CodeEncoder:
-    rng = np.random.default_rng(1)
-    groups = (LENGTH - GROUP) // request.param + 1
-    return CodeEncoder(rng.integers(-999, 1000, (groups, 4**GROUP, BITS)).astype(np.int16), request.param)
+    return an_encoder(request.param)
 
 
 def windows(starts: list[int], reverse: list[int], length: int = LENGTH) -> Fragments:
@@ -63,6 +67,24 @@ def test_embedding_is_the_sum_of_the_table_s_rows(
     assert found.dtype == np.int16
     assert found.tolist() == [
         embed_slowly(encoder, codes, s, r) for s, r in zip(starts, reverse, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+@pytest.mark.parametrize("length", [28, dna.WORD, 36])
+@pytest.mark.parametrize("stride", [1, -1, 2])
+def test_fragments_of_a_word_and_others_are_embedded_alike(step: int, length: int, stride: int):
+    """From the first base to the last, in codes that need not lie side by side."""
+    encoder = an_encoder(step, length)
+    rng = np.random.default_rng(length)
+    codes = rng.choice(5, 240, p=[0.24, 0.24, 0.24, 0.24, 0.04]).astype(np.uint8)[::stride]
+    starts = list(range(len(codes) - length + 1))
+    reverse = rng.integers(0, 2, len(starts)).tolist()
+    expected = [embed_slowly(encoder, codes, s, r) for s, r in zip(starts, reverse, strict=True)]
+    cut = windows(starts, reverse, length)
+    assert encoder.embed(codes, cut).tolist() == expected
+    assert encoder.signs(codes, cut).tolist() == [
+        sum(1 << b for b in range(BITS) if row[b] > 0) for row in expected
     ]
 
 
