@@ -5,7 +5,8 @@
 Human chromosome 20, simulated pairs (dwgsim, 0.6 %), medians over rounds in which the runs take turns:
 
 - threads: `esa align` with 1 and with 2 threads, 2x150. Start-up left out: the time of a run over 500 pairs, which
-  loads index and kernels, too, is taken off. BAM output and gzip input as ratios to SAM and plain FASTQ, start-up left
+  loads index and kernels, too, is taken off; beside it as many runs of one thread at a time, which share nothing but
+  the machine. BAM output and gzip input as ratios to SAM and plain FASTQ, start-up left
   out of both. Their outputs are judged as in `bench_speed.py`.
 - memory: PSS of all processes of a run, pages they share counted once, looked at every 20 ms; the peak.
 - startup: ten reads of lambda phage with a warm numba cache; `esa --help`.
@@ -28,6 +29,8 @@ from typing import Any
 from bench_common import BenchError, add_common_options, guarded, need, workplace
 from grid_report import Table, publish
 from resource_runs import (
+    APART,
+    APART_FEW,
     BAM,
     FEW_PAIRS,
     GZIP,
@@ -64,11 +67,18 @@ def thread_findings(runs: Mapping[str, Sequence[Run]], threads: int, reads: int)
     """Of `align_runs`."""
     seconds = {name: seconds_of(several) for name, several in runs.items()}
     one = differences(seconds[ONE], seconds[ONE_FEW])
+    apart = [threads * x for x in one]
     many, bam, gzip = (differences(seconds[name], seconds[MANY_FEW]) for name in (MANY, BAM, GZIP))
     busy = differences(*([run.processor_seconds for run in runs[name]] for name in (ONE, ONE_FEW)))
     between = reads - 2 * FEW_PAIRS
     return [
         Finding(f"1 to {threads} threads, start-up left out", "x", ratios(one, many), SCALING),
+        Finding(
+            f"{threads} runs of 1 thread at a time, to one of them",
+            "x",
+            ratios(apart, differences(seconds[APART], seconds[APART_FEW])),
+            None,
+        ),
         Finding("cores that 1 thread keeps busy (reader and writer, too)", "", ratios(busy, one), None),
         Finding("reads/s, 1 thread, start-up left out", "", tuple(between / x for x in one), None, 0),
         Finding(

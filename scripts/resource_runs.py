@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,8 @@ PROCESSES = 8
 
 ONE, ONE_FEW, MANY, MANY_FEW, BAM, GZIP = "1", "1 few", "many", "many few", "BAM", "gzip"
 """Names of timed runs: threads, and what is not plain FASTQ to SAM."""
+APART, APART_FEW = "apart", "apart few"
+"""As many runs of one thread at a time as `MANY` has threads, each of all reads: what the cores allow."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def gzipped(path: Path) -> Path:
 
 
 def align_runs(bench: Bench, rounds: int) -> dict[str, list[Run]]:
-    """Threads, BAM and gzip, in turns; the outputs stay."""
+    """Threads, BAM and gzip, in turns; the outputs stay, but for those of runs at a time."""
     plain, few, many = bench.first.files, bench.few(), bench.place.threads
     packed = [gzipped(path) for path in plain]
     inputs: dict[str, tuple[Sequence[Path], int]] = {
@@ -115,7 +118,18 @@ def align_runs(bench: Bench, rounds: int) -> dict[str, list[Run]]:
         bench.output(name).unlink(missing_ok=True)
         return timed([*ESA, *bench.words(reads, threads, bench.output(name))], None, bench.log)
 
-    return in_turns({name: partial(once, name) for name in inputs}, rounds)
+    def apart(reads: Sequence[Path], name: str) -> Run:
+        outputs = [bench.output(f"{name} {i}") for i in range(many)]
+        with ThreadPoolExecutor(many) as pool:
+            runs = pool.map(lambda out: timed([*ESA, *bench.words(reads, 1, out)], None, bench.log), outputs)
+            slowest = max(runs, key=lambda run: run.seconds)
+        for out in outputs:
+            out.unlink()
+        return slowest
+
+    tasks = {name: partial(once, name) for name in inputs}
+    tasks |= {name: partial(apart, reads, name) for name, reads in ((APART, plain), (APART_FEW, few))}
+    return in_turns(tasks, rounds)
 
 
 def peak_memory(command: Command, log: Path) -> int:

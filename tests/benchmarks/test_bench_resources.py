@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bench_resources import same_outputs, thread_findings
-from resource_runs import BAM, FEW_PAIRS, GZIP, MANY, MANY_FEW, ONE, ONE_FEW
+from resource_runs import APART, APART_FEW, BAM, FEW_PAIRS, GZIP, MANY, MANY_FEW, ONE, ONE_FEW
 from speed_sets import Judgement
 from timed_runs import Run
 
@@ -20,6 +20,8 @@ def test_start_up_is_left_out_round_by_round() -> None:
         MANY_FEW: runs(1.0, 2.0),
         MANY: runs(6.0, 13.0),
         BAM: runs(9.0, 13.0),
+        APART_FEW: runs(1.0, 2.0),
+        APART: runs(11.0, 27.0),
         GZIP: runs(6.0, 6.5),
     }
     found = {f.what: f for f in thread_findings(measured, 2, reads=2 * FEW_PAIRS + 1000)}
@@ -28,6 +30,7 @@ def test_start_up_is_left_out_round_by_round() -> None:
     assert (str(scaling.target), scaling.verdict) == (">= 1.85", "met")
     assert found["reads/s, 2 threads, start-up left out"].values == (200, pytest.approx(1000 / 11))
     assert found["cores that 1 thread keeps busy (reader and writer, too)"].values == (1.1, 0.55)
+    assert found["2 runs of 1 thread at a time, to one of them"].values == (2.0, 40 / 25)
     bam, gzip = (found[f"{what}, start-up left out"] for what in ("BAM output to SAM", "gzip input to plain"))
     assert (bam.values, bam.verdict) == ((8 / 5, 1.0), "NOT MET")
     assert (gzip.values, gzip.verdict) == ((1.0, 4.5 / 11), "met")
