@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import re
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _NEW_FILE_MODE = 0o666
 _MAX_LINKS = 40
 _NAME_KEPT = 40
 _TOKEN_BYTES = 4
+_PIPE_BYTES = 1 << 20
+"""What anybody may have (/proc/sys/fs/pipe-max-size): a third of a batch's records, 64 KB if nobody asks."""
 
 _DESCRIPTOR = re.compile(
     r"/dev/(?:std(?P<name>out|err)|fd/(?P<dev>\d+))|/proc/(?:self|thread-self)/fd/(?P<proc>\d+)"
@@ -114,6 +117,14 @@ class AlignmentOutput:
             raise
 
 
+def _widen(pipe: int | TextIO) -> None:
+    """Let a pipe hold more before its reader is waited for; what is no pipe, or may not be wider, stays as it is."""
+    # Not everywhere: Linux alone has it, and a stdout that somebody has put in its place has no descriptor.
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE_BYTES:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
 @dataclass
 class _Place:
     """Where bytes end up.
@@ -136,6 +147,9 @@ class _Place:
                 self._open_beside(self.final)
             elif self.open_descriptor is not None:
                 self._descriptor = self.open_descriptor()
+                _widen(self._descriptor)
+            elif sys.stdout is not None:
+                _widen(sys.stdout)
         except OSError as error:
             raise self.explain(error) from error
 

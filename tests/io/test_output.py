@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import stat
@@ -274,6 +275,18 @@ def test_fifo(tmp_path: Path, name: str) -> None:
     reader.join()
     assert stat.S_ISFIFO(fifo.stat().st_mode)
     assert copy.read_text() == TEXT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have a size on Linux")
+def test_a_pipe_is_made_wider() -> None:
+    reader, writer = os.pipe()
+    before = fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)
+    with open_output(f"/dev/fd/{writer}") as output:
+        assert fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ) > before
+        output.write(b"x" * (1 << 19))  # nobody reads yet
+    os.close(writer)
+    with open(reader, "rb") as source:
+        assert len(source.read()) == 1 << 19
 
 
 def test_fifo_whose_reader_goes_away(tmp_path: Path) -> None:
