@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf
+from esa.intrinsics import load64
 
 N = 4
 BASES_PER_BYTE = 4
@@ -17,7 +18,7 @@ BASES_PER_BYTE = 4
 
 WORD = 32
 """Bases that 64 bits hold."""
-N_BITS = np.uint64(0x0404040404040404)
+_N_BITS = np.uint64(0x0404040404040404)
 """Of eight base codes in a ``uint64``, a byte each, the bits of which one is set where there is an N."""
 
 LETTERS: NDArray[np.uint8] = np.frombuffer(b"ACGTN", dtype=np.uint8)
@@ -75,12 +76,19 @@ def pack(codes, packed):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def pack_eight(codes):  # type: ignore[no-untyped-def]
-    """Eight base codes, a byte each (``uint64``), 2 bits each; N as some base."""
-    x = codes & np.uint64(0x0303030303030303)
-    x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
-    x = (x | (x >> np.uint64(12))) & np.uint64(0x000000FF000000FF)
-    return (x | (x >> np.uint64(24))) & np.uint64(0xFFFF)
+def pack_word(codes, at):  # type: ignore[no-untyped-def]
+    """`WORD` base codes from ``at`` on in a ``uint64``, N as some base; and whether there is an N."""
+    word, seen = np.uint64(0), np.uint64(0)
+    for k in range(WORD // 8):
+        # Eight bases, a byte each, fold into 16 bits.
+        x = load64(codes, at + 8 * k)
+        seen |= x
+        x &= np.uint64(0x0303030303030303)
+        x = (x | (x >> np.uint64(6))) & np.uint64(0x000F000F000F000F)
+        x = (x | (x >> np.uint64(12))) & np.uint64(0x000000FF000000FF)
+        x = (x | (x >> np.uint64(24))) & np.uint64(0xFFFF)
+        word |= x << np.uint64(16 * k)
+    return word, seen & _N_BITS != 0
 
 
 @leaf

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from esa.align.config import END_BONUS, MATCH, MISMATCH
 from esa.bits import lowest_bit, popcount
 from esa.compiled import leaf, njit
-from esa.dna import N_BITS, WORD, N, complement_word, pack_eight
+from esa.dna import WORD, N, complement_word, pack_word
 from esa.intrinsics import load64
 
 _EVEN = np.uint64(0x5555555555555555)
@@ -86,15 +86,11 @@ def query_on(strands, n, reverse):  # type: ignore[no-untyped-def]
 @leaf
 def _pack(codes, words, out):  # type: ignore[no-untyped-def]
     """Pack ``codes[: words * WORD]``; returns whether no N is among them."""
-    seen = np.uint64(0)
+    seen = False
     for w in range(words):
-        word = np.uint64(0)
-        for k in range(4):
-            x = load64(codes, w * WORD + 8 * k)
-            seen |= x
-            word |= pack_eight(x) << np.uint64(16 * k)
-        out[w] = word
-    return seen & N_BITS == 0
+        out[w], holds_n = pack_word(codes, w * WORD)
+        seen |= holds_n
+    return not seen
 
 
 @leaf

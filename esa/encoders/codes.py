@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
-from esa.dna import N_BITS, WORD, complement_word, pack_eight
+from esa.dna import WORD, complement_word, pack_word
 from esa.encoders.edits import edited_keys
 from esa.encoders.keys import GROUP, KEY_LANES, group_row
 from esa.fragments import AnchorEdits, Fragments
@@ -213,16 +213,12 @@ def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-de
 @leaf
 def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
     """`_load_rows` of as many bases as fill a word."""
-    seen, word = np.uint64(0), np.uint64(0)
-    for k in range(WORD // 8):
-        eight = load64(codes, start + 8 * k)
-        seen |= eight
-        word |= pack_eight(eight) << np.uint64(16 * k)
+    word, holds_n = pack_word(codes, start)
     if reverse:
         word = complement_word(word)
     for g in range(len(rows)):
         rows[g] = (word >> np.uint64(2 * step * g)) & np.uint64(4**GROUP - 1)
-    return seen & N_BITS != 0
+    return holds_n
 
 
 @leaf

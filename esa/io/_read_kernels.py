@@ -251,25 +251,26 @@ def _gather_quals(source, out):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def gather(buffer, table, n, first, step, has_qual, names, name_offsets, codes, quals, offsets):  # type: ignore[no-untyped-def]
-    """Copy ``n`` records into a batch, as its reads ``first, first + step, ...``.
+def gather(buffer, table, n, first, step, has_qual, batch):  # type: ignore[no-untyped-def]
+    """Copy ``n`` records into a batch (`esa.io._record_arrays.Reads`), as its reads ``first, first + step, ...``.
 
     Returns (row of the first record that is malformed, or -1; ambiguous bases).
     """
     ambiguous = 0
     for row in range(n):
         read = first + row * step
-        start, end = offsets[read], offsets[read + 1]
+        start, end = batch.offsets[read], batch.offsets[read + 1]
         name = buffer[table[row, NAME] : table[row, NAME_END]]
-        if not _gather_name(name, names[name_offsets[read] : name_offsets[read + 1]]):
+        room = batch.names[batch.name_offsets[read] : batch.name_offsets[read + 1]]
+        if not _gather_name(name, room):
             return row, ambiguous
-        here = _gather_sequence(buffer[table[row, SEQ] : table[row, SEQ_END]], codes[start:end])
+        here = _gather_sequence(buffer[table[row, SEQ] : table[row, SEQ_END]], batch.codes[start:end])
         if here < 0:
             return row, ambiguous
         ambiguous += here
         if has_qual:
             qual = buffer[table[row, QUAL] : table[row, QUAL] + table[row, LENGTH]]
-            if not _gather_quals(qual, quals[start:end]):
+            if not _gather_quals(qual, batch.quals[start:end]):
                 return row, ambiguous
     return -1, ambiguous
 

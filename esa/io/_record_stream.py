@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from esa.errors import ReadsError
 from esa.io import _read_kernels as kernels
 from esa.io._read_faults import FOREIGN_BYTES, fasta_fault, fastq_fault, foreign_fault, name_of, show
+from esa.io._record_arrays import Reads
 from esa.io.compressed import ByteSource, file_label
 from esa.reads import ReadBatch
 
@@ -105,7 +106,7 @@ class RecordStream:
         """Copy the records into reads ``first, first + step, ...`` of a batch: see `kernels.gather`."""
         row, ambiguous = kernels.gather(
             self._buffer, self.table, len(batch) // step, first, step, not self.fasta,
-            batch.names, batch.name_offsets, batch.codes, batch.quals, batch.offsets,
+            Reads(batch.names, batch.name_offsets, batch.codes, batch.quals, batch.offsets, batch.has_qual),
         )  # fmt: skip
         return row, ambiguous
 

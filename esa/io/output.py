@@ -119,7 +119,7 @@ class AlignmentOutput:
 
 def _widen(pipe: int | TextIO) -> None:
     """Let a pipe hold more before its reader is waited for; what is no pipe, or may not be wider, stays as it is."""
-    # Not everywhere: Linux alone has it, and a stdout that somebody has put in its place has no descriptor.
+    # Not everywhere: Linux alone has it, and a stdout that is closed or replaced has no descriptor.
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE_BYTES:
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
@@ -148,7 +148,7 @@ class _Place:
             elif self.open_descriptor is not None:
                 self._descriptor = self.open_descriptor()
                 _widen(self._descriptor)
-            elif sys.stdout is not None:
+            else:
                 _widen(sys.stdout)
         except OSError as error:
             raise self.explain(error) from error
