@@ -38,6 +38,7 @@ from esa.manifest import (
     parse,
     render,
 )
+from esa.mapped import in_large_pages
 
 BLOCK_BYTES = 1 << 22
 """Arrays are digested and written in pieces of this size."""
@@ -130,6 +131,7 @@ class DirectoryWriter:
             out.write(header)
         with self._output_errors():
             array = np.memmap(self._temporary / file, letter, "r+", len(header), shape)
+        in_large_pages(array)
         self._mapped.append((file, array))
         self._arrays.append(ArrayEntry(name, file, size, "", letter, shape))
         return array
@@ -217,10 +219,14 @@ class DirectoryWriter:
         digest = hashlib.new(DIGEST)
         with self._output_errors(), open(self._temporary / file, "xb") as out:
             for part in parts:
-                for start in range(0, len(part), BLOCK_BYTES):
-                    block = part[start : start + BLOCK_BYTES]
+                start = 0
+                while start < len(part):
+                    # Blocks end where blocks of the file do: so they lie in large pages of its cache.
+                    end = start + BLOCK_BYTES - out.tell() % BLOCK_BYTES
+                    block = part[start:end]
                     digest.update(block)
                     out.write(block)
+                    start = end
             out.flush()
             os.fsync(out.fileno())
         return f"{DIGEST}:{digest.hexdigest()}"

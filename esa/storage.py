@@ -37,6 +37,7 @@ from esa.manifest import (
     refusal,
     render,
 )
+from esa.mapped import in_large_pages
 
 if TYPE_CHECKING:  # `esa info` needs no genome, and need not wait for numba
     from esa.genome import Genome
@@ -179,6 +180,7 @@ def genome_from(manifest: Manifest, arrays: Mapping[str, NDArray[Any]], path: Pa
         len(bounds) and (bounds[0] < 0 or bounds[-1] > manifest.bases or (bounds[1:] < bounds[:-1]).any())
     ):
         raise refusal(path, "'genome_n_starts' and 'genome_n_ends' are no sorted runs inside the genome")
+    in_large_pages(packed)
     return Genome(
         names=tuple(contig.name for contig in manifest.contigs),
         lengths=np.array([contig.length for contig in manifest.contigs], np.int64),

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import njit
+from esa.mapped import in_large_pages
 from esa.stores.codes import CodeStore, binarize, default_key_bits
 from esa.stores.packed import empty_packed, pack_part, position_bytes
 
@@ -129,7 +130,9 @@ def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
     """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that."""
     size = n * np.dtype(dtype).itemsize
     pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(pages, dtype, n)
+    array: NDArray[Any] = np.frombuffer(pages, dtype, n)
+    in_large_pages(array)
+    return array
 
 
 @njit

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from esa.bits import popcount
 from esa.compiled import leaf, njit
 from esa.intrinsics import grown, load64, prefetch
+from esa.mapped import in_large_pages
 from esa.stores.base import Hits, Keys, SearchEffort
 from esa.stores.packed import (
     GROUP,
@@ -104,6 +105,8 @@ class CodeStore:
             parameters["position_bytes"],
         )  # fmt: skip
         entry_count(packed)
+        in_large_pages(packed.entries)
+        in_large_pages(packed.buckets)
         return cls(packed)
 
     @property

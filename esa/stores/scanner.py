@@ -13,7 +13,6 @@ The only module that imports faiss.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import IndexFormatError
+from esa.mapped import give_back
 from esa.stores.base import Growing
 
 SUBVECTOR = 4
@@ -140,7 +140,7 @@ def open_scanner(serialized: NDArray[np.uint8]) -> FaissScanner:
         index = faiss.read_index(reader)
     except RuntimeError as error:
         raise IndexFormatError(f"the store's scanner cannot be read ({error}): rebuild the index") from error
-    _leave(serialized)
+    give_back(serialized)
     return ListScanner(index) if isinstance(index, faiss.IndexIVFPQFastScan) else FaissScanner(index)
 
 
@@ -191,25 +191,14 @@ def _centres(vectors: NDArray[np.int8], lists: int) -> NDArray[np.float32]:
 def _spread(vectors: NDArray[np.int8], count: int) -> NDArray[np.float32]:
     """About so many of the vectors, evenly spread, or all."""
     spread = vectors[:: -(-len(vectors) // count)].astype(np.float32)
-    _leave(vectors)
+    give_back(vectors)
     return spread
 
 
 def _add(index: faiss.Index, vectors: NDArray[np.int8]) -> None:
     for begin in range(0, len(vectors), CHUNK):
         index.add(vectors[begin : begin + CHUNK].astype(np.float32))
-        _leave(vectors)
-
-
-def _leave(array: NDArray[Any]) -> None:
-    """Give back the pages of a mapped array: what was copied from them need not be in memory twice."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, memoryview):
-        base = base.obj
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+        give_back(vectors)
 
 
 @contextmanager
