@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
-from esa.dna import WORD, complement_word, pack_word
 from esa.encoders.edits import edited_keys
-from esa.encoders.keys import GROUP, KEY_LANES, group_row
+from esa.encoders.keys import GROUP, KEY_LANES, load_rows, sum_rows
 from esa.fragments import AnchorEdits, Fragments
 from esa.intrinsics import load64
 
 BITS = 64
 """Bits of a code."""
-_TOGETHER = 3
-"""Groups whose rows `_sum` adds together; they are written out there."""
 _DIGITS = 5
 """Bases and N."""
 
@@ -104,14 +101,15 @@ class CodeEncoder:
 
         ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """
+        codes = np.ascontiguousarray(codes)
         key_offsets, keys = edited_keys(
             self._key_table, self.step, codes, offsets, fragments.arrays, bits, edits, depth
         )
         return key_offsets, keys
 
     @cached_property
-    def _key_table(self) -> NDArray[np.int32]:
-        return self.table[:, :, :KEY_LANES].astype(np.int32)
+    def _key_table(self) -> NDArray[np.int16]:
+        return np.ascontiguousarray(self.table[:, :, :KEY_LANES])
 
     @cached_property
     def _means(self) -> NDArray[np.int16]:
@@ -177,48 +175,10 @@ def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-u
 @leaf
 def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
     """Sums of one fragment; ``rows`` (``int64[groups]``) is room, ``means`` serves those that hold an N."""
-    if _load_rows(codes, start, reverse, step, rows):
+    if load_rows(codes, start, reverse, step, rows):
         _sum_unknown(means, step, codes, start, reverse, sums)
-        return
-    # The slices first, their elements by the loop's own counter: else numba guards each for a negative index, and
-    # nothing is vectorised. Several groups at a time, so that the sums go through memory less often.
-    sums[:] = 0
-    g = 0
-    while g + _TOGETHER <= len(rows):
-        first, second, third = table[g, rows[g]], table[g + 1, rows[g + 1]], table[g + 2, rows[g + 2]]
-        for b in range(BITS):
-            sums[b] += first[b] + second[b] + third[b]
-        g += _TOGETHER
-    while g < len(rows):
-        first = table[g, rows[g]]
-        for b in range(BITS):
-            sums[b] += first[b]
-        g += 1
-
-
-@leaf
-def _load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
-    """Each group's row in its table (`group_row`); whether one of the bases is an N."""
-    length = step * (len(rows) - 1) + GROUP
-    if length == WORD:
-        return _load_rows_of_word(codes, start, reverse, step, rows)
-    seen = np.uint8(0)
-    for i in range(start, start + length):
-        seen |= codes[i]
-    for g in range(len(rows)):
-        rows[g] = group_row(codes, start, reverse, length, g * step)
-    return seen > 3
-
-
-@leaf
-def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
-    """`_load_rows` of as many bases as fill a word."""
-    word, holds_n = pack_word(codes, start)
-    if reverse:
-        word = complement_word(word)
-    for g in range(len(rows)):
-        rows[g] = (word >> np.uint64(2 * step * g)) & np.uint64(4**GROUP - 1)
-    return holds_n
+    else:
+        sum_rows(table, rows, BITS, sums)
 
 
 @leaf

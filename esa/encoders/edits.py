@@ -21,18 +21,27 @@ from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
 from esa.encoders.indels import add_indels, load_windows, make_windows
-from esa.encoders.keys import GROUP, KEY_LANES, add_key, group_row, key_of, make_key_set
+from esa.encoders.keys import (
+    GROUP,
+    KEY_LANES,
+    add_key,
+    group_row,
+    key_of,
+    load_rows,
+    make_key_set,
+    sum_rows,
+)
 
 
 class _Buffers(NamedTuple):
-    """Of one call: sums (``int32[KEY_LANES]``) and what the base at each place may be turned to.
+    """Of one call: sums (``int16[KEY_LANES]``) and what the base at each place may be turned to.
 
     wanted: ``uint8[length]``, bit x - 1 is set where base ^ x is to be tried.
     """
 
-    limit: NDArray[np.int32]
-    rest: NDArray[np.int32]
-    nothing: NDArray[np.int32]
+    limit: NDArray[np.int16]
+    rest: NDArray[np.int16]
+    nothing: NDArray[np.int16]
     wanted: NDArray[np.uint8]
 
 
@@ -57,7 +66,7 @@ def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found): 
         if lo * groups + hi != held:
             held = lo * groups + hi
             for b in range(KEY_LANES):
-                limit[b] = -np.int32(sums[b])
+                limit[b] = -sums[b]
             for g in range(lo, hi):
                 old = table[g, rows[g]]
                 for b in range(KEY_LANES):
@@ -108,7 +117,7 @@ def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # 
     keys).
 
     Args:
-        table: ``int32[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
+        table: ``int16[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
         step: bases between the starts of groups.
         codes, offsets: the reads, as in `esa.reads.ReadBatch`.
         fragments: `esa.fragments.FragmentArrays` of them.
@@ -127,22 +136,24 @@ def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # 
     found = make_key_set(most)
     mask = np.int32((np.int64(1) << bits) - 1)
     buffers = _Buffers(
-        np.empty(KEY_LANES, np.int32),
-        np.empty(KEY_LANES, np.int32),
-        np.zeros(KEY_LANES, np.int32),
+        np.empty(KEY_LANES, np.int16),
+        np.empty(KEY_LANES, np.int16),
+        np.zeros(KEY_LANES, np.int16),
         np.empty(length, np.uint8),
     )
     first, second = np.empty(length, np.uint8), np.full(length, 7, np.uint8)
     second[anchor[0] : anchor[1]] = 0
-    sums = np.empty(KEY_LANES, np.int32)
+    sums = np.empty(KEY_LANES, np.int16)
     rows = np.empty(groups, np.int64)
     for f in range(len(start)):
-        # Not the embedding: an N is an A here, and its substitutions are what else it may be.
-        sums[:] = 0
-        for g in range(groups):
-            rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
-            for b in range(KEY_LANES):
-                sums[b] += table[g, rows[g], b]
+        key_offsets[f + 1] = key_offsets[f]
+        if plausible[f] == 0:
+            continue
+        if load_rows(codes, start[f], reverse[f], step, rows):
+            # Not the embedding: an N is an A here, and its substitutions are what else it may be.
+            for g in range(groups):
+                rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
+        sum_rows(table, rows, KEY_LANES, sums)
         found.used[0] = 0
         _set_wanted(first, anchor, plausible[f])
         if plausible[f] & 1:

@@ -23,15 +23,15 @@ class Windows(NamedTuple):
 
     bases: ``uint8[length + 2]``, oriented, with the base before and the one after; what is outside the read is an A.
     rows: ``int64[3, groups]``.
-    prefix, suffix: ``int32[3, groups + 1, KEY_LANES]``: sums of the first g groups, and of those from g on.
-    total: ``int32[KEY_LANES]``, room.
+    prefix, suffix: ``int16[3, groups + 1, KEY_LANES]``: sums of the first g groups, and of those from g on.
+    total: ``int16[KEY_LANES]``, room.
     """
 
     bases: NDArray[np.uint8]
     rows: NDArray[np.int64]
-    prefix: NDArray[np.int32]
-    suffix: NDArray[np.int32]
-    total: NDArray[np.int32]
+    prefix: NDArray[np.int16]
+    suffix: NDArray[np.int16]
+    total: NDArray[np.int16]
 
 
 @njit
@@ -40,9 +40,9 @@ def make_windows(groups, length):  # type: ignore[no-untyped-def]
     return Windows(
         np.empty(length + 2, np.uint8),
         np.empty((3, groups), np.int64),
-        np.zeros((3, groups + 1, KEY_LANES), np.int32),
-        np.zeros((3, groups + 1, KEY_LANES), np.int32),
-        np.empty(KEY_LANES, np.int32),
+        np.zeros((3, groups + 1, KEY_LANES), np.int16),
+        np.zeros((3, groups + 1, KEY_LANES), np.int16),
+        np.empty(KEY_LANES, np.int16),
     )
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from esa.compiled import leaf, njit
+from esa.dna import WORD, complement_word, pack_word
+from esa.intrinsics import first_item
 
 GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""
+
+TOGETHER = 3
+"""Groups whose rows `sum_rows` adds together; they are written out there."""
 
 KEY_LANES = 32
 """Sums that a key is made of, at most: a round number of them is added and compared at a time."""
@@ -37,12 +45,65 @@ def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def
 
 
 @leaf
-def key_of(limit, first, last):  # type: ignore[no-untyped-def]
-    """Key whose bit b is set where ``first[b] + last[b] > limit[b]`` (``int32[KEY_LANES]``), without a branch."""
-    key = np.int32(0)
-    for b in range(KEY_LANES):
-        key |= ((limit[b] - first[b] - last[b]) >> np.int32(31)) & (np.int32(1) << np.int32(b))
-    return key
+def load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
+    """Each group's row in its table (`group_row`) into ``rows``; whether one of the bases is an N: it counts as
+    whatever is quickest then."""
+    length = step * (len(rows) - 1) + GROUP
+    if length == WORD:
+        return _load_rows_of_word(codes, start, reverse, step, rows)
+    seen = np.uint8(0)
+    for i in range(start, start + length):
+        seen |= codes[i]
+    for g in range(len(rows)):
+        rows[g] = group_row(codes, start, reverse, length, g * step)
+    return seen > 3
+
+
+@leaf
+def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
+    """`load_rows` of as many bases as fill a word."""
+    word, holds_n = pack_word(codes, start)
+    if reverse:
+        word = complement_word(word)
+    for g in range(len(rows)):
+        rows[g] = (word >> np.uint64(2 * step * g)) & np.uint64(4**GROUP - 1)
+    return holds_n
+
+
+@leaf
+def sum_rows(table, rows, width, sums):  # type: ignore[no-untyped-def]
+    """Sums over the groups of the first ``width`` (a constant) numbers of their rows, in 16 bits."""
+    # The slices first, their elements by the loop's own counter: else numba guards each for a negative index, and
+    # nothing is vectorised. Several groups at a time, so that the sums go through memory less often.
+    sums[:] = 0
+    g = 0
+    while g + TOGETHER <= len(rows):
+        first, second, third = table[g, rows[g]], table[g + 1, rows[g + 1]], table[g + 2, rows[g + 2]]
+        for b in range(width):
+            sums[b] += first[b] + second[b] + third[b]
+        g += TOGETHER
+    while g < len(rows):
+        first = table[g, rows[g]]
+        for b in range(width):
+            sums[b] += first[b]
+        g += 1
+
+
+@intrinsic
+def key_of(_context: Any, limit: Any, first: Any, last: Any) -> Any:
+    """``key_of(limit, first, last)``: the ``int32`` key whose bit b is set where ``first[b] + last[b] > limit[b]``
+    (``int16[KEY_LANES]``), all compared at once."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = ir.VectorType(ir.IntType(16), KEY_LANES)
+        sums = []
+        for k in range(3):
+            data = first_item(context, builder, signature, arguments, k)
+            sums.append(builder.load(builder.bitcast(data, lanes.as_pointer()), align=2))
+        left = builder.sub(builder.sub(sums[0], sums[1]), sums[2])
+        return builder.bitcast(builder.icmp_signed("<", left, lanes([0] * KEY_LANES)), ir.IntType(KEY_LANES))
+
+    return types.int32(limit, first, last), generate
 
 
 class KeySet(NamedTuple):
