@@ -38,6 +38,10 @@ KEYS_TOGETHER = 128
 """Queries and keys looked up together."""
 COPY_DISTANCE = 12
 """Hits cut off at this distance or more are hardly copies of the query's place: nobody needs to hear of them."""
+RUN = 512
+"""Codes of a bucket that are compared before it is asked whether there are hits to cut off."""
+TRIMMED_AT = 2
+"""Times as many hits as are kept that are gathered before those that will not be kept are cut off."""
 PROBE_BITS = 12
 """Least certain key bits among which the flips of a probe are chosen."""
 
@@ -209,8 +213,12 @@ def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-un
 
 
 @leaf
-def _scan(packed, bucket, code, radius, hits, count):  # type: ignore[no-untyped-def]
-    """Append the codes of a bucket (key, begin, end) within ``radius`` to ``hits``; returns how many there are then."""
+def _scan(packed, bucket, code, limits, hits, count):  # type: ignore[no-untyped-def]
+    """Append codes of a bucket (key, first, end) to ``hits``; returns how many there are then.
+
+    ``limits``: (a hit at distance d scores this less d, it is under this distance).
+    """
+    radius, reach = limits
     hit_position, hit_reverse, hit_score = hits
     key, begin, end = bucket
     size = packed.code_bytes + packed.position_bytes
@@ -227,22 +235,24 @@ def _scan(packed, bucket, code, radius, hits, count):  # type: ignore[no-untyped
         hit_position[held] = load64(packed.entries, at + packed.code_bytes) & position_mask
         hit_reverse[held] = word & np.uint64(1)
         hit_score[held] = radius - distance
-        held += np.uint64(distance < radius)
+        held += np.uint64(distance < reach)
     return np.int64(held)
 
 
-@njit
-def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
+@leaf(forceinline=False)
+def _trim(hits, begin, end, radius, max_hits, counters):  # type: ignore[no-untyped-def]
     """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
 
-    Returns the new end and the least distance of what was cut off.
+    ``counters`` (``int64[2, radius + 1]``): room. Returns the new end and the least distance of what was cut off.
     """
     hit_position, hit_reverse, hit_score = hits
     # Two counters a class: one that was just written cannot be read at once.
-    counters = np.zeros((2, radius + 1), np.int64)
+    counters[:] = 0
     for h in range(begin, end):
         counters[h & 1, hit_score[h]] += 1
-    classes = counters[0] + counters[1]
+    classes = counters[0]
+    for score in range(radius + 1):
+        classes[score] += counters[1, score]
     best = radius
     while classes[best] == 0:
         best -= 1
@@ -261,6 +271,29 @@ def _trim(hits, begin, end, radius, max_hits):  # type: ignore[no-untyped-def]
             break
     cut = kept == last and total > max_hits
     return np.int64(kept), radius - (least if cut else least - 1)
+
+
+@leaf(forceinline=False)
+def _scan_many(packed, buckets, code, limits, hits, low, counters):  # type: ignore[no-untyped-def]
+    """Append the nearest codes of buckets that hold more to the first ``low`` hits; ``limits``: (radius, most hits).
+
+    Returns how many there are then, and the least distance of what was cut off, the radius if nothing was.
+    """
+    radius, max_hits = limits
+    count = low
+    reach = np.int64(radius)
+    for k in range(len(buckets)):
+        key, begin, end = buckets[k]
+        while begin < end:
+            run = min(end, begin + RUN)
+            count = _scan(packed, (key, begin, run), code, (radius, reach), hits, count)
+            begin = run
+            if count - low > TRIMMED_AT * max_hits:
+                # Whatever comes later and is no nearer than what was cut off would be cut off, too.
+                count, reach = _trim(hits, low, count, radius, max_hits, counters)
+    if count - low > max_hits:
+        count, reach = _trim(hits, low, count, radius, max_hits, counters)
+    return count, reach
 
 
 @leaf
@@ -298,6 +331,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets, then of those chosen among them
     kept = np.zeros(BLOCK + 1, np.int64)
     sizes = np.zeros(BLOCK, np.int64)
+    counters = np.empty((2, radius + 1), np.int64)
     while first < n:
         # As many queries together as have about so many keys.
         last = first + 1
@@ -332,13 +366,15 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
             room = 2 * (count + size)
             hits = (grown(hits[0], count, room), grown(hits[1], count, room), grown(hits[2], count, room))
         for q in range(first, last):
-            low = count
-            for f in range(kept[q - first], kept[q - first + 1]):
-                bucket = found[f, 0], found[f, 1], found[f, 2]
-                count = _scan(packed, bucket, queries[q], radius, hits, count)
-            if count - low > max_hits:
-                count, nearest = _trim(hits, low, count, radius, max_hits)
-                capped[q] |= nearest < COPY_DISTANCE
+            buckets = found[kept[q - first] : kept[q - first + 1]]
+            if sizes[q - first] <= max_hits:
+                for k in range(len(buckets)):
+                    count = _scan(packed, buckets[k], queries[q], (radius, radius), hits, count)
+            else:
+                count, reach = _scan_many(
+                    packed, buckets, queries[q], (radius, max_hits), hits, count, counters
+                )
+                capped[q] |= reach < min(radius, COPY_DISTANCE)
             offsets[q + 1] = count
         first = last
     return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned

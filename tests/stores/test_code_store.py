@@ -19,6 +19,7 @@ from esa.stores.codes import (
     MAX_KEY_BITS,
     MIN_KEY_BITS,
     PROBE_BITS,
+    RUN,
     CodeStore,
     binarize,
     default_key_bits,
@@ -152,6 +153,31 @@ def test_search_equals_a_look_at_every_code(
     assert found.scanned == scanned
     assert found.offsets[0] == 0
     assert found.position.dtype == np.int64
+
+
+@pytest.mark.parametrize("order", ["mixed", "nearest first", "farthest first"])
+@pytest.mark.parametrize("max_hits", [1, 3, 40, 200, 900])
+def test_what_is_cut_off_on_the_way_is_cut_off_in_the_end(order: str, max_hits: int):
+    """Buckets of several runs: what was seen in one says how near those of the next must be."""
+    rng = np.random.default_rng(max_hits)
+    query = rng.integers(50, 300, 64).astype(np.int16)
+    distances = rng.choice(
+        [0, 1, 2, 5, 9, 10, 13, 18, 19, 25], 3 * RUN + 7, p=[0.001, 0.009, *[0.12] * 7, 0.15]
+    )
+    if order != "mixed":
+        distances = np.sort(distances)[:: 1 if order == "nearest first" else -1]
+    rows = np.tile(query, (len(distances), 1))
+    for row, distance in zip(rows, distances, strict=True):
+        # Those of two bits or more lie in two buckets.
+        bits = rng.choice(np.arange(KEY_BITS, 64), distance, replace=False)
+        row[bits[1:]] *= -1
+        row[int(np.argmin(query[:KEY_BITS])) if distance > 1 and rng.random() < 0.5 else bits[:1]] *= -1
+    fragments = Fragments(rows, np.arange(len(rows)) * 10, np.zeros(len(rows), np.uint8))
+    effort = SearchEffort(max_hits, probes=2, radius=20)
+    found = fragments.build().search(query[None], effort)
+    expected = search_slowly(fragments, query, effort)
+    assert hits_of(found, 0) == expected.hits
+    assert found.capped.tolist() == [expected.capped]
 
 
 def test_the_keys_that_are_given_are_looked_up(fragments: Fragments):
