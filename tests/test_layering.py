@@ -16,7 +16,7 @@ PACKAGE = Path(esa.__file__).parent
 
 RANKS = (
     ("errors", "compiled"),
-    ("allocator", "bits", "device", "dna", "hashing", "intrinsics", "parcels"),
+    ("allocator", "bits", "device", "dna", "hashing", "intrinsics", "mapped", "parcels"),
     ("genome", "reads", "records", "work"),
     ("manifest", "directory_writer", "storage", "fragments", "fragments_fixed", "encoders", "stores", "io"),
     ("align", "presets", "index"),
