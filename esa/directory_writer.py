@@ -38,10 +38,11 @@ from esa.manifest import (
     parse,
     render,
 )
-from esa.mapped import in_large_pages
 
 BLOCK_BYTES = 1 << 22
-"""Arrays are digested and written in pieces of this size."""
+"""Arrays are digested and written in pieces that end at multiples of this size. So much written at once comes to lie in
+large pages of the file's cache, where the file system has them (`esa.mapped`); but for the first, which the header
+begins."""
 
 LOCK_NAME = "writing.lock"
 """File of a directory that is being written, locked by the process that writes it as long as that lives."""
@@ -76,7 +77,6 @@ class DirectoryWriter:
         self._temporary = self._sibling("tmp")
         self._arrays: list[ArrayEntry] = []
         self._files: list[FileEntry] = []
-        self._mapped: list[tuple[str, np.memmap[Any, Any]]] = []
         self._lock = -1
         self._grown: list[str] = []
         self._growing: list[GrowingFile] = []
@@ -95,7 +95,6 @@ class DirectoryWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._mapped.clear()
         for grown in self._growing:
             grown.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
@@ -115,26 +114,6 @@ class DirectoryWriter:
         file = self._file_of(name, "")
         digest = self._write(file, content)
         self._files.append(FileEntry(name, file, len(content), digest))
-
-    def create(self, name: str, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A writable memory-mapped array, for what memory cannot hold; its digest is taken at `commit`."""
-        letter = _dtype(np.dtype(dtype).newbyteorder("<"))
-        header, file = npy_header(letter, shape), self._file_of(name, ".npy")
-        size = array_bytes(letter, shape)
-        if size == len(header):  # no elements: nothing to map
-            empty = np.empty(shape, letter)
-            self.add(name, empty)
-            return empty
-        with self._output_errors(), open(self._temporary / file, "xb") as out:
-            # A full disk must fail here, as an error: later, under a map, it would be a SIGBUS.
-            os.posix_fallocate(out.fileno(), 0, size)
-            out.write(header)
-        with self._output_errors():
-            array = np.memmap(self._temporary / file, letter, "r+", len(header), shape)
-        in_large_pages(array)
-        self._mapped.append((file, array))
-        self._arrays.append(ArrayEntry(name, file, size, "", letter, shape))
-        return array
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> GrowingFile:
         """An array that is written row by row; the index holds it once it is finished.
@@ -170,7 +149,7 @@ class DirectoryWriter:
             The manifest, as `esa.storage.open_directory` will give it.
         """
         with self._output_errors():
-            digests = self._finish_mapped(threads)
+            digests = self._digests_of_grown(threads)
             arrays = [replace(entry, digest=digests.get(entry.file, entry.digest)) for entry in self._arrays]
             text = render(
                 Manifest(preset, parameters, statistics, tuple(arrays), tuple(self._files), tuple(contigs))
@@ -218,27 +197,24 @@ class DirectoryWriter:
     def _write(self, file: str, *parts: bytes | memoryview) -> str:
         digest = hashlib.new(DIGEST)
         with self._output_errors(), open(self._temporary / file, "xb") as out:
+            written = 0
             for part in parts:
                 start = 0
                 while start < len(part):
-                    # Blocks end where blocks of the file do: so they lie in large pages of its cache.
-                    end = start + BLOCK_BYTES - out.tell() % BLOCK_BYTES
-                    block = part[start:end]
+                    block = part[start : start + BLOCK_BYTES - written % BLOCK_BYTES]
                     digest.update(block)
                     out.write(block)
-                    start = end
+                    start += len(block)
+                    written += len(block)
             out.flush()
             os.fsync(out.fileno())
         return f"{DIGEST}:{digest.hexdigest()}"
 
-    def _finish_mapped(self, threads: int) -> dict[str, str]:
-        """Digests of the mapped and the grown arrays, by file, when all that was written to them is on disk."""
-        for _, array in self._mapped:
-            array.flush()
-        files = [*(file for file, _ in self._mapped), *self._grown]
+    def _digests_of_grown(self, threads: int) -> dict[str, str]:
+        """Digests of the grown arrays, by file."""
         with ThreadPoolExecutor(threads) as pool:
-            digests = pool.map(lambda file: digest_of_file(self._temporary / file), files)
-            return dict(zip(files, digests, strict=True))
+            digests = pool.map(lambda file: digest_of_file(self._temporary / file), self._grown)
+            return dict(zip(self._grown, digests, strict=True))
 
     def _put_in_place(self) -> None:
         if not os.path.lexists(self._final):

@@ -119,18 +119,25 @@ def test_an_array_larger_than_a_block_is_digested_whole(
     np.testing.assert_array_equal(open_directory(tmp_path / "x.esa")[1]["a"], np.arange(1001))
 
 
-def test_created_arrays_are_written_in_place(tmp_path: Path) -> None:
+def test_blocks_end_where_blocks_of_the_file_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the header's length: a block that lies across two large pages would be in neither."""
+    sizes = []
+
+    class Digest:
+        def update(self, block: memoryview) -> None:
+            sizes.append(len(block))
+
+        def hexdigest(self) -> str:
+            return "0" * 64
+
+    monkeypatch.setattr(directory_writer.hashlib, "new", lambda _: Digest())
+    monkeypatch.setattr(directory_writer, "BLOCK_BYTES", 1000)
     with DirectoryWriter(tmp_path / "x.esa") as writer:
-        array = writer.create("big", np.uint16, (100, 3))
-        empty = writer.create("empty", np.uint16, (0, 3))
-        assert not array.any()
-        array[:] = np.arange(300).reshape(100, 3)
-        array[0] = 7
-        writer.commit(**FACTS, threads=2)
-    read, arrays = open_directory(tmp_path / "x.esa", verify="full")
-    np.testing.assert_array_equal(arrays["big"], array)
-    assert arrays["empty"].shape == empty.shape == (0, 3)
-    assert [entry.name for entry in read.arrays] == ["big", "empty"]
+        writer.add("a", np.arange(500))
+        assert (writer._temporary / "a.npy").stat().st_size == sum(sizes)
+    ends = np.cumsum(sizes)
+    assert {0, *range(1000, sum(sizes), 1000)} <= {0, *ends.tolist()}
+    assert max(sizes) == 1000
 
 
 @pytest.mark.parametrize("chunks", [[0], [1], [3, 0, 9], [10] * 12], ids=str)
@@ -457,7 +464,7 @@ def listing(folder: Path) -> list[str]:
 def build_and_fail(path: Path, error: type[BaseException]) -> None:
     with DirectoryWriter(path) as writer:
         writer.add("codes", ARRAYS["codes"])
-        writer.create("big", np.uint8, (10,))
+        writer.grow("big", np.uint8, (10,)).append(np.zeros((3, 10), np.uint8))
         assert listing(path.parent) == [writer._temporary.name]
         raise error
 
@@ -592,38 +599,23 @@ def test_a_failing_disk_is_an_output_error(
     assert listing(tmp_path) == []
 
 
-def test_space_for_a_created_array_is_claimed_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(directory_writer.os, "posix_fallocate", full)
-    with (
-        DirectoryWriter(tmp_path / "x.esa") as writer,
-        pytest.raises(OutputError, match=r"x.esa: cannot be written: No space left"),
-    ):
-        writer.create("big", np.uint8, (10,))
-
-
 def grow(writer: DirectoryWriter, name: str, rows: NDArray[np.float64]) -> None:
     growing = writer.grow(name, np.float64, ())
     growing.append(rows[:9])
     growing.append(rows[9:])
 
 
-@pytest.mark.parametrize("method", ["add", "create", "grow"])
+@pytest.mark.parametrize("method", ["add", "grow"])
 def test_an_array_too_large_for_the_disk_fails_at_once(tmp_path: Path, method: str) -> None:
     limit = 10_000
-    arguments = {"create": [np.uint8, (limit,)]}.get(method, [np.zeros(limit)])
-    make = grow if method == "grow" else getattr(DirectoryWriter, method)
+    make = grow if method == "grow" else DirectoryWriter.add
     with DirectoryWriter(tmp_path / "x.esa") as writer:
         # The kernel refuses to make a file longer, as it would on a full disk.
         old = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, old[1]))
         try:
             with pytest.raises(OutputError, match=r"x.esa: cannot be written: File too large"):
-                make(writer, "big", *arguments)
+                make(writer, "big", np.zeros(limit))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert listing(tmp_path) == []

@@ -102,6 +102,17 @@ def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def _load(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
+    """Rows and sums of the groups of a fragment. Not the embedding: an N is an A here, and its substitutions are what
+    else it may be."""
+    if load_rows(codes, start, reverse, step, rows):
+        length = step * (len(rows) - 1) + GROUP
+        for g in range(len(rows)):
+            rows[g] = group_row(codes, start, reverse, length, g * step)
+    sum_rows(table, rows, KEY_LANES, sums)
+
+
+@leaf
 def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
     """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.AnchorEdits`)."""
     begin, end = anchor
@@ -149,11 +160,7 @@ def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # 
         key_offsets[f + 1] = key_offsets[f]
         if plausible[f] == 0:
             continue
-        if load_rows(codes, start[f], reverse[f], step, rows):
-            # Not the embedding: an N is an A here, and its substitutions are what else it may be.
-            for g in range(groups):
-                rows[g] = group_row(codes, start[f], reverse[f], length, g * step)
-        sum_rows(table, rows, KEY_LANES, sums)
+        _load(table, step, codes, start[f], reverse[f], rows, sums)
         found.used[0] = 0
         _set_wanted(first, anchor, plausible[f])
         if plausible[f] & 1:

@@ -1,4 +1,4 @@
-"""Keys from sums of groups: what the searches for edited fragments have in common."""
+"""Rows and sums of groups, and the keys they make: what codes and the searches for edited fragments have in common."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from esa.intrinsics import first_item
 GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""
 
-TOGETHER = 3
+_TOGETHER = 3
 """Groups whose rows `sum_rows` adds together; they are written out there."""
 
 KEY_LANES = 32
@@ -77,11 +77,11 @@ def sum_rows(table, rows, width, sums):  # type: ignore[no-untyped-def]
     # nothing is vectorised. Several groups at a time, so that the sums go through memory less often.
     sums[:] = 0
     g = 0
-    while g + TOGETHER <= len(rows):
+    while g + _TOGETHER <= len(rows):
         first, second, third = table[g, rows[g]], table[g + 1, rows[g + 1]], table[g + 2, rows[g + 2]]
         for b in range(width):
             sums[b] += first[b] + second[b] + third[b]
-        g += TOGETHER
+        g += _TOGETHER
     while g < len(rows):
         first = table[g, rows[g]]
         for b in range(width):
@@ -92,7 +92,7 @@ def sum_rows(table, rows, width, sums):  # type: ignore[no-untyped-def]
 @intrinsic
 def key_of(_context: Any, limit: Any, first: Any, last: Any) -> Any:
     """``key_of(limit, first, last)``: the ``int32`` key whose bit b is set where ``first[b] + last[b] > limit[b]``
-    (``int16[KEY_LANES]``), all compared at once."""
+    (``int16[KEY_LANES]``, contiguous), all compared at once."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         lanes = ir.VectorType(ir.IntType(16), KEY_LANES)

@@ -127,7 +127,10 @@ class CodeStoreBuilder:
 
 
 def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
-    """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that."""
+    """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that.
+
+    Large ones, as parts are filled in many places at a time; of many parts some hundred megabytes more are used so.
+    """
     size = n * np.dtype(dtype).itemsize
     pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     array: NDArray[Any] = np.frombuffer(pages, dtype, n)

@@ -98,7 +98,7 @@ class CodeStore:
 
     @classmethod
     def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CodeStore:
-        """The store with these `parameters` and `arrays`.
+        """The store with these `parameters` and `arrays`, which it asks for in large pages.
 
         Raises:
             ValueError: they do not fit each other.
@@ -214,9 +214,10 @@ def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-un
 
 @leaf
 def _scan(packed, bucket, code, limits, hits, count):  # type: ignore[no-untyped-def]
-    """Append codes of a bucket (key, first, end) to ``hits``; returns how many there are then.
+    """Append the near codes of a bucket (key, begin, end), or of a run of it, to ``hits``; returns how many there are
+    then.
 
-    ``limits``: (a hit at distance d scores this less d, it is under this distance).
+    ``limits``: (radius, reach): what is at a distance d under the reach scores the radius less d.
     """
     radius, reach = limits
     hit_position, hit_reverse, hit_score = hits
@@ -275,7 +276,8 @@ def _trim(hits, begin, end, radius, max_hits, counters):  # type: ignore[no-unty
 
 @leaf(forceinline=False)
 def _scan_many(packed, buckets, code, limits, hits, low, counters):  # type: ignore[no-untyped-def]
-    """Append the nearest codes of buckets that hold more to the first ``low`` hits; ``limits``: (radius, most hits).
+    """Append the nearest codes of buckets that hold more than the most hits to the first ``low`` hits; ``limits``:
+    (radius, most hits).
 
     Returns how many there are then, and the least distance of what was cut off, the radius if nothing was.
     """
@@ -369,7 +371,8 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
             buckets = found[kept[q - first] : kept[q - first + 1]]
             if sizes[q - first] <= max_hits:
                 for k in range(len(buckets)):
-                    count = _scan(packed, buckets[k], queries[q], (radius, radius), hits, count)
+                    key, begin, end = buckets[k]
+                    count = _scan(packed, (key, begin, end), queries[q], (radius, radius), hits, count)
             else:
                 count, reach = _scan_many(
                     packed, buckets, queries[q], (radius, max_hits), hits, count, counters

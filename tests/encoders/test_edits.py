@@ -20,14 +20,14 @@ ALL = (1 << (3 * (ANCHOR[1] - ANCHOR[0]) + 1)) - 1
 Bases = NDArray[np.uint8]
 
 
-def random_encoder(step: int) -> CodeEncoder:
+def random_encoder(step: int, length: int = LENGTH) -> CodeEncoder:
     rng = np.random.default_rng(step)
-    return CodeEncoder(rng.integers(-300, 300, (groups_of(LENGTH, step), 256, BITS)).astype(np.int16), step)
+    return CodeEncoder(rng.integers(-300, 300, (groups_of(length, step), 256, BITS)).astype(np.int16), step)
 
 
-def fragment_at(start: int, reverse: int) -> Fragments:
+def fragment_at(start: int, reverse: int, length: int = LENGTH) -> Fragments:
     return Fragments(
-        np.full(1, start, np.int64), np.full(1, LENGTH, np.int32), np.full(1, reverse, np.uint8),
+        np.full(1, start, np.int64), np.full(1, length, np.int32), np.full(1, reverse, np.uint8),
         np.zeros(1, np.int32),
     )  # fmt: skip
 
@@ -42,7 +42,7 @@ def found(
 
 
 def key_of(encoder: CodeEncoder, oriented: Bases, bits: int) -> int:
-    sums = encoder.embed(oriented, fragment_at(0, 0))[0]
+    sums = encoder.embed(oriented, fragment_at(0, 0, encoder.length))[0]
     return sum(int(sums[b] > 0) << b for b in range(bits))
 
 
@@ -50,7 +50,7 @@ def oriented(codes: Bases, reverse: int) -> Bases:
     return (3 - codes[::-1]) if reverse else codes
 
 
-def allowed(plausible: int) -> list[tuple[int, int]]:
+def allowed(plausible: int, length: int) -> list[tuple[int, int]]:
     """(Base, x) of the single substitutions that the mask lets through."""
     inside = [
         (ANCHOR[0] + i, x)
@@ -58,11 +58,11 @@ def allowed(plausible: int) -> list[tuple[int, int]]:
         for x in (1, 2, 3)
         if plausible >> (3 * i + x) & 1
     ]
-    return inside + [(p, x) for p in outside() for x in (1, 2, 3) if plausible & 1]
+    return inside + [(p, x) for p in outside(length) for x in (1, 2, 3) if plausible & 1]
 
 
-def outside() -> list[int]:
-    return [p for p in range(LENGTH) if not ANCHOR[0] <= p < ANCHOR[1]]
+def outside(length: int) -> list[int]:
+    return [p for p in range(length) if not ANCHOR[0] <= p < ANCHOR[1]]
 
 
 def changed(bases: Bases, *edits: tuple[int, int]) -> Bases:
@@ -75,11 +75,11 @@ def changed(bases: Bases, *edits: tuple[int, int]) -> Bases:
 def substitutions_slowly(bases: Bases, plausible: int, depth: int) -> list[Bases]:
     """The fragment with up to ``depth`` substitutions, of two at least one outside the anchor."""
     variants = [bases] if plausible & 1 else []
-    variants += [changed(bases, edit) for edit in allowed(plausible)]
+    variants += [changed(bases, edit) for edit in allowed(plausible, len(bases))]
     if depth > 1:
         variants += [
             changed(bases, one, (p, x))
-            for one, p, x in itertools.product(allowed(plausible), outside(), (1, 2, 3))
+            for one, p, x in itertools.product(allowed(plausible, len(bases)), outside(len(bases)), (1, 2, 3))
             if p != one[0]
         ]
     return variants
@@ -104,15 +104,19 @@ MASKS = [ALL, 1, 0, 0b0110010000010, 0b0000000000101]
 
 @pytest.mark.parametrize("reverse", [0, 1])
 @pytest.mark.parametrize("plausible", MASKS)
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
-def test_single_substitutions_have_their_keys(step: int, plausible: int, reverse: int) -> None:
-    encoder = random_encoder(step)
+@pytest.mark.parametrize(
+    ("length", "step"),
+    [(LENGTH, 1), (LENGTH, 2), (LENGTH, 3), (LENGTH, 4), (dna.WORD, 1), (dna.WORD, 2), (dna.WORD, 4)],
+)
+def test_single_substitutions_have_their_keys(length: int, step: int, plausible: int, reverse: int) -> None:
+    """Of a fragment that ends where the read ends."""
+    encoder = random_encoder(step, length)
     for bits in (9, 30):
-        codes = np.random.default_rng(bits).integers(0, 4, LENGTH).astype(np.uint8)
-        keys = found(encoder, codes, fragment_at(0, reverse), bits, plausible, 1)
+        codes = np.random.default_rng(bits).integers(0, 4, 5 + length).astype(np.uint8)
+        keys = found(encoder, codes, fragment_at(5, reverse, length), bits, plausible, 1)
         expected = {
             key_of(encoder, variant, bits)
-            for variant in substitutions_slowly(oriented(codes, reverse), plausible, 1)
+            for variant in substitutions_slowly(oriented(codes[5:], reverse), plausible, 1)
         }
         assert len(keys) == len(set(keys))
         assert set(keys) == expected
@@ -155,14 +159,18 @@ def test_fragments_do_not_mix() -> None:
         assert keys[offsets[f] : offsets[f + 1]].tolist() == alone
 
 
-def test_an_n_may_be_any_base() -> None:
-    encoder = random_encoder(2)
+@pytest.mark.parametrize("length", [LENGTH, dna.WORD])
+def test_an_n_may_be_any_base(length: int) -> None:
+    """And is first taken for an A of the fragment as it is oriented."""
+    encoder = random_encoder(2, length)
     rng = np.random.default_rng(5)
     for reverse in (0, 1):
-        codes = rng.integers(0, 4, LENGTH).astype(np.uint8)
+        codes = rng.integers(0, 4, length).astype(np.uint8)
         hidden = codes.copy()
         hidden[3] = dna.N
-        keys = found(encoder, hidden, fragment_at(0, reverse), 24, ALL, 1)
+        keys = found(encoder, hidden, fragment_at(0, reverse, length), 24, ALL, 1)
+        codes[3] = 3 if reverse else 0
+        assert keys[0] == key_of(encoder, oriented(codes, reverse), 24)
         for base in range(4):
             codes[3] = base
             assert key_of(encoder, oriented(codes, reverse), 24) in keys
