@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mappings import SMAPS, mappings_of
 from numpy.typing import NDArray
 from samples import make_index
 
@@ -84,24 +85,16 @@ def test_a_kernel_that_refuses_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert asked == asked[:1] * 2
 
 
-def flags_of(file: Path) -> list[str]:
-    """Flags of the mapping of a file in this process."""
-    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
-    for line in lines:
-        if line.endswith(str(file)):
-            return next(later for later in lines if later.startswith("VmFlags:")).split()[1:]
-    raise AssertionError(f"{file} is not mapped")
-
-
 @pytest.mark.skipif(
-    not Path("/sys/kernel/mm/transparent_hugepage").exists() or not Path("/proc/self/smaps").exists(),
+    not Path("/sys/kernel/mm/transparent_hugepage").exists() or not SMAPS.exists(),
     reason="a kernel without large pages",
 )
 def test_an_index_is_mapped_in_large_pages(tmp_path: Path) -> None:
     path = make_index(tmp_path, {"a": "ACGTTGCA" * 40})
     index = open_index(str(path))
     names = ("store_entries", "store_buckets", "genome_packed", "encoder_table")
-    large = [LARGE_PAGES in flags_of(path.resolve() / f"{name}.npy") for name in names]
+    mapped_once = [mappings_of(path.resolve() / f"{name}.npy") for name in names]
+    large = [LARGE_PAGES in mapping["VmFlags"].split() for (mapping,) in mapped_once]
     # The encoder's table is copied from.
     assert large == [True, True, True, False]
     assert len(index.store)

@@ -370,6 +370,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
         for q in range(first, last):
             buckets = found[kept[q - first] : kept[q - first + 1]]
             if sizes[q - first] <= max_hits:
+                # Most queries: nothing can be cut off, so it is not asked run by run whether anything is to be.
                 for k in range(len(buckets)):
                     key, begin, end = buckets[k]
                     count = _scan(packed, (key, begin, end), queries[q], (radius, radius), hits, count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mappings import mappings_of
 from numpy.typing import NDArray
 
 from esa import dna
@@ -320,10 +320,7 @@ def test_a_damaged_scanner_is_refused() -> None:
 
 def mapped_kilobytes(path: Path) -> int:
     """Of a file, in the memory of this process."""
-    text = Path("/proc/self/smaps").read_text()
-    return sum(
-        int(size) for size in re.findall(rf"{re.escape(str(path))}\n.*?\nRss: +(\d+) kB", text, re.DOTALL)
-    )
+    return sum(int(mapping["Rss"].removesuffix(" kB")) for mapping in mappings_of(path))
 
 
 def test_a_scanner_is_not_in_memory_twice(tmp_path: Path) -> None:
