@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import Mapper
 from esa.align.pair import InsertSizes, learn_insert_sizes
+from esa.align.seeded import SeededBatch
 from esa.genome import Genome
 from esa.index import Index
 from esa.io.fastq import ReadSource

@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import Mapper
 from esa.align.pair import ASSUMED, InsertSizes
+from esa.align.seeded import SeededBatch
 from esa.compiled import all_kept, complete_mark
 from esa.errors import EsaError
 from esa.io.formatter import Formatter

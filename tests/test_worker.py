@@ -20,7 +20,8 @@ import pytest
 from samples import Aligner, Read, fastq_text, make_index, random_bases, reverse_complement
 
 from esa import parcels, worker
-from esa.align.mapper import Mapper, SeededBatch
+from esa.align.mapper import Mapper
+from esa.align.seeded import SeededBatch
 from esa.errors import EsaError
 from esa.index import open_index
 from esa.reads import ReadBatch

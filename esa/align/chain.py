@@ -1,4 +1,4 @@
-"""From hits to candidates: clusters of hits on neighbouring diagonals, weighed by what their anchors say."""
+"""From hits to candidates: the heaviest clusters of hits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.align.clusters import contig_of, make_cluster_room, make_clusters, make_up_clusters
 from esa.align.config import ChainConfig
+from esa.align.join import join_clusters
 from esa.align.loci import Candidates
-from esa.align.sorting import make_sort_room, sort_keys
+from esa.align.pair import InsertRange
 from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.hashing import tie_break
@@ -18,9 +20,7 @@ from esa.stores.base import Hits
 RIVAL_WEIGHT = 50
 """A cluster left out for the limit is spoken of if it has this share (per cent) of the heaviest one's weight."""
 
-_INDEX_BITS = 24
-"""Low bits of a sort key, which hold the hit's number within its read; hits beyond are left out (and capped)."""
-_INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
+_NO_PAIRS = InsertRange(-1, 0, 0)
 
 
 def chain_hits(
@@ -30,96 +30,23 @@ def chain_hits(
     salts: NDArray[np.uint64],
     contig_offsets: NDArray[np.int64],
     config: ChainConfig,
+    inserts: InsertRange | None = None,
 ) -> Candidates:
     """Candidates of every read of a batch (reads at ``offsets``) from hits that fix strand and diagonal.
 
-    ``salts`` (``uint64[reads]``) choose among equally heavy clusters (`esa.hashing.tie_break`).
+    ``salts`` (``uint64[reads]``) choose among equally heavy clusters (`esa.hashing.tie_break`). With ``inserts`` reads
+    2 i and 2 i + 1 are a pair, and where both have clusters those come first that weigh most together with one of the
+    mate (`ChainConfig.max_joined`).
 
     A cluster's weight is the sum, over the query fragments in it, of the best squared score of a hit: a tandem
     repeat that a fragment hits many times counts once, and few near hits outweigh many distant ones (the
     copies of a repeat).
     """
-    candidates: Candidates = _chain(hits, fragments.arrays, offsets, salts, contig_offsets, config)
+    candidates: Candidates = _chain(
+        hits, fragments.arrays, offsets, salts, contig_offsets, config,
+        config._replace(max_candidates=min(config.max_joined, config.max_candidates)), inserts or _NO_PAIRS,
+    )  # fmt: skip
     return candidates
-
-
-@leaf
-def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
-    """Index of the contig that holds a global position."""
-    return np.searchsorted(contig_offsets, position, side="right") - 1
-
-
-@leaf
-def _sorted_keys(hits, fragments, queries, read, layout, keys, query_of, room):  # type: ignore[no-untyped-def]
-    """Sort key (strand, diagonal, number) of each hit of the queries ``[lo, hi)``; returns how many.
-
-    ``read``: its (offset, length) in the batch. ``layout``: (what makes diagonals positive, bits that then hold them).
-    """
-    shift, diagonal_bits = layout
-    lo, hi = queries
-    offset, read_length = read
-    count = 0
-    for q in range(lo, hi):
-        begin = fragments.start[q] - offset
-        begin_reversed = read_length - begin - fragments.length[q]
-        for h in range(hits.offsets[q], hits.offsets[q + 1]):
-            if count == len(keys):
-                break
-            strand = fragments.reverse[q] ^ hits.reverse[h]
-            diagonal = hits.position[h] - (begin_reversed if strand else begin) + shift
-            keys[count] = (((np.int64(strand) << diagonal_bits) | diagonal) << _INDEX_BITS) | count
-            query_of[count] = q - lo
-            count += 1
-    sort_keys(keys, count, _INDEX_BITS, room)
-    return count
-
-
-@leaf
-def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyped-def]
-    """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on.
-
-    ``score``: of the read's hits. ``best_of`` (a number a query, zero) is zero again afterwards.
-    """
-    if end == begin + 1:
-        value = score[keys[begin] & _INDEX_MASK]
-        return value * value, keys[begin] >> _INDEX_BITS
-    weight = 0
-    heaviest, here, diagonal, current = 0, 0, np.int64(0), np.int64(-1)
-    for t in range(begin, end):
-        number = keys[t] & _INDEX_MASK
-        value = score[number] * score[number]
-        a = query_of[number]
-        if value > best_of[a]:
-            weight += value - best_of[a]
-            best_of[a] = value
-        if keys[t] >> _INDEX_BITS != current:
-            current = keys[t] >> _INDEX_BITS
-            here = 0
-        here += value
-        if here > heaviest:
-            heaviest, diagonal = here, current
-    for t in range(begin, end):
-        best_of[query_of[keys[t] & _INDEX_MASK]] = 0
-    return weight, diagonal
-
-
-@leaf
-def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: ignore[no-untyped-def]
-    """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig.
-
-    ``position``: of the read's hits.
-    """
-    limit = (keys[begin] >> _INDEX_BITS) + slack
-    end = begin + 1
-    if end == count or keys[end] >> _INDEX_BITS > limit:
-        return end
-    contig = contig_of(contig_offsets, position[keys[begin] & _INDEX_MASK])
-    while end < count and keys[end] >> _INDEX_BITS <= limit:
-        where = position[keys[end] & _INDEX_MASK]
-        if not contig_offsets[contig] <= where < contig_offsets[contig + 1]:
-            break
-        end += 1
-    return end
 
 
 class Order(NamedTuple):
@@ -151,9 +78,9 @@ def keep_heaviest(clusters, count, salt, config, order):  # type: ignore[no-unty
     cut = False
     top = 0
     for c in range(count):
-        top = max(top, clusters.weight[c])
+        top = max(top, clusters.weight[c] + clusters.mate[c])
     for c in range(count):
-        weight = np.int64(clusters.weight[c])
+        weight = np.int64(clusters.weight[c] + clusters.mate[c])
         if weight * 100 < top * config.least_weight:
             continue
         tie = tie_break(salt, clusters.diagonal[c])
@@ -177,26 +104,6 @@ def keep_heaviest(clusters, count, salt, config, order):  # type: ignore[no-unty
 @leaf
 def _heavier(weight, tie, order, j):  # type: ignore[no-untyped-def]
     return weight > order.weight[j] or (weight == order.weight[j] and tie > order.tie[j])
-
-
-class Clusters(NamedTuple):
-    """Clusters of one read: room for as many as it may have.
-
-    place: ``int64``, a position in the contig that the cluster lies in.
-    """
-
-    weight: NDArray[np.int32]
-    diagonal: NDArray[np.int64]
-    strand: NDArray[np.uint8]
-    place: NDArray[np.int64]
-
-
-@njit
-def make_clusters(most):  # type: ignore[no-untyped-def]
-    """`Clusters` with room for ``most``."""
-    return Clusters(
-        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.uint8), np.empty(most, np.int64)
-    )
 
 
 @njit
@@ -242,68 +149,37 @@ def trimmed(candidates):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
-def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
-    """(Most queries, most hits) of a read, the queries' owners being non-decreasing."""
-    queries, hits = 0, 0
-    q = 0
-    while q < len(owner):
-        lo = q
-        while q < len(owner) and owner[q] == owner[lo]:
-            q += 1
-        queries = max(queries, q - lo)
-        hits = max(hits, hit_offsets[q] - hit_offsets[lo])
-    return queries, hits
-
-
 @njit
-def _chain(hits, fragments, offsets, salts, contig_offsets, config):  # type: ignore[no-untyped-def]
+def _chain(hits, fragments, offsets, salts, contig_offsets, config, joined, inserts):  # type: ignore[no-untyped-def]
     reads = len(offsets) - 1
-    queries, most = most_of_a_read(fragments.owner, hits.offsets)
-    most = min(most, 1 << _INDEX_BITS)
-    shift = 0
-    for r in range(reads):
-        shift = max(shift, offsets[r + 1] - offsets[r])
-    diagonal_bits = 1
-    # The strands are more than the slack apart.
-    while contig_offsets[-1] + 2 * shift + config.diagonal_slack >> diagonal_bits:
-        diagonal_bits += 1
-    strand_bit = np.int64(1) << diagonal_bits
-    keys = np.empty(most, np.int64)
-    room = make_sort_room(most, diagonal_bits + 1)
-    query_of = np.empty(most, np.int32)
-    best_of = np.zeros(queries, np.int32)
-    clusters = make_clusters(most)
+    room = make_cluster_room(hits, fragments, offsets, contig_offsets, config.diagonal_slack)
+    most = len(room.keys)
+    ends = (make_clusters(most), make_clusters(most))
+    made = np.zeros(2, np.int64)
+    lengths = np.zeros(2, np.int64)
     order = make_order(config.max_candidates)
     candidates = make_candidates(reads, config.max_candidates)
+    paired = inserts.orientation >= 0
+    # What is light may be heavy together with the mate.
+    limits = (config.diagonal_slack, 0 if paired else config.least_weight)
     q = 0
     for r in range(reads):
         lo = q
         while q < len(fragments.owner) and fragments.owner[q] == r:
             candidates.capped[r] |= hits.capped[q]
             q += 1
-        low, high = hits.offsets[lo], hits.offsets[q]
-        candidates.capped[r] |= high - low > most
-        read = (offsets[r], offsets[r + 1] - offsets[r])
-        count = (
-            _sorted_keys(hits, fragments, (lo, q), read, (shift, diagonal_bits), keys, query_of, room)
-            if high > low
-            else 0
-        )
-        position, score = hits.position[low:high], hits.score[low:high]
-        made, top = 0, 0
-        t = 0
-        while t < count:
-            end = _cluster_end(keys, t, count, config.diagonal_slack, position, contig_offsets)
-            weight, diagonal = _weigh(keys, t, end, score, query_of, best_of)
-            top = max(top, weight)
-            # What is too light beside those seen so far is so beside all of them: most clusters end here.
-            if weight * 100 >= top * config.least_weight:
-                clusters.weight[made] = weight
-                clusters.strand[made] = diagonal >= strand_bit
-                clusters.diagonal[made] = (diagonal & (strand_bit - 1)) - shift
-                clusters.place[made] = position[keys[t] & _INDEX_MASK]
-                made += 1
-            t = end
-        append_heaviest(clusters, made, r, salts[r], contig_offsets, config, order, candidates)
+        candidates.capped[r] |= hits.offsets[q] - hits.offsets[lo] > most
+        end = r % 2 if paired else 0
+        lengths[end] = offsets[r + 1] - offsets[r]
+        read = (offsets[r], lengths[end])
+        made[end] = make_up_clusters(hits, fragments, (lo, q), read, contig_offsets, limits, room, ends[end])
+        if not paired:
+            append_heaviest(ends[0], made[0], r, salts[r], contig_offsets, config, order, candidates)
+        elif end == 1:
+            both = made[0] > 0 and made[1] > 0
+            if both:
+                join_clusters(ends[0], ends[1], made, lengths, inserts)
+            choice = joined if both else config
+            append_heaviest(ends[0], made[0], r - 1, salts[r - 1], contig_offsets, choice, order, candidates)
+            append_heaviest(ends[1], made[1], r, salts[r], contig_offsets, choice, order, candidates)
     return trimmed(candidates)

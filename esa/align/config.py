@@ -38,11 +38,13 @@ class ChainConfig(NamedTuple):
     diagonal_slack: hits on diagonals this far apart, from the first of a cluster on, make one cluster, so that
         an indel does not part its flanks; the band of the verification reaches as far.
     max_candidates: clusters of a read that are verified, the heaviest first.
+    max_joined: the same where they are weighed together with those of the mate.
     least_weight: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified.
     """
 
     diagonal_slack: int = 50
     max_candidates: int = 300
+    max_joined: int = 150
     least_weight: int = 20
 
 
@@ -176,7 +178,9 @@ class Level(NamedTuple):
         from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
     sample: reads with more fragments are looked at with some of them only; the next level has the same fragments.
     crowded: only reads of which a limit hid something are searched: those that no level has resolved, and those that
-        do not reach these shares, if a level before has resolved them, too.
+        do not reach these shares, if a level before has resolved them, too; of a pair both ends, if either is.
+    hidden_counts: fragments of which a limit hid something count as searched here, too: what lies in a satellite with
+        all its fragments does so with those of later levels.
     """
 
     name: str
@@ -187,6 +191,7 @@ class Level(NamedTuple):
     overhang: bool = False
     sample: Sample | None = None
     crowded: Resolved | None = None
+    hidden_counts: bool = False
 
 
 class AlignConfig(NamedTuple):
@@ -236,8 +241,9 @@ TWO_EDITS_LONGEST = 53
 """Reads of more bases nearly always have some fragment with one edit at most."""
 
 _ANCHORS = SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED)
-_CROWDED_ANCHORS = SearchEffort(256, probes=1, radius=12, max_bucket=SATELLITE // 4)
-"""Larger buckets hold so many equal places that to see some of them tells no more than to know that they are there."""
+_CROWDED_ANCHORS = SearchEffort(SATELLITE // 4, probes=1, radius=12, max_bucket=SATELLITE // 4)
+"""All hits of a bucket: those that several fragments share tell the copies apart. Larger buckets hold so many equal
+places that to see some of them tells no more than to know that they are there."""
 _BY_ANCHORS = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45))
 
 ANCHORED_LEVELS = (
@@ -249,6 +255,7 @@ ANCHORED_LEVELS = (
         SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, max_scanned=SATELLITE, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
+        hidden_counts=True,
     ),
     Level(
         "overhanging",

@@ -5,15 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.chain import (
-    append_heaviest,
-    contig_of,
-    make_candidates,
-    make_clusters,
-    make_order,
-    most_of_a_read,
-    trimmed,
-)
+from esa.align.chain import append_heaviest, make_candidates, make_order, trimmed
+from esa.align.clusters import contig_of, make_clusters, most_of_a_read
 from esa.align.config import AMBIGUOUS, END_BONUS, MATCH, MISMATCH, ChainConfig, LocateConfig
 from esa.align.gapped import load_window
 from esa.align.loci import Candidates, Reads, Reference

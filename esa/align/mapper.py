@@ -8,26 +8,23 @@ chooses and reports. Every method is a function of its arguments alone, so batch
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.align import pair
 from esa.align.chain import chain_hits
-from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level, Resolved, Sample
+from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level
 from esa.align.further import with_further
 from esa.align.locate import locate_hits
-from esa.align.loci import Loci, PackedLoci, Reference
-from esa.align.pair import Choice, InsertSizes
+from esa.align.loci import Loci, Reference
+from esa.align.pair import Choice, InsertRange, InsertSizes
 from esa.align.report import make_records
 from esa.align.rescue import rescue
+from esa.align.seeded import SeededBatch, count_searched, doubtful, settled, unresolved
 from esa.align.split import Alignments, Gaps, Parts, further_alignments
 from esa.align.verify import verify
-from esa.compiled import leaf
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
 from esa.fragments import AnchoredFragmenter, Fragmenter, Fragments
@@ -41,55 +38,14 @@ from esa.work import Work
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB, their edited keys a few times as much."""
+HITS_TOGETHER = 1 << 25
+"""Hits that fragments searched together may have by what limits those of each: 13 bytes each. Most have far fewer."""
 ANCHOR_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
 
 SPLIT = "split"
 """Name of the level at which what a read's alignment leaves over is searched."""
-
-
-@dataclass
-class SeededBatch:
-    """A batch after the first level: its loci so far.
-
-    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
-    sampled: ``bool[reads]``, those that some of their fragments sufficed for.
-    ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
-    (`Gaps.padded`).
-    """
-
-    batch: ReadBatch
-    salts: NDArray[np.uint64]
-    loci: Loci
-    searched: NDArray[np.int32]
-    sampled: NDArray[np.bool_]
-    gaps: Gaps | None = None
-    padded: ReadBatch | None = None
-    work: Work = field(default_factory=Work)
-
-    @classmethod
-    def unsearched(
-        cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int, **parts: Any
-    ) -> SeededBatch:
-        """A batch without loci, with room for ``max_loci`` a read; ``parts``: further fields."""
-        reads = len(batch)
-        nothing = np.zeros(reads, np.int32), np.zeros(reads, np.bool_)
-        return cls(batch, salts, Loci.empty(reads, max_loci), *nothing, **parts)
-
-    @cached_property
-    def lengths(self) -> NDArray[np.int64]:
-        """``int64[reads]``."""
-        return np.diff(self.batch.offsets)
-
-    def waiting(self) -> Callable[[], SeededBatch]:
-        """Gives the batch again, in another process, too; until then it takes less memory."""
-        packed = self.loci.packed()
-        return partial(_unpacked, replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
-
-
-def _unpacked(rest: SeededBatch, loci: PackedLoci) -> SeededBatch:
-    return replace(rest, loci=loci.unpacked())
 
 
 class Mapper:
@@ -136,7 +92,7 @@ class Mapper:
         for level in self.config.levels[first : self._samples + 1]:
             thinned = self._search(seeded, level, wanted)
             if level.sample is not None:
-                seeded.sampled[:] = thinned & _settled(seeded, level.sample)
+                seeded.sampled[:] = thinned & settled(seeded, level.sample)
                 wanted = thinned & ~seeded.sampled
             if not wanted.any():
                 break
@@ -151,10 +107,9 @@ class Mapper:
         everything = np.ones(len(seeded.batch), np.bool_)
         if inserts is not None:
             self._rescue(seeded, inserts, everything)
-        doubtful = _doubtful(seeded, self.config.levels[self._samples], self.config)
-        self._escalate(seeded, inserts)
+        unsure = self._escalate(seeded, inserts)
         if inserts is not None:
-            self._rescue(seeded, inserts, doubtful, again=True)
+            self._rescue(seeded, inserts, unsure, again=True)
         with seeded.work.stage("pair"):
             choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
         with seeded.work.stage("split"):
@@ -170,24 +125,34 @@ class Mapper:
                 records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
             )
 
-    def _escalate(self, seeded: SeededBatch, inserts: InsertSizes | None) -> None:
-        """Search what the first levels have not resolved at the further ones, and rescue the mates of what is found."""
+    def _escalate(self, seeded: SeededBatch, inserts: InsertSizes | None) -> NDArray[np.bool_]:
+        """Search what the first levels have not resolved at the further ones, and rescue the mates of what is found.
+
+        Returns ``bool[reads]``, which remain `doubtful`, whatever was found by other keys than their fragments' own.
+        """
+        unsure = doubtful(seeded, self.config.levels[self._samples], self.config)
         wanted = np.ones(len(seeded.batch), np.bool_)
         for before, level in itertools.pairwise(self.config.levels[self._samples :]):
             # What a level has resolved stays so, whatever the next one would ask of it.
-            wanted = wanted & _unresolved(seeded, seeded.lengths, before.resolved) & ~self._is_full(seeded)
+            wanted = wanted & unresolved(seeded, seeded.lengths, before.resolved) & ~self._is_full(seeded)
             wanted &= seeded.lengths <= level.longest
             active = wanted
             if level.crowded is not None:
                 # Some that would stop look again; but those go no further.
-                doubted = _unresolved(seeded, seeded.lengths, level.crowded)
-                active = (wanted | doubted) & (seeded.loci.capped != 0)
+                doubted = unresolved(seeded, seeded.lengths, level.crowded)
+                hidden = seeded.loci.capped != 0
+                active = (wanted | doubted) & hidden
+                if inserts is not None:
+                    active = np.repeat(active[0::2] | active[1::2], 2) & hidden
             elif not wanted.any():
                 break
             if active.any():
-                self._search(seeded, level, active)
+                self._search(seeded, level, active, inserts)
                 if inserts is not None:
                     self._rescue(seeded, inserts, active)
+                if level.crowded is not None:
+                    unsure &= ~active | doubtful(seeded, level, self.config)
+        return unsure
 
     def _choose(
         self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
@@ -236,7 +201,7 @@ class Mapper:
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
             self._search(stretches, level, wanted)
-            wanted = wanted & _unresolved(stretches, gaps.sizes, level.resolved)
+            wanted = wanted & unresolved(stretches, gaps.sizes, level.resolved)
         return stretches.loci
 
     def _rescue(
@@ -253,10 +218,17 @@ class Mapper:
                 self._reference, inserts, self.config, seeded.loci, reads if again else None,
             )  # fmt: skip
 
-    def _search(self, seeded: SeededBatch, level: Level, active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _search(
+        self,
+        seeded: SeededBatch,
+        level: Level,
+        active: NDArray[np.bool_],
+        inserts: InsertSizes | None = None,
+    ) -> NDArray[np.bool_]:
         """Run one level for the active reads and put what it finds beside the loci they have.
 
-        Returns ``bool[reads]``, of which some fragments were left out for the level's sample.
+        With ``inserts`` the ends of a pair are weighed together at levels for crowded reads. Returns ``bool[reads]``,
+        of which some fragments were left out for the level's sample.
         """
         reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
         thinned = np.zeros(len(seeded.batch), np.bool_)
@@ -266,11 +238,18 @@ class Mapper:
         if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
             seeded.loci.capped[reads] = 0
-        for part in _parts(reads, seeded.lengths, level.stride):
-            thinned |= self._search_part(seeded, level, part)
+        pairs = inserts.range if inserts is not None and level.crowded is not None else None
+        for part in _parts(reads, seeded.lengths, level):
+            thinned |= self._search_part(seeded, level, part, pairs)
         return thinned
 
-    def _search_part(self, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _search_part(
+        self,
+        seeded: SeededBatch,
+        level: Level,
+        reads: NDArray[np.int32],
+        pairs: InsertRange | None = None,
+    ) -> NDArray[np.bool_]:
         batch = seeded.batch
         text, config = batch, self.config
         if seeded.padded is not None:
@@ -284,11 +263,12 @@ class Mapper:
             if level.sample is not None:
                 fragments, thinned = fragments.sample(level.sample.fragments, len(batch))
         hits = self._look_up(text, fragments, level, work)
-        _count_searched(fragments.owner, hits.capped, seeded.searched)
+        hidden = np.zeros_like(hits.capped) if level.hidden_counts else hits.capped
+        count_searched(fragments.owner, hidden, seeded.searched)
         with work.stage("chain"):
             if self._fragmenter.exact_diagonal:
                 candidates = chain_hits(
-                    hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain
+                    hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain, pairs
                 )
             else:
                 candidates = locate_hits(
@@ -357,38 +337,13 @@ class Mapper:
         return self._fragmenter.length // 2 if self._fragmenter.exact_diagonal else 0
 
 
-@leaf
-def _count_searched(owner, capped, searched):  # type: ignore[no-untyped-def]
-    """Add to each read the fragments of which no limit left anything out."""
-    for f in range(len(owner)):
-        searched[owner[f]] += capped[f] == 0
-
-
-def _settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
-    """Reads that a sample of their fragments suffices for."""
-    loci = seeded.loci
-    good = (loci.held == 1) & (loci.score[:, 0] * 100 >= seeded.lengths * sample.settled)
-    return good & (seeded.searched >= sample.searched)
-
-
-def _unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
-    """Reads whose best score is under the share of so many bases that ``resolved`` asks for."""
-    fragments, shares = np.array(resolved, np.float64).T
-    share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
-    return seeded.loci.ranked(0) * 100 < lengths * share
-
-
-def _doubtful(seeded: SeededBatch, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
-    """Reads of which another copy may lie beside the one found: what the level did not resolve, and what is not
-    perfect and has few fragments."""
-    few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
-    perfect = seeded.loci.ranked(0) >= seeded.lengths * MATCH
-    return _unresolved(seeded, seeded.lengths, level.resolved) | (few & ~perfect)
-
-
-def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], stride: int) -> Iterator[NDArray[np.int32]]:
-    """Runs of reads of about `SEARCHED_TOGETHER` fragments each, so that long reads do not fill the memory."""
-    fragments = lengths[reads] * 2 // stride if stride else lengths[reads] // ANCHOR_SPACING
-    run = np.cumsum(fragments) // SEARCHED_TOGETHER
+def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], level: Level) -> Iterator[NDArray[np.int32]]:
+    """Runs of reads of about `SEARCHED_TOGETHER` fragments, or `HITS_TOGETHER` hits, so that neither long reads nor
+    repeats fill the memory. Mates stay together."""
+    fragments = lengths[reads] * 2 // level.stride if level.stride else lengths[reads] // ANCHOR_SPACING
+    most = max(1, min(SEARCHED_TOGETHER, HITS_TOGETHER // level.effort.max_hits))
+    run = np.cumsum(fragments) // most
+    mates = np.diff(reads // 2) == 0
+    run[1:][mates] = run[:-1][mates]
     bounds = np.flatnonzero(np.diff(run)) + 1
     return (part for part in np.split(reads, bounds) if len(part))

@@ -67,6 +67,7 @@ class Hits(NamedTuple):
         score: ``int32[hits]``, > 0, larger is nearer.
         capped: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
         scanned: codes or vectors compared in all, for statistics.
+        in_order: whether the positions of each query's hits ascend.
     """
 
     offsets: NDArray[np.int64]
@@ -75,6 +76,7 @@ class Hits(NamedTuple):
     score: NDArray[np.int32]
     capped: NDArray[np.uint8]
     scanned: int
+    in_order: bool = False
 
 
 class Store(Protocol):

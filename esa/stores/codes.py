@@ -148,7 +148,8 @@ class CodeStore:
             keys,
             (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned),
         )
-        return Hits(offsets, position, reverse, score, capped, int(scanned))
+        one_bucket = len(keys.keys) == len(queries)
+        return Hits(offsets, position, reverse, score, capped, int(scanned), in_order=one_bucket)
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "key_bits": self.key_bits, "position_bytes": self.packed.position_bytes}

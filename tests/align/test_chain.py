@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from align_oracles import offsets_of
 
-from esa.align.chain import RIVAL_WEIGHT, chain_hits, contig_of
+from esa.align.chain import RIVAL_WEIGHT, chain_hits
+from esa.align.clusters import ENOUGH, contig_of
 from esa.align.config import ChainConfig
 from esa.align.loci import Candidates
+from esa.align.pair import FR, InsertRange
 from esa.fragments import Fragments
 from esa.hashing import tie_break
-from esa.stores.base import Hits
+from esa.stores.base import CROWDED, Hits
 
 
 def worth(score: int) -> int:
@@ -51,8 +53,11 @@ class World:
     lengths: Sequence[int]
     queries: Sequence[Sequence[Query]]
     contigs: Sequence[int]
+    in_order: bool = False
 
-    def chain(self, config: ChainConfig, salts: Sequence[int]) -> Candidates:
+    def chain(
+        self, config: ChainConfig, salts: Sequence[int], inserts: InsertRange | None = None
+    ) -> Candidates:
         offsets = offsets_of([b"x" * n for n in self.lengths])
         flat = [(r, query) for r, queries in enumerate(self.queries) for query in queries]
         hits = [hit for _, query in flat for hit in query.hits]
@@ -70,12 +75,14 @@ class World:
                 np.array([hit.score for hit in hits], np.int32),
                 np.array([query.capped for _, query in flat], np.uint8),
                 0,
+                self.in_order,
             ),
             fragments,
             offsets,
             np.array(salts, np.uint64),
             np.array(self.contigs, np.int64),
             config,
+            inserts,
         )
 
 
@@ -119,19 +126,84 @@ def clusters_of(queries: Sequence[Query], length: int, contigs: Sequence[int], s
     return out
 
 
-def chain_slowly(world: World, config: ChainConfig, salts: Sequence[int]) -> list[tuple[list[Cluster], int]]:
+def with_the_others(
+    clusters: list[Cluster], others: Sequence[Query], length: int, slack: int
+) -> list[Cluster]:
+    """The clusters with what queries weigh there that made none: each its best hit of those that lie nearest."""
+    gained = [0] * len(clusters)
+    for query in others:
+        best: dict[int, int] = defaultdict(int)
+        for hit in query.hits:
+            reverse = query.reverse ^ hit.reverse
+            diagonal = hit.position - (length - query.start - query.length if reverse else query.start)
+            near = [
+                i
+                for i, c in enumerate(clusters)
+                if c.reverse == reverse and abs(c.diagonal - diagonal) <= slack
+            ]
+            if near:
+                best[near[0]] = max(best[near[0]], worth(hit.score))
+        for i, value in best.items():
+            gained[i] += value
+    return [replace(c, weight=c.weight + gain) for c, gain in zip(clusters, gained, strict=True)]
+
+
+def all_clusters(world: World, r: int, config: ChainConfig) -> list[Cluster]:
+    """Clusters of a read, from its queries with the fewest hits, where it has many."""
+    queries, length = world.queries[r], world.lengths[r]
+    chosen = [q for q in queries if len(q.hits) <= CROWDED or not world.in_order]
+    others = sorted((q for q in queries if q not in chosen), key=lambda q: len(q.hits))
+    while others and sum(len(q.hits) for q in chosen) < ENOUGH:
+        chosen.append(others.pop(0))
+    clusters = clusters_of([q for q in queries if q in chosen], length, world.contigs, config.diagonal_slack)
+    return with_the_others(clusters, others, length, config.diagonal_slack)
+
+
+def heaviest(
+    clusters: Sequence[Cluster], together: Sequence[int], config: ChainConfig, salt: int
+) -> tuple[list[Cluster], bool]:
+    """The clusters to verify, and whether some were left out for the limit; ``together``: weights to go by."""
+    top = max(together, default=0)
+    order = sorted(
+        (i for i, weight in enumerate(together) if weight * 100 >= top * config.least_weight),
+        key=lambda i: (together[i], int(tie_break(np.uint64(salt), clusters[i].diagonal))),
+        reverse=True,
+    )
+    left_out = max((together[i] for i in order[config.max_candidates :]), default=-1)
+    return [clusters[i] for i in order[: config.max_candidates]], left_out * 100 >= top * RIVAL_WEIGHT
+
+
+def chain_slowly(
+    world: World, config: ChainConfig, salts: Sequence[int], inserts: InsertRange | None = None
+) -> list[tuple[list[Cluster], int]]:
     """(Candidates, capped) of each read."""
+    reads = range(len(world.lengths))
+    clusters = [all_clusters(world, r, config) for r in reads]
     out = []
-    for queries, length, salt in zip(world.queries, world.lengths, salts, strict=True):
-        clusters = clusters_of(queries, length, world.contigs, config.diagonal_slack)
-        top = max((c.weight for c in clusters), default=0)
-        clusters = [c for c in clusters if c.weight * 100 >= top * config.least_weight]
-        clusters.sort(key=lambda c: (c.weight, int(tie_break(np.uint64(salt), c.diagonal))), reverse=True)
-        left_out = max((c.weight for c in clusters[config.max_candidates :]), default=-1)
-        cut = left_out * 100 >= top * RIVAL_WEIGHT
-        capped = int(cut or any(query.capped for query in queries))
-        out.append((clusters[: config.max_candidates], capped))
+    for r in reads:
+        mine, mates, limits = clusters[r], clusters[r ^ 1] if inserts else [], config
+        together = [c.weight for c in mine]
+        if mine and mates:
+            limits = config._replace(max_candidates=min(config.max_candidates, config.max_joined))
+            together = [
+                c.weight + max((m.weight for m in mates if fit(world, r, c, m, inserts)), default=0)
+                for c in mine
+            ]
+        kept, cut = heaviest(mine, together, limits, salts[r])
+        out.append((kept, int(cut or any(query.capped for query in world.queries[r]))))
     return out
+
+
+def fit(world: World, r: int, cluster: Cluster, mate: Cluster, inserts: InsertRange | None) -> bool:
+    """Whether a cluster of read r and one of its mate lie as FR insert sizes say."""
+    assert inserts is not None
+    assert inserts.orientation == FR
+    if cluster.reverse == mate.reverse:
+        return False
+    forward, backward, length = (
+        (mate, cluster, world.lengths[r]) if cluster.reverse else (cluster, mate, world.lengths[r ^ 1])
+    )
+    return inserts.low <= backward.diagonal + length - forward.diagonal <= inserts.high
 
 
 def unpack(candidates: Candidates) -> list[tuple[list[Cluster], int]]:
@@ -192,6 +264,65 @@ def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
                 assert mine == theirs
     assert several > 50
     assert cut > 10
+
+
+def crowded_world(rng: np.random.Generator, reads: int) -> World:
+    """Reads of a repeat with hundreds of copies, of which no fragment hits all."""
+    # Some so near to each other that a fragment hits one cluster twice.
+    copies = np.cumsum(rng.choice([7, 90], 700, p=[0.2, 0.8]))
+    lengths, queries = [], []
+    for _ in range(reads):
+        length = int(rng.integers(100, 200))
+        lengths.append(length)
+        mine = []
+        for start in sorted(rng.choice(length - 48, 7, replace=False)):
+            shares = rng.random(len(copies)) < rng.choice([0.05, 0.25, 0.6, 0.9])
+            positions = np.sort(copies[shares] + int(start) + rng.integers(-3, 4, int(shares.sum())))
+            scores, turned = rng.integers(1, 13, len(positions)), int(rng.integers(2))
+            # Now and then on the other strand.
+            reverse = np.where(rng.random(len(positions)) < 0.1, 1 - turned, turned)
+            hits = [Hit(int(p), int(v), int(x)) for p, v, x in zip(positions, reverse, scores, strict=True)]
+            mine.append(Query(int(start), 48, turned, hits))
+        queries.append(mine)
+    return World(lengths, queries, [0, int(copies[300]) + 40, int(copies[-1]) + 400], in_order=True)
+
+
+@pytest.mark.parametrize("inserts", [None, InsertRange(FR, 100, 320)])
+def test_clusters_of_crowded_reads_equal_the_slow_version(inserts: InsertRange | None):
+    rng = np.random.default_rng(21)
+    config = ChainConfig(diagonal_slack=12, max_candidates=60, max_joined=40)
+    left_out = 0
+    for _ in range(4):
+        world = crowded_world(rng, 6)
+        salts = rng.integers(0, 1 << 62, 6).tolist()
+        found = unpack(world.chain(config, salts, inserts))
+        expected = chain_slowly(world, config, salts, inserts)
+        assert [cap for _, cap in found] == [cap for _, cap in expected]
+        for (mine, _), (theirs, _) in zip(found, expected, strict=True):
+            assert [(c.diagonal, c.reverse) for c in mine] == [(c.diagonal, c.reverse) for c in theirs]
+            assert [c.weight for c in mine] == [c.weight for c in theirs]
+            assert len(mine) == (60 if inserts is None else 40)
+        left_out += sum(len(q.hits) > CROWDED for queries in world.queries for q in queries)
+    assert left_out > 40
+
+
+def test_mates_are_told_by_each_other_which_of_many_copies_they_lie_in():
+    """Each end has 40 equal places, and but one of each has the mate beside it."""
+    ends = [[1000 * i for i in range(1, 41)], [1000 * i + 500 for i in range(1, 41)]]
+    ends[1][17] = ends[0][17] + 200
+    queries = [[Query(0, 48, strand, [Hit(p, 0, 9) for p in places])] for strand, places in enumerate(ends)]
+    world = World([48, 48], queries, [0, 50_000])
+    few = ChainConfig(max_candidates=4, max_joined=3)
+    for mine, place in zip(
+        unpack(world.chain(few, [1, 2], InsertRange(FR, 200, 300))), (18_000, 18_200), strict=True
+    ):
+        assert mine[0][0].diagonal == place
+        assert (len(mine[0]), mine[1]) == (3, 1)
+    alone = unpack(world.chain(few, [1, 2]))
+    assert [(len(clusters), capped) for clusters, capped in alone] == [(4, 1), (4, 1)]
+    # An end without clusters says nothing.
+    single = World([48, 48], [queries[0], []], [0, 50_000])
+    assert unpack(single.chain(few, [1, 2], InsertRange(FR, 200, 300)))[0] == alone[0]
 
 
 def one_read(

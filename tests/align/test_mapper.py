@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 
 from esa import dna
 from esa.align import mapper
-from esa.align.config import MAX_READ_LENGTH, AlignConfig, Level
-from esa.align.mapper import SPLIT, Mapper, SeededBatch
+from esa.align.config import MAX_READ_LENGTH, NEVER, AlignConfig, Level
+from esa.align.loci import Candidates
+from esa.align.mapper import SPLIT, Mapper
+from esa.align.pair import FR, InsertSizes
+from esa.align.seeded import SeededBatch
 from esa.encoders.registry import create_encoder
 from esa.index import Index, assemble
 from esa.presets import PRESETS
 from esa.reads import ReadBatch
 from esa.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
-from esa.stores.base import CROWDED
+from esa.stores.base import CROWDED, SearchEffort
 
 
 @pytest.fixture(scope="module", params=sorted(PRESETS))
@@ -116,9 +120,11 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
     sizes = []
     search_part = Mapper._search_part
 
-    def count(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def count(
+        self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], *pairs: Any
+    ) -> NDArray[np.bool_]:
         sizes.append(len(reads))
-        return search_part(self, seeded, level, reads)
+        return search_part(self, seeded, level, reads, *pairs)
 
     monkeypatch.setattr(mapper, "SEARCHED_TOGETHER", 200)
     monkeypatch.setattr(Mapper, "_search_part", count)
@@ -149,10 +155,12 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     asked: list[tuple[str, set[int]]] = []
     search_part = Mapper._search_part
 
-    def ask(self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def ask(
+        self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], *pairs: Any
+    ) -> NDArray[np.bool_]:
         if seeded.gaps is None:
             asked.append((level.name, set(reads.tolist())))
-        return search_part(self, seeded, level, reads)
+        return search_part(self, seeded, level, reads, *pairs)
 
     monkeypatch.setattr(Mapper, "_search_part", ask)
     reads = reads_of(built, 150)
@@ -213,6 +221,93 @@ def test_reads_of_crowded_repeats_go_to_their_copy():
         sure = (records.mapq >= 20) & (abs(records.position - starts) >= 5)
         assert not sure.any() or not crowded
     assert found[True] > found[False]
+
+
+def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pytest.MonkeyPatch):
+    """Either end has 40 equal places; in one copy of the repeat, both."""
+    rng = np.random.default_rng(31)
+    variants, half = 40, 150
+    left, right = (
+        [mutate(rng, unit, 4, 0) for _ in range(variants)]
+        for unit in rng.integers(0, 4, (2, half)).astype(np.uint8)
+    )
+    order = rng.permutation(variants**2)
+    index = build(
+        "anchored",
+        [np.concatenate([part for k in order for part in (left[k // variants], right[k % variants])])],
+    )
+    copies = rng.choice(variants**2, 40, replace=False)
+    reads = [
+        read
+        for k in order[copies]
+        for read in (left[k // variants], dna.reverse_complement(right[k % variants]))
+    ]
+    true = np.repeat(copies * 2 * half, 2) + np.tile([0, half], len(copies))
+    searcher = mapper_of(index)
+    levels = [
+        level._replace(effort=replace(level.effort, max_bucket=16)) if level.crowded is None else level
+        for level in searcher.config.levels
+    ]
+    searcher.config = searcher.config._replace(
+        levels=tuple(levels),
+        max_loci=10,
+        chain=searcher.config.chain._replace(max_candidates=10, max_joined=10),
+        pair=searcher.config.pair._replace(max_rescues=2, most_rescues=2),
+    )
+    inserts = InsertSizes(FR, 250, 350, 300.0, 10.0, 100)
+    chained = mapper.chain_hits
+    asked = set()
+
+    def chain(*arguments: Any) -> Candidates:
+        asked.add(arguments[-1])
+        return chained(*arguments[:-1], arguments[-1] if together else None)
+
+    monkeypatch.setattr(mapper, "chain_hits", chain)
+    right_ones = {}
+    for together in (True, False):
+        records = searcher.finish(searcher.seed(make_batch(reads, paired=True)), inserts)
+        right_ones[together] = int((records.position == true).sum())
+    assert asked == {None, inserts.range}
+    assert right_ones[True] > 0.95 * len(reads)
+    assert right_ones[False] < 0.7 * len(reads)
+
+
+def test_what_is_searched_together_is_bounded_and_holds_both_ends_of_a_pair():
+    level = Level("", SearchEffort(1 << 20), stride=0, resolved=NEVER)
+    lengths = np.full(400, 80)
+    # A read has some ten fragments, and there is room for the hits of 32.
+    assert mapper.HITS_TOGETHER >> 20 == 32
+    reads = np.sort(np.random.default_rng(5).choice(400, 300, replace=False)).astype(np.int32)
+    parts = list(mapper._parts(reads, lengths, level))
+    assert np.concatenate(parts).tolist() == reads.tolist()
+    assert max(map(len, parts)) <= 5
+    pairs = [set((part // 2).tolist()) for part in parts]
+    assert all(not first & second for first, second in itertools.pairwise(pairs))
+
+
+def test_what_a_limit_hid_counts_as_searched_where_later_levels_would_hide_it_too():
+    rng = np.random.default_rng(13)
+    unit = rng.integers(0, 4, 400).astype(np.uint8)
+    index = build("anchored", [unit] * 40)
+    searcher = mapper_of(index)
+    asked = {}
+    for counts in (True, False):
+        levels = [
+            level._replace(
+                hidden_counts=counts and level.hidden_counts,
+                effort=replace(level.effort, max_hits=4),
+                resolved=level.resolved if level.name == "edited anchors" else ((0, 101), (1, 100)),
+            )
+            for level in searcher.config.levels
+        ]
+        searcher.config = searcher.config._replace(levels=tuple(levels))
+        seeded = searcher.seed(make_batch([unit[50:200]]))
+        searcher.finish(seeded, None)
+        asked[counts] = [name for name, count in seeded.work.levels.items() if count["reads"]]
+    assert asked[True] == asked[False][: len(asked[True])]
+    assert [level.name for level in index.preset.levels if level.hidden_counts] == ["edited anchors"]
+    assert asked[True][-1] == "edited anchors"
+    assert "overhanging" in asked[False]
 
 
 @pytest.mark.parametrize("copies", [64, 63])
