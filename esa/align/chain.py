@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +10,7 @@ from esa.align.config import ChainConfig
 from esa.align.join import join_clusters
 from esa.align.loci import Candidates
 from esa.align.pair import InsertRange
+from esa.align.sorting import largest_first, make_rank_room
 from esa.compiled import leaf, njit
 from esa.fragments import Fragments
 from esa.hashing import tie_break
@@ -20,6 +19,8 @@ from esa.stores.base import Hits
 RIVAL_WEIGHT = 50
 """A cluster left out for the limit is spoken of if it has this share (per cent) of the heaviest one's weight."""
 
+TIE_BITS = 40
+"""Of the hashes that ties are broken by: the weights of two clusters take less than the 24 bits left of a key."""
 _NO_PAIRS = InsertRange(-1, 0, 0)
 
 
@@ -49,61 +50,27 @@ def chain_hits(
     return candidates
 
 
-class Order(NamedTuple):
-    """Clusters to verify, heaviest first.
-
-    cluster: ``int64[most]``, which.
-    weight, tie: ``int64[most]`` and ``uint64[most]``, what they are sorted by, beside it: most of a large repeat's
-        clusters weigh the same.
-    """
-
-    cluster: NDArray[np.int64]
-    weight: NDArray[np.int64]
-    tie: NDArray[np.uint64]
-
-
-@njit
-def make_order(most):  # type: ignore[no-untyped-def]
-    """`Order` with room for ``most``."""
-    return Order(np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64))
-
-
 @leaf
 def keep_heaviest(clusters, count, salt, config, order):  # type: ignore[no-untyped-def]
-    """The clusters to verify into ``order``; ties by `tie_break`.
+    """The clusters to verify, heaviest first, into ``order`` (`esa.align.sorting.RankRoom`); ties by `tie_break`.
 
     Returns (how many, whether one was left out for the limit alone).
     """
-    kept = 0
-    cut = False
     top = 0
     for c in range(count):
         top = max(top, clusters.weight[c] + clusters.mate[c])
+    listed = 0
     for c in range(count):
         weight = np.int64(clusters.weight[c] + clusters.mate[c])
-        if weight * 100 < top * config.least_weight:
-            continue
-        tie = tie_break(salt, clusters.diagonal[c])
-        if kept == config.max_candidates:
-            # Whatever is lighter by far is no rival.
-            cut |= min(weight, order.weight[kept - 1]) * 100 >= top * RIVAL_WEIGHT
-            if not _heavier(weight, tie, order, kept - 1):
-                continue
-        else:
-            kept += 1
-        j = kept - 1
-        while j > 0 and _heavier(weight, tie, order, j - 1):
-            order.cluster[j], order.weight[j], order.tie[j] = (
-                order.cluster[j - 1], order.weight[j - 1], order.tie[j - 1]
-            )  # fmt: skip
-            j -= 1
-        order.cluster[j], order.weight[j], order.tie[j] = c, weight, tie
-    return kept, cut
-
-
-@leaf
-def _heavier(weight, tie, order, j):  # type: ignore[no-untyped-def]
-    return weight > order.weight[j] or (weight == order.weight[j] and tie > order.tie[j])
+        order.keys[listed] = (weight << TIE_BITS) | np.int64(
+            tie_break(salt, clusters.diagonal[c]) >> np.uint64(64 - TIE_BITS)
+        )
+        order.numbers[listed] = c
+        listed += weight * 100 >= top * config.least_weight
+    left_out = largest_first(order, listed, config.max_candidates)
+    # Whatever is lighter by far is no rival.
+    cut = left_out >= 0 and (left_out >> TIE_BITS) * 100 >= top * RIVAL_WEIGHT
+    return min(listed, config.max_candidates), cut
 
 
 @njit
@@ -126,7 +93,7 @@ def append_heaviest(clusters, count, r, salt, contig_offsets, config, order, can
     kept, cut = keep_heaviest(clusters, count, salt, config, order)
     candidates.capped[r] |= cut
     at = candidates.offsets[r]
-    for c in order.cluster[:kept]:
+    for c in order.ranked_numbers[:kept]:
         candidates.diagonal[at] = clusters.diagonal[c]
         candidates.reverse[at] = clusters.strand[c]
         candidates.contig[at] = contig_of(contig_offsets, clusters.place[c])
@@ -157,7 +124,7 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config, joined, inse
     ends = (make_clusters(most), make_clusters(most))
     made = np.zeros(2, np.int64)
     lengths = np.zeros(2, np.int64)
-    order = make_order(config.max_candidates)
+    order = make_rank_room(most)
     candidates = make_candidates(reads, config.max_candidates)
     paired = inserts.orientation >= 0
     # What is light may be heavy together with the mate.

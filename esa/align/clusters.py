@@ -42,10 +42,11 @@ class Clusters(NamedTuple):
 
 @njit
 def make_clusters(most):  # type: ignore[no-untyped-def]
-    """`Clusters` with room for ``most``, of reads without mates."""
+    """`Clusters` with room for ``most`` and one beyond, of reads without mates."""
+    room = most + 1
     return Clusters(
-        np.empty(most, np.int32), np.empty(most, np.int64), np.empty(most, np.uint8), np.empty(most, np.int64),
-        np.zeros(most, np.int32),
+        np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int64),
+        np.zeros(room, np.int32),
     )  # fmt: skip
 
 
@@ -70,7 +71,8 @@ class ClusterRoom(NamedTuple):
     query_of: ``int32[most hits]``, which query of the read a hit is of.
     best_of: ``int32[most queries]``, zero, see `_weigh`.
     chosen: ``uint8[most queries]``, 1: clusters are made of its hits.
-    last, worth: ``int32[most hits]``, of each cluster the last query that added to it, and what that added.
+    last, worth: ``int32[most clusters + 1]``, of each cluster the last query that added to it, and what that added.
+    places: ``int64[most clusters + 1]``, strand and diagonal of each cluster, as in keys, and one beyond all.
     shift, diagonal_bits: what makes diagonals positive, bits that then hold them.
     """
 
@@ -81,6 +83,7 @@ class ClusterRoom(NamedTuple):
     chosen: NDArray[np.uint8]
     last: NDArray[np.int32]
     worth: NDArray[np.int32]
+    places: NDArray[np.int64]
     shift: int
     diagonal_bits: int
 
@@ -103,8 +106,9 @@ def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type:
         np.empty(most, np.int32),
         np.zeros(queries, np.int32),
         np.empty(queries, np.uint8),
-        np.empty(most, np.int32),
-        np.empty(most, np.int32),
+        np.empty(most + 1, np.int32),
+        np.empty(most + 1, np.int32),
+        np.empty(most + 1, np.int64),
         shift,
         diagonal_bits,
     )
@@ -114,8 +118,8 @@ def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type:
 def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, room, clusters):  # type: ignore[no-untyped-def]
     """The clusters of a read's queries ``[lo, hi)``, in order of strand and diagonal; returns how many.
 
-    ``read``: its (offset, length) in the batch. ``limits``: (`ChainConfig.diagonal_slack`, least share (per cent) of the
-    heaviest one's weight that a cluster must have to be wanted).
+    ``read``: its (offset, length) in the batch. ``limits``: (`ChainConfig.diagonal_slack`, least share of the heaviest
+    one's weight (per cent) that a cluster must have to be wanted).
     """
     slack, least = limits
     low, high = hits.offsets[queries[0]], hits.offsets[queries[1]]
@@ -175,39 +179,45 @@ def _begins(fragments, q, read):  # type: ignore[no-untyped-def]
 
 
 @leaf
+def _place_of(strand, diagonal, room):  # type: ignore[no-untyped-def]
+    """Strand and diagonal as one number."""
+    return (np.int64(strand) << room.diagonal_bits) | (diagonal + room.shift)
+
+
+@leaf
 def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made):  # type: ignore[no-untyped-def]
     """Add to the first ``made`` clusters what the queries weigh there that were not chosen.
 
     A hit is of the first cluster of its strand, if there is one, whose diagonal is not more than the ``slack`` away.
     (Heuristic: whether that lies in the same contig is not asked.) The hits of a query are in order of position, so
-    they go through the clusters once.
+    they go through the clusters of a strand once.
     """
+    places, last, worth, weight = room.places, room.last, room.worth, clusters.weight
     turned = 0
-    while turned < made and clusters.strand[turned] == 0:
-        turned += 1
-    room.last[:made] = -1
+    for c in range(made):
+        turned += clusters.strand[c] == 0
+        places[c] = _place_of(clusters.strand[c], clusters.diagonal[c], room)
+        last[c] = -1
+    # What is of no cluster is added to one beyond all: a branch would be guessed wrong again and again.
+    places[made], weight[made], last[made] = np.int64(1) << 62, 0, -1
     for q in range(queries[0], queries[1]):
         if room.chosen[q - queries[0]]:
             continue
-        begins = _begins(fragments, q, read)
-        onward, backward = 0, turned
+        begin, begin_reversed = _begins(fragments, q, read)
+        onward, backward = np.uint64(0), np.uint64(turned)
         for h in range(hits.offsets[q], hits.offsets[q + 1]):
             strand = fragments.reverse[q] ^ hits.reverse[h]
-            diagonal = hits.position[h] - (begins[1] if strand else begins[0])
-            at, end = (backward, made) if strand else (onward, turned)
-            while at < end and clusters.diagonal[at] < diagonal - slack:
-                at += 1
-            if strand:
-                backward = at
-            else:
-                onward = at
-            if at == end or clusters.diagonal[at] > diagonal + slack:
-                continue
+            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), room)
+            at = backward if strand else onward
+            while places[at] < place - slack:
+                at += np.uint64(1)
+            onward, backward = (onward, at) if strand else (at, backward)
+            near = places[at] <= place + slack
+            at = at if near else np.uint64(made)
             value = hits.score[h] * hits.score[h]
-            known = room.worth[at] if room.last[at] == q else 0
-            if value > known:
-                clusters.weight[at] += value - known
-                room.last[at], room.worth[at] = q, value
+            known = worth[at] if last[at] == q else np.int32(0)
+            weight[at] += max(np.int32(0), value - known)
+            last[at], worth[at] = q, max(value, known)
 
 
 @leaf
@@ -224,9 +234,9 @@ def _sorted_keys(hits, fragments, queries, read, room):  # type: ignore[no-untyp
         begin, begin_reversed = _begins(fragments, q, read)
         for h in range(hits.offsets[q], min(hits.offsets[q + 1], last)):
             strand = fragments.reverse[q] ^ hits.reverse[h]
-            diagonal = hits.position[h] - (begin_reversed if strand else begin) + room.shift
+            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), room)
             number = h - first
-            room.keys[count] = (((np.int64(strand) << room.diagonal_bits) | diagonal) << _INDEX_BITS) | number
+            room.keys[count] = (place << _INDEX_BITS) | number
             room.query_of[number] = q - lo
             count += 1
     sort_keys(room.keys, count, _INDEX_BITS, room.sorting)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.chain import append_heaviest, make_candidates, make_order, trimmed
+from esa.align.chain import append_heaviest, make_candidates, trimmed
 from esa.align.clusters import contig_of, make_clusters, most_of_a_read
 from esa.align.config import AMBIGUOUS, END_BONUS, MATCH, MISMATCH, ChainConfig, LocateConfig
 from esa.align.gapped import load_window
 from esa.align.loci import Candidates, Reads, Reference
+from esa.align.sorting import make_rank_room
 from esa.align.strands import make_strands, orient
 from esa.compiled import leaf, njit
 from esa.fragments import Fragments
@@ -167,7 +168,7 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
     votes = np.zeros(widest + longest + 1, np.int32)
     window = np.empty(widest, np.uint8)
     clusters = make_clusters(2 * most_hits)
-    order = make_order(chain.max_candidates)
+    order = make_rank_room(2 * most_hits)
     candidates = make_candidates(count, chain.max_candidates)
     q = 0
     for r in range(count):

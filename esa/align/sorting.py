@@ -15,6 +15,8 @@ FEW = 224
 """Up to so many keys it is faster to count for each how many are less: all pairs are compared, but many at a time."""
 DIGITS = 3
 """By which more are sorted: the fewer, the larger their tables."""
+SELECTED_BITS = 11
+"""Of keys, by which the largest are told at a time."""
 
 
 class SortRoom(NamedTuple):
@@ -83,3 +85,94 @@ def _sort_by_digits(keys, count, low, room, counts):  # type: ignore[no-untyped-
     if DIGITS % 2:
         for i in range(count):
             keys[i] = room[i]
+
+
+class RankRoom(NamedTuple):
+    """Keys to be put in order, largest first, with a number each.
+
+    keys, numbers: ``int64[most]``.
+    ranked_keys, ranked_numbers: the same, room.
+    counts: ``int32[2**SELECTED_BITS]``, room.
+    """
+
+    keys: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    ranked_keys: NDArray[np.int64]
+    ranked_numbers: NDArray[np.int64]
+    counts: NDArray[np.int32]
+
+
+@njit
+def make_rank_room(most):  # type: ignore[no-untyped-def]
+    """`RankRoom` for up to ``most`` keys."""
+    return RankRoom(
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(most, np.int64),
+        np.empty(1 << SELECTED_BITS, np.int32),
+    )
+
+
+@leaf
+def largest_first(room, count, wanted):  # type: ignore[no-untyped-def]
+    """The ``wanted`` largest of the first ``count`` keys, none of them negative, into ``room.ranked_keys`` with their
+    numbers, largest first; of equal ones those that came first.
+
+    Returns the largest key left out, -1 if there is none. ``room.keys`` is as it was only if there is none.
+    """
+    left_out = np.int64(-1)
+    if count > wanted:
+        left_out = _select_largest(room, count, wanted)
+        count = wanted
+    keys = room.keys
+    for i in range(count):
+        key = keys[i]
+        rank = 0
+        for j in range(i):
+            rank += keys[j] >= key
+        for j in range(i + 1, count):
+            rank += keys[j] > key
+        room.ranked_keys[rank], room.ranked_numbers[rank] = key, room.numbers[i]
+    return left_out
+
+
+@leaf
+def _select_largest(room, count, wanted):  # type: ignore[no-untyped-def]
+    """Move the ``wanted`` largest keys, but not all, to the front, in the order they are in; returns the largest of the
+    others."""
+    keys, numbers, counts = room.keys, room.numbers, room.counts
+    least, most = keys[0], keys[0]
+    for i in range(count):
+        least, most = min(least, keys[i]), max(most, keys[i])
+    shift = np.int64(0)
+    while (most - least) >> shift >= len(counts):
+        shift += 1
+    # The keys that may be the least ones wanted lie from ``low`` on, in steps of 1 << shift; so many of them are.
+    low, left, width = least, wanted, SELECTED_BITS
+    while True:
+        counts[:] = 0
+        for i in range(count):
+            step = (keys[i] - low) >> shift
+            if 0 <= step < 1 << width:
+                counts[step] += 1
+        step = (1 << width) - 1
+        while counts[step] < left:
+            left -= counts[step]
+            step -= 1
+        low += step << shift
+        if counts[step] == left or shift == 0:
+            break
+        width = SELECTED_BITS if shift > SELECTED_BITS else int(shift)
+        shift -= width
+    kept, left_out = 0, np.int64(-1)
+    for i in range(count):
+        key = keys[i]
+        within = low <= key < low + (np.int64(1) << shift)
+        if key >= low and (not within or left > 0):
+            left -= within
+            keys[kept], numbers[kept] = key, numbers[i]
+            kept += 1
+        elif key > left_out:
+            left_out = key
+    return left_out

@@ -6,29 +6,34 @@ import numpy as np
 import pytest
 from align_oracles import Locus, make_loci
 
-from esa.align.clusters import Clusters, make_clusters
+from esa.align import clusters
+from esa.align.clusters import Clusters
 from esa.align.join import join_clusters
 from esa.align.pair import FR, ORIENTATIONS, InsertRange, is_proper
 
 LENGTHS = np.array([70, 101], np.int64)
 
 
+def make_clusters(count: int) -> Clusters:
+    return Clusters(*(array[:count] for array in clusters.make_clusters(count)))
+
+
 def random_clusters(rng: np.random.Generator, count: int, genome: int) -> Clusters:
     """In order of strand and diagonal, no two on one diagonal."""
-    clusters = make_clusters(count)
+    made = make_clusters(count)
     strand = np.sort(rng.integers(0, 2, count))
-    clusters.strand[:] = strand
+    made.strand[:] = strand
     for reverse in (0, 1):
         rows = np.flatnonzero(strand == reverse)
-        clusters.diagonal[rows] = np.sort(rng.choice(genome, len(rows), replace=False))
-    clusters.weight[:] = rng.integers(1, 2000, count)
-    return clusters
+        made.diagonal[rows] = np.sort(rng.choice(genome, len(rows), replace=False))
+    made.weight[:] = rng.integers(1, 2000, count)
+    return made
 
 
-def loci_at(clusters: Clusters) -> list[Locus]:
+def loci_at(found: Clusters) -> list[Locus]:
     return [
         Locus(0, int(diagonal), int(strand), 0, 0, 0)
-        for diagonal, strand in zip(clusters.diagonal, clusters.strand, strict=True)
+        for diagonal, strand in zip(found.diagonal, found.strand, strict=True)
     ]
 
 
