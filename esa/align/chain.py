@@ -20,7 +20,9 @@ RIVAL_WEIGHT = 50
 """A cluster left out for the limit is spoken of if it has this share (per cent) of the heaviest one's weight."""
 
 TIE_BITS = 40
-"""Of the hashes that ties are broken by: the weights of two clusters take less than the 24 bits left of a key."""
+"""Of the hashes that ties are broken by."""
+MOST_WEIGHT = (1 << 63 - TIE_BITS) - 1
+"""What the rest of a key holds: more than tens of thousands of fragments weigh."""
 _NO_PAIRS = InsertRange(-1, 0, 0)
 
 
@@ -54,23 +56,26 @@ def chain_hits(
 def keep_heaviest(clusters, count, salt, config, order):  # type: ignore[no-untyped-def]
     """The clusters to verify, heaviest first, into ``order`` (`esa.align.sorting.RankRoom`); ties by `tie_break`.
 
-    Returns (how many, whether one was left out for the limit alone).
+    Returns (how many, whether one was left out for the limit alone, weight of the heaviest).
     """
-    top = 0
+    top, top_alone = np.int64(0), np.int64(0)
     for c in range(count):
-        top = max(top, clusters.weight[c] + clusters.mate[c])
+        top_alone = max(top_alone, np.int64(clusters.weight[c]))
+        top = max(top, np.int64(clusters.weight[c]) + clusters.mate[c])
     listed = 0
     for c in range(count):
-        weight = np.int64(clusters.weight[c] + clusters.mate[c])
+        alone = np.int64(clusters.weight[c])
+        weight = min(alone + clusters.mate[c], MOST_WEIGHT)
         order.keys[listed] = (weight << TIE_BITS) | np.int64(
             tie_break(salt, clusters.diagonal[c]) >> np.uint64(64 - TIE_BITS)
         )
         order.numbers[listed] = c
-        listed += weight * 100 >= top * config.least_weight
+        # A place of its own beside the heavy places of the mate is no light one.
+        listed += weight * 100 >= top * config.least_weight or alone * 100 >= top_alone * config.least_weight
     left_out = largest_first(order, listed, config.max_candidates)
     # Whatever is lighter by far is no rival.
     cut = left_out >= 0 and (left_out >> TIE_BITS) * 100 >= top * RIVAL_WEIGHT
-    return min(listed, config.max_candidates), cut
+    return min(listed, config.max_candidates), cut, top
 
 
 @njit
@@ -88,10 +93,13 @@ def make_candidates(reads, most):  # type: ignore[no-untyped-def]
 
 
 @leaf
-def append_heaviest(clusters, count, r, salt, contig_offsets, config, order, candidates):  # type: ignore[no-untyped-def]
-    """Append the heaviest of read r's clusters to the candidates, reads in ascending order."""
-    kept, cut = keep_heaviest(clusters, count, salt, config, order)
-    candidates.capped[r] |= cut
+def append_heaviest(clusters, count, r, salt, contig_offsets, config, order, candidates, lost=0):  # type: ignore[no-untyped-def]
+    """Append the heaviest of read r's clusters to the candidates, reads in ascending order.
+
+    ``lost``: what clusters may weigh that were not made.
+    """
+    kept, cut, top = keep_heaviest(clusters, count, salt, config, order)
+    candidates.capped[r] |= cut or lost * 100 >= max(1, top * RIVAL_WEIGHT)
     at = candidates.offsets[r]
     for c in order.ranked_numbers[:kept]:
         candidates.diagonal[at] = clusters.diagonal[c]
@@ -122,7 +130,7 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config, joined, inse
     room = make_cluster_room(hits, fragments, offsets, contig_offsets, config.diagonal_slack)
     most = len(room.keys)
     ends = (make_clusters(most), make_clusters(most))
-    made = np.zeros(2, np.int64)
+    made, lost = np.zeros(2, np.int64), np.zeros(2, np.int64)
     lengths = np.zeros(2, np.int64)
     order = make_rank_room(most)
     candidates = make_candidates(reads, config.max_candidates)
@@ -139,14 +147,18 @@ def _chain(hits, fragments, offsets, salts, contig_offsets, config, joined, inse
         end = r % 2 if paired else 0
         lengths[end] = offsets[r + 1] - offsets[r]
         read = (offsets[r], lengths[end])
-        made[end] = make_up_clusters(hits, fragments, (lo, q), read, contig_offsets, limits, room, ends[end])
+        made[end], lost[end] = make_up_clusters(
+            hits, fragments, (lo, q), read, contig_offsets, limits, room, ends[end]
+        )
         if not paired:
-            append_heaviest(ends[0], made[0], r, salts[r], contig_offsets, config, order, candidates)
+            append_heaviest(ends[0], made[0], r, salts[r], contig_offsets, config, order, candidates, lost[0])
         elif end == 1:
             both = made[0] > 0 and made[1] > 0
             if both:
                 join_clusters(ends[0], ends[1], made, lengths, inserts)
             choice = joined if both else config
-            append_heaviest(ends[0], made[0], r - 1, salts[r - 1], contig_offsets, choice, order, candidates)
-            append_heaviest(ends[1], made[1], r, salts[r], contig_offsets, choice, order, candidates)
+            append_heaviest(
+                ends[0], made[0], r - 1, salts[r - 1], contig_offsets, choice, order, candidates, lost[0]
+            )
+            append_heaviest(ends[1], made[1], r, salts[r], contig_offsets, choice, order, candidates, lost[1])
     return trimmed(candidates)

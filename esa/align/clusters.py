@@ -12,11 +12,11 @@ from esa.compiled import leaf, njit
 from esa.stores.base import CROWDED
 
 ENOUGH = 1024
-"""Hits of a read from which clusters are made: the queries with more than `CROWDED` hits that are beyond only add to
-these. Where most fragments have hundreds of copies, those with the fewest say where the read may lie."""
+"""Heuristic: hits of a read from which clusters are made: the queries with more than `CROWDED` hits that are beyond
+only add to these. Where most fragments have hundreds of copies, those with the fewest say where the read may lie."""
 
 _INDEX_BITS = 24
-"""Low bits of a sort key, which hold the hit's number within its read; hits beyond are left out (and capped)."""
+"""Low bits of a sort key, which hold the hit's number within its read; hits beyond make no cluster (capped)."""
 _INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
 
 
@@ -116,7 +116,10 @@ def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type:
 
 @leaf
 def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, room, clusters):  # type: ignore[no-untyped-def]
-    """The clusters of a read's queries ``[lo, hi)``, in order of strand and diagonal; returns how many.
+    """The clusters of a read's queries ``[lo, hi)``, in order of strand and diagonal.
+
+    Returns how many, and what those may weigh at most that were not made since only queries lead there that were not
+    chosen.
 
     ``read``: its (offset, length) in the batch. ``limits``: (`ChainConfig.diagonal_slack`, least share of the heaviest
     one's weight (per cent) that a cluster must have to be wanted).
@@ -124,7 +127,7 @@ def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, roo
     slack, least = limits
     low, high = hits.offsets[queries[0]], hits.offsets[queries[1]]
     if low == high:
-        return 0
+        return 0, 0
     all_chosen = _choose(hits, queries, room.chosen)
     count = _sorted_keys(hits, fragments, queries, read, room)
     position, score = hits.position[low:high], hits.score[low:high]
@@ -146,7 +149,8 @@ def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, roo
         t = end
     if not all_chosen:
         _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
-    return made
+        return made, np.int64(clusters.weight[made])
+    return made, 0
 
 
 @leaf
@@ -189,8 +193,8 @@ def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
     """Add to the first ``made`` clusters what the queries weigh there that were not chosen.
 
     A hit is of the first cluster of its strand, if there is one, whose diagonal is not more than the ``slack`` away.
-    (Heuristic: whether that lies in the same contig is not asked.) The hits of a query are in order of position, so
-    they go through the clusters of a strand once.
+    (Heuristic: whether the next one is nearer, or this one lies in another contig, is not asked.) The hits of a query
+    are in order of position, so they go through the clusters of a strand once.
     """
     places, last, worth, weight = room.places, room.last, room.worth, clusters.weight
     turned = 0

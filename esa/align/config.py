@@ -39,7 +39,8 @@ class ChainConfig(NamedTuple):
         an indel does not part its flanks; the band of the verification reaches as far.
     max_candidates: clusters of a read that are verified, the heaviest first.
     max_joined: the same where they are weighed together with those of the mate.
-    least_weight: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified.
+    least_weight: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified, be it by
+        themselves or together with the mate's.
     """
 
     diagonal_slack: int = 50
@@ -179,8 +180,8 @@ class Level(NamedTuple):
     sample: reads with more fragments are looked at with some of them only; the next level has the same fragments.
     crowded: only reads of which a limit hid something are searched: those that no level has resolved, and those that
         do not reach these shares, if a level before has resolved them, too; of a pair both ends, if either is.
-    hidden_counts: fragments of which a limit hid something count as searched here, too: what lies in a satellite with
-        all its fragments does so with those of later levels.
+    hidden_counts: Heuristic: fragments of which a limit hid something count as searched here, too: mostly they lie in a
+        satellite, and so do those of later levels.
     """
 
     name: str
@@ -226,7 +227,10 @@ class AlignConfig(NamedTuple):
         return self._replace(
             secondary=SecondaryConfig(alignments - 1, share),
             max_loci=max(self.max_loci, alignments),
-            chain=self.chain._replace(max_candidates=max(self.chain.max_candidates, alignments)),
+            chain=self.chain._replace(
+                max_candidates=max(self.chain.max_candidates, alignments),
+                max_joined=max(self.chain.max_joined, alignments),
+            ),
         )
 
     def with_xa(self) -> AlignConfig:
@@ -240,6 +244,9 @@ NEVER = ((0, 0),)
 TWO_EDITS_LONGEST = 53
 """Reads of more bases nearly always have some fragment with one edit at most."""
 
+CROWDED_LONGEST = 10_000
+"""Longer reads reach beyond most repeats, and would have millions of hits in those."""
+
 _ANCHORS = SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED)
 _CROWDED_ANCHORS = SearchEffort(SATELLITE // 4, probes=1, radius=12, max_bucket=SATELLITE // 4)
 """All hits of a bucket: those that several fragments share tell the copies apart. Larger buckets hold so many equal
@@ -249,7 +256,14 @@ _BY_ANCHORS = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60)
 ANCHORED_LEVELS = (
     Level("some anchors", _ANCHORS, stride=0, resolved=NEVER, sample=Sample()),
     Level("anchors", _ANCHORS, stride=0, resolved=_BY_ANCHORS),
-    Level("crowded anchors", _CROWDED_ANCHORS, stride=0, resolved=_BY_ANCHORS, crowded=((4, 100), (5, 88))),
+    Level(
+        "crowded anchors",
+        _CROWDED_ANCHORS,
+        stride=0,
+        resolved=_BY_ANCHORS,
+        longest=CROWDED_LONGEST,
+        crowded=((4, 100), (5, 88)),
+    ),
     Level(
         "edited anchors",
         SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, max_scanned=SATELLITE, edits=1),

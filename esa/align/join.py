@@ -14,9 +14,9 @@ from esa.compiled import leaf
 def join_clusters(first, second, counts, lengths, inserts):  # type: ignore[no-untyped-def]
     """Give each cluster of either end the weight of the heaviest one of the mate that it may make a pair with.
 
-    ``first``, ``second``: `esa.align.chain.Clusters` of both reads, of which ``counts`` count, in order of strand and
-    diagonal. ``lengths``: of the reads. ``inserts``: `esa.align.pair.InsertRange`. (Heuristic: whether both lie in one
-    contig is not asked: few clusters lie near a border, and `esa.align.pair.is_proper` asks later.)
+    ``first``, ``second``: `esa.align.clusters.Clusters` of both reads, of which ``counts`` count, in order of strand
+    and diagonal. ``lengths``: of the reads. ``inserts``: `esa.align.pair.InsertRange`. (Heuristic: whether both lie in
+    one contig is not asked: few clusters lie near a border, and `esa.align.pair.is_proper` asks later.)
     """
     same_strand = inserts.orientation == FF or inserts.orientation == RR
     # As seen from the first read's strand, its mate's 5' end lies ahead of its own, or behind.

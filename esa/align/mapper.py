@@ -39,7 +39,8 @@ from esa.work import Work
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB, their edited keys a few times as much."""
 HITS_TOGETHER = 1 << 25
-"""Hits that fragments searched together may have by what limits those of each: 13 bytes each. Most have far fewer."""
+"""Hits that fragments searched together may have by what limits those of each: 26 bytes each, for a while. Most have
+far fewer. (A read is not parted, nor are mates.)"""
 ANCHOR_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
@@ -128,7 +129,7 @@ class Mapper:
     def _escalate(self, seeded: SeededBatch, inserts: InsertSizes | None) -> NDArray[np.bool_]:
         """Search what the first levels have not resolved at the further ones, and rescue the mates of what is found.
 
-        Returns ``bool[reads]``, which remain `doubtful`, whatever was found by other keys than their fragments' own.
+        Returns ``bool[reads]``, which are `doubtful` after the last level that looks up their fragments' own keys.
         """
         unsure = doubtful(seeded, self.config.levels[self._samples], self.config)
         wanted = np.ones(len(seeded.batch), np.bool_)
@@ -262,6 +263,12 @@ class Mapper:
             thinned = np.zeros(len(batch), np.bool_)
             if level.sample is not None:
                 fragments, thinned = fragments.sample(level.sample.fragments, len(batch))
+        middle = _between_pairs(reads)
+        if middle and len(fragments) * level.effort.max_hits > 2 * HITS_TOGETHER:
+            # Of low complexity: more fragments than `ANCHOR_SPACING` says.
+            for part in (reads[:middle], reads[middle:]):
+                thinned |= self._search_part(seeded, level, part, pairs)
+            return thinned
         hits = self._look_up(text, fragments, level, work)
         hidden = np.zeros_like(hits.capped) if level.hidden_counts else hits.capped
         count_searched(fragments.owner, hidden, seeded.searched)
@@ -347,3 +354,10 @@ def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], level: Level) -
     run[1:][mates] = run[:-1][mates]
     bounds = np.flatnonzero(np.diff(run)) + 1
     return (part for part in np.split(reads, bounds) if len(part))
+
+
+def _between_pairs(reads: NDArray[np.int32]) -> int:
+    """Where to part reads in about halves without parting mates; 0 if there is one pair."""
+    middle = len(reads) // 2
+    together = middle > 0 and reads[middle - 1] // 2 == reads[middle] // 2
+    return middle - 1 if together else middle

@@ -22,7 +22,8 @@ from esa.work import Work
 class SeededBatch:
     """A batch after the first level: its loci so far.
 
-    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit.
+    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit (or with,
+        see `Level.hidden_counts`).
     sampled: ``bool[reads]``, those that some of their fragments sufficed for.
     ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
     (`Gaps.padded`).

@@ -148,8 +148,9 @@ class CodeStore:
             keys,
             (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned),
         )
-        one_bucket = len(keys.keys) == len(queries)
-        return Hits(offsets, position, reverse, score, capped, int(scanned), in_order=one_bucket)
+        # A bucket is in order of position.
+        in_order = effort.probes == 1 and not effort.edits
+        return Hits(offsets, position, reverse, score, capped, int(scanned), in_order)
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "key_bits": self.key_bits, "position_bytes": self.packed.position_bytes}

@@ -163,9 +163,14 @@ def heaviest(
     clusters: Sequence[Cluster], together: Sequence[int], config: ChainConfig, salt: int
 ) -> tuple[list[Cluster], bool]:
     """The clusters to verify, and whether some were left out for the limit; ``together``: weights to go by."""
-    top = max(together, default=0)
+    top, alone = max(together, default=0), max((c.weight for c in clusters), default=0)
     order = sorted(
-        (i for i, weight in enumerate(together) if weight * 100 >= top * config.least_weight),
+        (
+            i
+            for i, weight in enumerate(together)
+            if weight * 100 >= top * config.least_weight
+            or clusters[i].weight * 100 >= alone * config.least_weight
+        ),
         key=lambda i: (together[i], int(tie_break(np.uint64(salt), clusters[i].diagonal))),
         reverse=True,
     )
@@ -304,6 +309,28 @@ def test_clusters_of_crowded_reads_equal_the_slow_version(inserts: InsertRange |
             assert len(mine) == (60 if inserts is None else 40)
         left_out += sum(len(q.hits) > CROWDED for queries in world.queries for q in queries)
     assert left_out > 40
+
+
+def test_what_only_queries_with_many_hits_lead_to_is_said_to_be_hidden():
+    """Fragments with an error, say, have fewer hits than those without."""
+    few = [
+        Query(start, 48, 0, [Hit(1000 * i + start, 0, 12) for i in range(300)]) for start in (0, 9, 18, 27)
+    ]
+    elsewhere = [Hit(500_000 + 1000 * i + 60, 0, 12) for i in range(400)]
+    for many, hidden in (([Query(60, 48, 0, elsewhere)] * 3, 1), ([Query(60, 48, 0, elsewhere)], 0), ([], 0)):
+        world = World([150], [[*few, *many]], [0, 1_000_000], in_order=True)
+        [(clusters, capped)] = unpack(world.chain(CONFIG._replace(max_candidates=2000), [1]))
+        assert len(clusters) == 300
+        assert capped == hidden
+
+
+def test_an_end_keeps_its_own_best_place_beside_heavy_ones_of_the_mate():
+    """Its mate lies elsewhere, beside a poor copy."""
+    mine = [Query(0, 48, 0, [Hit(40_000, 0, 12), Hit(1000, 0, 2)])]
+    mates = [Query(start, 48, 1, [Hit(1200 + start, 0, 12)]) for start in range(0, 50, 5)]
+    world = World([48, 100], [mine, mates], [0, 50_000])
+    (ends, _) = unpack(world.chain(CONFIG, [1, 2], InsertRange(FR, 200, 400)))
+    assert [(c.diagonal, c.weight) for c in ends[0]] == [(1000, worth(2)), (40_000, worth(12))]
 
 
 def test_mates_are_told_by_each_other_which_of_many_copies_they_lie_in():

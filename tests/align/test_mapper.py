@@ -23,7 +23,8 @@ from esa.index import Index, assemble
 from esa.presets import PRESETS
 from esa.reads import ReadBatch
 from esa.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
-from esa.stores.base import CROWDED, SearchEffort
+from esa.stores.base import CROWDED, Hits, Keys, SearchEffort
+from esa.stores.codes import CodeStore
 
 
 @pytest.fixture(scope="module", params=sorted(PRESETS))
@@ -262,7 +263,22 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
         asked.add(arguments[-1])
         return chained(*arguments[:-1], arguments[-1] if together else None)
 
+    search, rescued = Mapper._search, Mapper._rescue
+    taken, unsure = [], []
+
+    def look(self: Mapper, seeded: SeededBatch, level: Level, active: NDArray[np.bool_], *rest: Any) -> Any:
+        if level.crowded is not None:
+            taken.append((active.copy(), seeded.loci.capped != 0))
+        return search(self, seeded, level, active, *rest)
+
+    def rescue(self: Mapper, *arguments: Any, again: bool = False) -> None:
+        if again:
+            unsure.append(arguments[-1])
+        rescued(self, *arguments, again=again)
+
     monkeypatch.setattr(mapper, "chain_hits", chain)
+    monkeypatch.setattr(Mapper, "_search", look)
+    monkeypatch.setattr(Mapper, "_rescue", rescue)
     right_ones = {}
     for together in (True, False):
         records = searcher.finish(searcher.seed(make_batch(reads, paired=True)), inserts)
@@ -270,6 +286,54 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
     assert asked == {None, inserts.range}
     assert right_ones[True] > 0.95 * len(reads)
     assert right_ones[False] < 0.7 * len(reads)
+    # Where either end is looked for, both are, and what was looked up in whole is not doubtful.
+    for active, hidden in taken:
+        assert active.any()
+        assert np.array_equal(active, np.repeat(active[0::2] | active[1::2], 2) & hidden)
+    assert len(unsure) == 2
+    assert not np.any(unsure)
+
+
+def test_as_many_alignments_as_are_wanted_are_verified():
+    config = AlignConfig(PRESETS["anchored"].levels)
+    assert config.chain.max_joined < config.chain.max_candidates
+    assert config.reporting(1000, True).chain.max_joined >= 1000
+    assert config.reporting(2, False).chain == config.chain
+
+
+def test_reads_are_parted_between_pairs():
+    for reads, at in (
+        ([], 0),
+        ([3], 0),
+        ([2, 3], 0),
+        ([1, 2], 1),
+        ([0, 2, 3], 1),
+        ([0, 1, 4, 5], 2),
+        ([1, 2, 3, 8], 1),
+    ):
+        assert mapper._between_pairs(np.array(reads, np.int32)) == at
+
+
+def test_reads_of_low_complexity_are_searched_in_more_parts(monkeypatch: pytest.MonkeyPatch):
+    """Every base of theirs begins a fragment, and what parts reads counts on one in eight."""
+    rng = np.random.default_rng(3)
+    index = build("anchored", [rng.integers(0, 4, 3000).astype(np.uint8), np.zeros(900, np.uint8)])
+    batch = make_batch([np.zeros(150, np.uint8)] * 40)
+    together = run(index, batch)
+    asked = []
+    searched = CodeStore.search_codes
+
+    def ask(
+        self: CodeStore, queries: NDArray[np.uint64], effort: SearchEffort, keys: Keys | None = None
+    ) -> Hits:
+        asked.append(len(queries) * effort.max_hits)
+        return searched(self, queries, effort, keys)
+
+    monkeypatch.setattr(CodeStore, "search_codes", ask)
+    monkeypatch.setattr(mapper, "HITS_TOGETHER", 1 << 21)
+    apart = run(index, batch)
+    assert max(asked) <= 1 << 22
+    assert [row(apart, r) for r in range(len(batch))] == [row(together, r) for r in range(len(batch))]
 
 
 def test_what_is_searched_together_is_bounded_and_holds_both_ends_of_a_pair():

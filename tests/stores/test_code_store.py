@@ -238,6 +238,27 @@ def test_a_search_does_not_depend_on_its_batch(fragments: Fragments):
         assert alone.capped[0] == together.capped[q]
 
 
+@pytest.mark.parametrize("max_hits", [7, 100_000])
+def test_hits_are_in_order_of_position_where_a_query_has_one_bucket(fragments: Fragments, max_hits: int):
+    store, queries = fragments.build(), fragments.embeddings[:200]
+
+    def ascends(hits: Hits) -> list[bool]:
+        rows = [hits.position[a:b] for a, b in zip(hits.offsets, hits.offsets[1:], strict=False)]
+        return [bool((np.diff(row) > 0).all()) for row in rows if len(row) > 1]
+
+    one = store.search(queries, SearchEffort(max_hits, radius=40))
+    assert one.in_order
+    assert len(ascends(one)) > 100
+    assert all(ascends(one))
+    several = store.search(queries, SearchEffort(max_hits, probes=8, radius=40))
+    assert not several.in_order
+    assert not all(ascends(several))
+    keys = Keys(np.arange(len(queries) + 1), np.zeros(len(queries), np.int32))
+    assert not store.search_codes(
+        binarize(queries), SearchEffort(max_hits, radius=40, edits=1), keys
+    ).in_order
+
+
 def test_every_fragment_finds_itself_in_its_own_bucket(fragments: Fragments):
     found = fragments.build().search(fragments.embeddings, SearchEffort(1000, probes=1, radius=1))
     for q in range(300):
