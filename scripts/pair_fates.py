@@ -13,25 +13,26 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pysam
 from grid_report import Table
+from numpy.typing import NDArray
 from primates_why import MARGIN, locus_score, reported_score
 from real_reads import primaries
 
 from esa import dna
 from esa.align.config import PairConfig
 from esa.align.pair import FR, LEARNT_MAX, InsertSizes
-from esa.eval.truth import NOWHERE, SECOND_END, Scheme, detect
+from esa.eval.alignments import Contigs, read_alignments
+from esa.eval.metrics import correct, spread
+from esa.eval.truth import NOWHERE, SCHEMES, Truth, concatenate, from_names
 from esa.genome import Genome
 from esa.io.fasta import read_genome
 
-LEAST_OVERLAP = 0.1
-"""Of the union of both intervals, as `esa eval` asks."""
 FATES = ("true place scores more", "the same", "less", "an end unmapped")
 
 Pair = tuple[pysam.AlignedSegment, ...]
@@ -39,39 +40,44 @@ Pair = tuple[pysam.AlignedSegment, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an end lies: ``begin`` in its contig, 0-based, clipped bases included."""
+    """Where an end comes from: ``begin`` in its contig, 0-based."""
 
     contig: str
     begin: int
     end: int
     reverse: bool
 
-    def agrees(self, other: Place) -> bool:
-        shared = min(self.end, other.end) - max(self.begin, other.begin)
-        union = max(self.end, other.end) - min(self.begin, other.begin)
-        same = (self.contig, self.reverse) == (other.contig, other.reverse)
-        return same and shared > 0 and shared >= LEAST_OVERLAP * union
 
+@dataclass(frozen=True)
+class Judged:
+    """A file's primary records, those of a pair side by side.
 
-def true_place(record: pysam.AlignedSegment, scheme: Scheme) -> Place:
-    match = scheme.pattern.fullmatch(str(record.query_name).encode())
-    assert match is not None
-    origin = scheme.origin(match, SECOND_END if record.is_read2 else 1)
-    reverse = origin.forward_start == NOWHERE
-    begin = origin.reverse_start if reverse else origin.forward_start
-    assert isinstance(origin.contig, bytes)
-    return Place(origin.contig.decode(), begin, begin + record.query_length, reverse)
+    Attributes:
+        rows: ``int64[pairs, 2]``, in the truth.
+        right: ``bool[pairs, 2]``, as `esa eval` judges.
+    """
 
+    sam: Path
+    truth: Truth
+    contigs: Contigs
+    rows: NDArray[np.int64]
+    right: NDArray[np.bool_]
 
-def reported_place(record: pysam.AlignedSegment) -> Place:
-    cigar = list(record.cigartuples or ())
-    before, after = (n if operation == pysam.CSOFT_CLIP else 0 for operation, n in (cigar[0], cigar[-1]))
-    begin, end = record.reference_start - before, int(record.reference_end or 0) + after
-    return Place(str(record.reference_name), begin, end, record.is_reverse)
+    @classmethod
+    def of(cls, sam: Path) -> Judged:
+        contigs = Contigs()
+        alignments, names = read_alignments(str(sam), contigs)
+        everyone = np.ones(len(alignments), np.bool_)
+        truth = concatenate([from_names(SCHEMES["dwgsim"], alignments, names, everyone, contigs)])
+        right = correct(spread(alignments, alignments.key), truth)
+        return cls(sam, truth, contigs, names.row.reshape(-1, 2), right[names.row].reshape(-1, 2))
 
-
-def is_right(record: pysam.AlignedSegment, scheme: Scheme) -> bool:
-    return not record.is_unmapped and reported_place(record).agrees(true_place(record, scheme))
+    def origin(self, row: int, length: int) -> Place:
+        """Where the read of so many bases in a row of the truth comes from."""
+        truth = self.truth
+        reverse = bool(truth.forward_start[row] == NOWHERE)
+        begin = int((truth.reverse_start if reverse else truth.forward_start)[row])
+        return Place(self.contigs.names[truth.contig[row]], begin, begin + length, reverse)
 
 
 def pairs_of(sam: Path) -> Iterator[Pair]:
@@ -99,10 +105,11 @@ def true_score(record: pysam.AlignedSegment, place: Place, genome: Genome, conti
     return int(locus_score(dna.reverse_complement(read) if place.reverse else read, window)[0])
 
 
-def fate_of(pair: Pair, scheme: Scheme, inserts: InsertSizes, genome: Genome, contigs: dict[str, int]) -> str:
+def fate_of(
+    pair: Pair, places: Sequence[Place], inserts: InsertSizes, genome: Genome, contigs: dict[str, int]
+) -> str:
     if any(record.is_unmapped for record in pair):
         return FATES[3]
-    places = [true_place(record, scheme) for record in pair]
     size = max(place.end for place in places) - min(place.begin for place in places)
     true = sum(true_score(record, place, genome, contigs) for record, place in zip(pair, places, strict=True))
     true -= cost_of(size, inserts)
@@ -118,23 +125,21 @@ def main() -> None:
     args = parser.parse_args()
     genome = read_genome(str(args.reference))
     contigs = {name: i for i, name in enumerate(genome.names)}
-    names = (str(record.query_name).encode() for record in primaries(args.sams[0]))
-    scheme = detect(names)
-    assert scheme is not None, "names do not tell where reads come from"
-    right = [np.array([is_right(r, scheme) for r in primaries(sam)]).reshape(-1, 2) for sam in args.sams]
+    files = [Judged.of(sam) for sam in args.sams]
     rows = []
-    for i, sam in enumerate(args.sams):
-        inserts, other = insert_penalties(sam), right[(i + 1) % len(args.sams)]
+    for i, file in enumerate(files):
+        inserts, other = insert_penalties(file.sam), files[(i + 1) % len(files)].right
         ends: Counter[str] = Counter()
         elsewhere: Counter[str] = Counter()
-        for p, pair in enumerate(pairs_of(sam)):
-            lost = ~right[i][p]
+        for p, pair in enumerate(pairs_of(file.sam)):
+            lost = ~file.right[p]
             if lost.any():
-                fate = fate_of(pair, scheme, inserts, genome, contigs)
+                places = [file.origin(row, x.query_length) for row, x in zip(file.rows[p], pair, strict=True)]
+                fate = fate_of(pair, places, inserts, genome, contigs)
                 ends[fate] += int(lost.sum())
                 elsewhere[fate] += int((lost & other[p]).sum())
         cells = [f"{ends[fate]:,} ({elsewhere[fate]:,})" for fate in FATES]
-        rows.append([sam.name, f"{ends.total():,}", *cells])
+        rows.append([file.sam.name, f"{ends.total():,}", *cells])
     print(
         Table(
             "Ends that are not right",
