@@ -37,8 +37,8 @@ from esa.eval.recall import (
     share_in_common,
     simulate_reads,
 )
-from esa.fragments import Fragments
-from esa.index import Index, open_index
+from esa.fragments.base import Fragments
+from esa.index.open import Index, open_index
 from esa.stores.base import SearchEffort
 from esa.stores.dense import DenseParameters, DenseStore, quantize
 from esa.stores.dense_builder import lists_of

@@ -15,11 +15,11 @@ from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind, create_encoder
 from esa.errors import EsaError
 from esa.eval.recall import ReadSet, joined, last_part, simulate_reads
-from esa.fragments import Fragmenter, Fragments
-from esa.genome import Genome
-from esa.index import SAMPLE_FRAGMENTS, fragmenter_for
+from esa.fragments.base import Fragmenter, Fragments
+from esa.index.build import SAMPLE_FRAGMENTS, fragmenter_for
+from esa.index.presets import preset_named
 from esa.io.fasta import read_genome
-from esa.presets import preset_named
+from esa.sequence.genome import Genome
 from esa.train.references import VALIDATION_SHARE
 
 PRESET_OF: dict[Kind, str] = {"codes": "anchored", "dense": "sketch"}

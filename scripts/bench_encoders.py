@@ -35,7 +35,7 @@ from bench_frontier import frontier_table
 from bench_stores import Queries, stores_table
 from markdown_tables import AtCost, MarkdownTable, publish
 
-from esa.align.config import ANCHORED_LEVELS
+from esa.align.levels import ANCHORED_LEVELS
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import EsaError

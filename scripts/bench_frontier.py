@@ -9,7 +9,7 @@ from bench_embeddings import Loaded, Source, calibrated
 from markdown_tables import MarkdownTable
 
 from esa.eval.recall import ReadSet, code_store, probe_curve, share_at_cost
-from esa.fragments import AnchoredFragmenter
+from esa.fragments.minimizers import AnchoredFragmenter
 from esa.stores.base import ANY_SIZE, CROWDED, Store
 
 BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10, 200))

@@ -48,8 +48,8 @@ from grid_stats import Flags, compare, percent
 from numpy.typing import NDArray
 from real_reads import primaries
 
-from esa import dna
 from esa.io.fasta import read_genome
+from esa.sequence import dna
 
 READ_LENGTHS = (150, 250)
 LAYOUTS = ("single", "paired")

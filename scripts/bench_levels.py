@@ -40,13 +40,14 @@ from grid_report import Table, publish
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
+from esa.align.inserts import learn_insert_sizes
 from esa.align.mapper import SPLIT, Mapper
-from esa.align.pair import learn_insert_sizes
 from esa.encoders.codes import CodeEncoder
-from esa.fragments import AnchoredFragmenter, Fragments
-from esa.index import Index, open_index
+from esa.fragments.base import Fragments
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.index.open import Index, open_index
 from esa.io.fastq import ReadSource
-from esa.reads import ReadBatch
+from esa.sequence.reads import ReadBatch
 from esa.stores.base import Keys
 from esa.stores.codes import CodeStore, binarize, margin_keys
 from esa.stores.packed import unpacked_entries

@@ -23,7 +23,7 @@ from markdown_tables import MarkdownTable
 from numpy.typing import NDArray
 
 from esa.eval.recall import ReadSet, in_parts, nearest, recall_at_depths, share_in_common
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
 from esa.stores.base import SearchEffort
 from esa.stores.dense import DenseParameters, DenseStore
 from esa.stores.dense_builder import DenseStoreBuilder

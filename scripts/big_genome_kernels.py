@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
-from esa.hashing import GAMMA, splitmix64, uniform
+from esa.kernels.decorator import njit
+from esa.sequence.hashing import GAMMA, splitmix64, uniform
 
 LOW_HALF = np.uint64(0xFFFFFFFF)
 INDEL_SHARE = 20

@@ -8,9 +8,10 @@ the processor, too, are told to leave the same instructions alone. Data: E. coli
 of data/, and chromosome 20 with pairs of `esa simulate` if ESA_DATA has it. Each level compiles its own kernels, a
 minute or so; they are kept in bench_out/cpu.
 
-That they are the same is no accident: kernels compute in integers; where MAPQ takes a logarithm, it is the C library's
-(not Intel's SVML, which numba takes where it is installed), and numba neither contracts nor reorders floating-point
-arithmetic (no fast-math). `esa.align.lanes`, which has vectors of its own, is compared lane by lane in the tests.
+That they are the same is no accident: kernels compute in integers; where MAPQ takes a logarithm, it is the C
+library's (not Intel's SVML, which numba takes where it is installed), and numba neither contracts nor reorders
+floating-point arithmetic (no fast-math). `esa.align.extend.lanes`, which has vectors of its own, is compared lane by
+lane in the tests.
 """
 
 from __future__ import annotations

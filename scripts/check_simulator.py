@@ -46,13 +46,13 @@ from bench_common import (
 from Bio.Align import PairwiseAligner
 from Bio.Seq import reverse_complement
 
-from esa.dna import decode
 from esa.eval.evaluate import InputFile, evaluate
 from esa.eval.simulate import SimulationParameters, edit_rates, write_reads
 from esa.eval.simulate_indels import IndelLengths
 from esa.eval.truth import NOWHERE, SCHEMES
-from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.sequence.dna import decode
+from esa.sequence.genome import Genome
 
 CONDITIONS = ((100, 2.0), (150, 10.0))
 """Read length, divergence."""

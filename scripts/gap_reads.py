@@ -16,7 +16,7 @@ import numpy as np
 import pysam
 from numpy.typing import NDArray
 
-from esa import dna
+from esa.sequence import dna
 
 Codes = NDArray[np.uint8]
 

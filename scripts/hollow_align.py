@@ -3,19 +3,19 @@
     python scripts/hollow_align.py align DIR R1 R2 -t N -I MEAN,SD ...
 
 What is left is what no further core can take over: reading, passing batches and records on, writing, and what these
-wait for, Python's lock above all. So its reads/s are the most that any number of cores may reach. With -I, as else the
-first batches are seeded, truly; N is larger than `esa.worker.MOST_THREADS`, so that workers are processes. The records
-are worth nothing.
+wait for, Python's lock above all. So its reads/s are the most that any number of cores may reach. With -I, as else
+the first batches are seeded, truly; N is larger than `esa.run.workers.MOST_THREADS`, so that workers are processes.
+The records are worth nothing.
 """
 
 from __future__ import annotations
 
 from unittest.mock import patch
 
-from esa.align.pair import InsertSizes
+from esa.align.inserts import InsertSizes
 from esa.cli.main import main as esa_main
-from esa.reads import ReadBatch
-from esa.worker import AlignedBatch, Worker
+from esa.run.workers import AlignedBatch, Worker
+from esa.sequence.reads import ReadBatch
 
 _ALIGN = Worker.align
 _MADE: dict[int, AlignedBatch] = {}

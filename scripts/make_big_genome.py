@@ -57,8 +57,8 @@ from big_genome_kernels import (
 )
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.io.fasta import read_genome
+from esa.sequence import dna
 
 HUMAN_MEGABASES = (
     248.956, 242.194, 198.296, 190.215, 181.538, 170.806, 159.346, 145.139, 138.395, 133.797, 135.087, 133.275,

@@ -5,8 +5,8 @@
 For each file, of the ends that are not at their origin (in dwgsim's names): how many belong to pairs whose true place
 scores more than the one reported (the search missed it), as much (chance decides), or less (no search by this score
 finds it); and how many of each the next file has right. The score of a pair is that of both ends, as
-`primates_why.py` has it, less what the insert size costs (`esa.align.pair.InsertSizes.penalties`) or that of a pair
-that is no proper one. Mean and deviation of the inserts are those of the file's proper pairs.
+`primates_why.py` has it, less what the insert size costs (`esa.align.inserts.InsertSizes.penalties`) or that
+of a pair that is no proper one. Mean and deviation of the inserts are those of the file's proper pairs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 from primates_why import MARGIN, locus_score, reported_score
 from real_reads import primaries
 
-from esa import dna
 from esa.align.config import PairConfig
-from esa.align.pair import FR, LEARNT_MAX, InsertSizes
+from esa.align.inserts import FR, InsertSizes
+from esa.align.pairing.choose import LEARNT_MAX
 from esa.eval.alignments import Contigs, read_alignments
 from esa.eval.metrics import correct, spread
 from esa.eval.truth import NOWHERE, SCHEMES, Truth, concatenate, from_names
-from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.sequence import dna
+from esa.sequence.genome import Genome
 
 FATES = ("true place scores more", "the same", "less", "an end unmapped")
 

@@ -29,9 +29,9 @@ from primates import (
 )
 from real_reads import primaries
 
-from esa import dna
-from esa.compiled import njit
 from esa.io.fasta import read_genome
+from esa.kernels.decorator import njit
+from esa.sequence import dna
 
 MATCH, MISMATCH, GAP_OPEN, GAP_EXTEND, END_BONUS = 1, -4, 6, 1, 5
 MARGIN = 30

@@ -13,7 +13,7 @@ from bench_common import CHR20, DSM30083, ECOLI_536, MG1655, NA12878, BenchError
 from grid_stats import Flags
 from numpy.typing import NDArray
 
-from esa.align.config import AMBIGUOUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+from esa.align.scoring import AMBIGUOUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
 
 CEU_WINDOW = ("20", 20_000_000, 20_300_000)
 CEU76 = RealSet("CEU 2x76", "human_1000G_CEU_PE76_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)

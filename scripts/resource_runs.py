@@ -39,7 +39,7 @@ INSERTS = "500,50"
 """Of simulated pairs; what it is does not matter there."""
 
 PROCESSES = 8
-"""Workers of the runs whose serial parts are measured: so many that each is a process (`esa.worker`)."""
+"""Workers of the runs whose serial parts are measured: so many that each is a process (`esa.run.workers`)."""
 
 ONE, ONE_FEW, MANY, MANY_FEW, BAM, GZIP = "1", "1 few", "many", "many few", "BAM", "gzip"
 """Names of timed runs: threads, and what is not plain FASTQ to SAM."""

@@ -26,14 +26,16 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from esa import pipeline, work, worker
+from esa.align import statistics as work
 from esa.cli.main import main as esa_main
+from esa.run import pipeline
+from esa.run import workers as worker
 
 LEAST_URGENT = 19
 
 
 class Probe:
-    """Takes the place of `esa.pipeline.align` and of the reader thread's loop."""
+    """Takes the place of `esa.run.pipeline.align` and of the reader thread's loop."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -18,7 +18,7 @@ from esa.eval import truth as origins
 from esa.eval.alignments import END_MASK, Alignments, Contigs, ReadNames, read_alignments
 from esa.eval.metrics import correct, spread
 from esa.eval.truth import SCHEMES
-from esa.records import NONE
+from esa.io.records import NONE
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from samples import (
     write,
 )
 
-from esa.index import open_index
-from esa.presets import PRESETS
+from esa.index.open import open_index
+from esa.index.presets import PRESETS
 
 FOLDER_IS_SHARED = settings(
     max_examples=25,

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import MASKED_SHARE
-from esa.compiled import leaf
-from esa.hashing import tie_break
+from esa.align.scoring import MASKED_SHARE
+from esa.kernels.decorator import leaf
+from esa.sequence.hashing import tie_break
 
 HOPELESS = np.int64(-(1 << 32))
 """Less than any score of a read or of a pair."""
@@ -19,8 +19,8 @@ HOPELESS = np.int64(-(1 << 32))
 class Reads(NamedTuple):
     """What kernels need of a batch of reads.
 
-    codes, offsets: as in `esa.reads.ReadBatch`.
-    salts: ``uint64[reads]``, `esa.hashing.salt_reads`.
+    codes, offsets: as in `esa.sequence.reads.ReadBatch`.
+    salts: ``uint64[reads]``, `esa.sequence.hashing.salt_reads`.
     """
 
     codes: NDArray[np.uint8]
@@ -189,7 +189,7 @@ class PackedLoci(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """What kernels need of a `esa.genome.Genome`.
+    """What kernels need of a `esa.sequence.genome.Genome`.
 
     packed, n_starts, n_ends, offsets: as there.
     """

@@ -13,28 +13,31 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align import pair
-from esa.align.chain import chain_hits
-from esa.align.config import MATCH, MAX_READ_LENGTH, AlignConfig, Level
-from esa.align.further import with_further
-from esa.align.locate import locate_hits
+from esa.align.config import AlignConfig
+from esa.align.extend.verify import verify
+from esa.align.inserts import InsertRange, InsertSizes
+from esa.align.levels import Level
 from esa.align.loci import Loci, Reference
-from esa.align.pair import Choice, InsertRange, InsertSizes
-from esa.align.report import make_records
-from esa.align.rescue import rescue
-from esa.align.seeded import SeededBatch, count_searched, doubtful, settled, unresolved
-from esa.align.split import Alignments, Gaps, Parts, further_alignments
-from esa.align.verify import verify
+from esa.align.pairing.choose import Choice, choose_pairs, choose_single, sample_sizes
+from esa.align.pairing.rescue import rescue
+from esa.align.records.nonprimary import with_further
+from esa.align.records.report import make_records
+from esa.align.records.split import Alignments, Gaps, Parts, further_alignments
+from esa.align.scoring import MATCH, MAX_READ_LENGTH
+from esa.align.search.candidates import chain_hits
+from esa.align.search.kmer_voting import locate_hits
+from esa.align.state import SeededBatch, count_searched, doubtful, settled, unresolved
+from esa.align.statistics import Work
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
-from esa.fragments import AnchoredFragmenter, Fragmenter, Fragments
-from esa.genome import Genome
-from esa.hashing import salt_reads
-from esa.reads import ReadBatch
-from esa.records import Records
+from esa.fragments.base import Fragmenter, Fragments
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.io.records import Records
+from esa.sequence.genome import Genome
+from esa.sequence.hashing import salt_reads
+from esa.sequence.reads import ReadBatch
 from esa.stores.base import Hits, Keys, Store
 from esa.stores.codes import CodeStore
-from esa.work import Work
 
 SEARCHED_TOGETHER = 1 << 19
 """Fragments searched together: their embeddings take some 70 MB, their edited keys a few times as much."""
@@ -100,8 +103,8 @@ class Mapper:
         return seeded
 
     def insert_sample(self, seeded: SeededBatch, pairs: int) -> NDArray[np.int64]:
-        """What the first ``pairs`` pairs of a batch tell of insert sizes (`esa.align.pair.sample_sizes`)."""
-        return pair.sample_sizes(seeded.loci, seeded.lengths, min(pairs, len(seeded.batch) // 2))
+        """What the first ``pairs`` pairs of a batch tell of insert sizes (`esa.align.pairing.choose.sample_sizes`)."""
+        return sample_sizes(seeded.loci, seeded.lengths, min(pairs, len(seeded.batch) // 2))
 
     def finish(self, seeded: SeededBatch, inserts: InsertSizes | None) -> Records:
         """Records of a seeded batch."""
@@ -158,12 +161,12 @@ class Mapper:
     def _choose(
         self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
     ) -> Choice:
-        """The locus to report of each read; ``expected``: see `esa.align.pair.choose_pairs`."""
+        """The locus to report of each read; ``expected``: see `esa.align.pairing.choose.choose_pairs`."""
         choice = Choice.empty(len(lengths))
         if inserts is None:
-            pair.choose_single(loci, expected, self.config, choice)
+            choose_single(loci, expected, self.config, choice)
         else:
-            pair.choose_pairs(loci, lengths, inserts, self.config, choice, expected)
+            choose_pairs(loci, lengths, inserts, self.config, choice, expected)
         return choice
 
     def _split(self, seeded: SeededBatch, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:

@@ -26,11 +26,12 @@ from esa.cli.options import device_option, shows_progress, threads_option
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from esa.align.config import AlignConfig, Level
-    from esa.align.pair import InsertSizes
+    from esa.align.config import AlignConfig
+    from esa.align.inserts import InsertSizes
+    from esa.align.levels import Level
     from esa.io.fastq import ReadSource
     from esa.io.sam_header import ReadGroup
-    from esa.pipeline import AlignSummary
+    from esa.run.pipeline import AlignSummary
 
 
 @click.command("align")
@@ -65,12 +66,12 @@ def command(
     R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads
     are pairs.
     """
-    from esa.allocator import keep_freed_memory
-    from esa.index import open_index
+    from esa.cli.render import align_stats, align_summary
+    from esa.index.open import open_index
     from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
     from esa.io.output import names_bam, open_file, open_output
-    from esa.pipeline import AlignOptions, align
-    from esa.render import align_stats, align_summary
+    from esa.kernels.malloc import keep_freed_memory
+    from esa.run.pipeline import AlignOptions, align
 
     options = AlignOptions(
         threads,
@@ -115,7 +116,7 @@ def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: Rec
 
 
 def _inserts(alignment: AlignmentOptions) -> InsertSizes | None:
-    from esa.align.pair import parse_insert_sizes
+    from esa.align.inserts import parse_insert_sizes
 
     return None if alignment.inserts is None else parse_insert_sizes(alignment.inserts)
 

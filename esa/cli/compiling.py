@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from esa.compiled import complete_mark
-from esa.presets import DEFAULT_PRESET
+from esa.index.presets import DEFAULT_PRESET
+from esa.kernels.cache import complete_mark
 
 _WAITING = "waiting for another process that is compiling kernels for this machine, up to a minute ..."
 
@@ -23,7 +23,7 @@ def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
     tell = _teller(_message(), quiet)
     mark = complete_mark()
     if preset == DEFAULT_PRESET and mark is not None and not mark.exists():
-        from esa.warm import compile_kernels
+        from esa.run.precompile import compile_kernels
 
         compile_kernels(threads, tell, _teller(_WAITING, quiet))
     with _told_of_compilation(tell):

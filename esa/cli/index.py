@@ -8,7 +8,7 @@ import click
 
 from esa.cli.compiling import compiled_kernels
 from esa.cli.options import device_option, shows_progress, threads_option
-from esa.presets import DEFAULT_PRESET, PRESETS
+from esa.index.presets import DEFAULT_PRESET, PRESETS
 
 
 @click.command("index")
@@ -35,8 +35,8 @@ def command(
     """Index a reference genome (FASTA, plain or gzip)."""
     from tqdm import tqdm
 
-    from esa.index import build_index, default_path
-    from esa.render import index_summary
+    from esa.cli.render import index_summary
+    from esa.index.build import build_index, default_path
 
     path = Path(output) if output else default_path(reference)
     with (

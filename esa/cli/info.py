@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from esa.storage import Manifest, open_directory, render
+from esa.index.manifest import Manifest, render
+from esa.index.storage import open_directory
 
 CONTIGS_SHOWN = 5
 

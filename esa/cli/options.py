@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from esa.device import DEVICES
+from esa.encoders.device import DEVICES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -38,7 +38,7 @@ def command(
     """Train an encoder on reference genomes; `esa index --encoder DIR` uses it."""
     from tqdm import tqdm
 
-    from esa.render import train_summary
+    from esa.cli.render import train_summary
     from esa.train.checkpoint import Progress
     from esa.train.run import CONFIG_NAME, read_settings, train_encoder
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
 
 
 class Encoder(Protocol):

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
 from esa.encoders.edits import edited_keys
 from esa.encoders.keys import GROUP, KEY_LANES, load_rows, sum_rows
-from esa.fragments import AnchorEdits, Fragments
-from esa.intrinsics import load64
+from esa.fragments.base import AnchorEdits, Fragments
+from esa.kernels.decorator import leaf, njit
+from esa.kernels.intrinsics import load64
 
 BITS = 64
 """Bits of a code."""
@@ -97,7 +97,7 @@ class CodeEncoder:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Keys of ``bits`` bits that fragments with up to ``depth`` edits have: (offsets, keys).
 
-        ``offsets`` are those of the reads that the fragments are cut from, as in `esa.reads.ReadBatch`.
+        ``offsets`` are those of the reads that the fragments are cut from, as in `esa.sequence.reads.ReadBatch`.
 
         ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
         """

@@ -5,8 +5,9 @@ looks up the keys of all single substitutions of the query instead of flipping t
 (`esa.stores.codes.margin_keys`). The edits share few keys, and these find nearly every fragment with one error, and
 more of those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
 
-Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the k-mer
-it makes could be an anchor (`esa.fragments.AnchorEdits`). And keys that several edits lead to are looked up once.
+Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the
+k-mer it makes could be an anchor (`esa.fragments.base.AnchorEdits`). And keys that several edits lead to are
+looked up once.
 
 What fragments of human chromosome 20 with 1 to 4 substitutions are found by is in the second table of
 `scripts/bench_levels.py`.
@@ -19,7 +20,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
 from esa.encoders.indels import add_indels, load_windows, make_windows
 from esa.encoders.keys import (
     GROUP,
@@ -31,6 +31,7 @@ from esa.encoders.keys import (
     make_key_set,
     sum_rows,
 )
+from esa.kernels.decorator import leaf, njit
 
 
 class _Buffers(NamedTuple):
@@ -114,7 +115,7 @@ def _load(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-un
 
 @leaf
 def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
-    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.AnchorEdits`)."""
+    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.base.AnchorEdits`)."""
     begin, end = anchor
     for p in range(len(wanted)):
         wanted[p] = 7 if plausible & 1 else 0
@@ -130,10 +131,10 @@ def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # 
     Args:
         table: ``int16[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
         step: bases between the starts of groups.
-        codes, offsets: the reads, as in `esa.reads.ReadBatch`.
-        fragments: `esa.fragments.FragmentArrays` of them.
+        codes, offsets: the reads, as in `esa.sequence.reads.ReadBatch`.
+        fragments: `esa.fragments.base.FragmentArrays` of them.
         bits: of a key, up to `KEY_LANES` - 2.
-        edits: `esa.fragments.AnchorEdits` of the fragments.
+        edits: `esa.fragments.base.AnchorEdits` of the fragments.
         depth: 1: single substitutions; 2: also two of them, one at most in the anchor, and indels of one base outside.
     """
     groups = len(table)

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.errors import EsaError, UsageError
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
+from esa.sequence import dna
 
 if TYPE_CHECKING:
-    from esa.device import Device
+    from esa.encoders.device import Device
 
 PREFIX = "hf:"
 POOLINGS = ("mean", "max")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, key_of
+from esa.kernels.decorator import leaf, njit
 
 OUT, AT, IN = range(3)
 """Windows of a fragment's length: one base before it, its own, one base after it (of the oriented fragment)."""

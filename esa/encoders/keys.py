@@ -10,9 +10,9 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
-from esa.dna import WORD, complement_word, pack_word
-from esa.intrinsics import first_item
+from esa.kernels.decorator import leaf, njit
+from esa.kernels.intrinsics import first_item
+from esa.sequence.dna import WORD, complement_word, pack_word
 
 GROUP = 4
 """Bases looked up together: the table of a group has 4**GROUP rows of sums."""

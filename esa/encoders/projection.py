@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.codes import BITS, CodeEncoder, grouped
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
 
 SCALE = 32
 """Standard deviation of a table entry: large enough for int8 to resolve, small enough not to saturate often."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
 
 CPU = torch.device("cpu")
 

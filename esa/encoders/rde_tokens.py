@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.kernels.decorator import njit
 
 SPAN = 16
 """k-mers from the start of a token to the start of the next; even."""

@@ -20,7 +20,7 @@ from esa.encoders.base import Encoder
 from esa.errors import EsaError, OutputError, UsageError
 
 if TYPE_CHECKING:  # nor torch
-    from esa.device import Device
+    from esa.encoders.device import Device
 
 Kind = Literal["codes", "dense"]
 """Which stores an encoder's vectors fit."""

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
-from esa.fragments import Fragments
-from esa.hashing import mix64
+from esa.fragments.base import Fragments
+from esa.kernels.decorator import leaf, njit
+from esa.sequence.hashing import mix64
 
 MAX_K = 10
 """Longest k-mer: the table has 4**k rows."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from esa.encoders.sketch import SketchEncoder, taper
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
 
 BLOCK = 2048
 """Fragments embedded at a time: their counts take 0.3 GB."""

@@ -15,7 +15,7 @@ import pysam
 from numpy.typing import NDArray
 
 from esa.errors import EsaError
-from esa.records import (
+from esa.io.records import (
     CIGAR_D,
     CIGAR_EQ,
     CIGAR_H,

@@ -18,7 +18,7 @@ from esa.eval.metrics import Evaluation
 from esa.eval.render import render_text
 from esa.eval.truth import FROM_FILE, NO_TRUTH, SCHEMES, Truth
 from esa.io.output import open_file
-from esa.records import NONE
+from esa.io.records import NONE
 
 AUTO = "auto"
 TRUTH_CHOICES = (AUTO, *SCHEMES, NO_TRUTH)

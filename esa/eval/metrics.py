@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from esa.eval.alignments import END_MASK, Alignments
 from esa.eval.truth import NOWHERE, Truth
-from esa.records import NONE
+from esa.io.records import NONE
 
 MIN_OVERLAP = 0.1
 MAPQ_THRESHOLDS = (0, 1, 3, 10, 20, 30, 40, 50, 60)

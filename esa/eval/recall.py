@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
 from esa.encoders.base import Encoder
 from esa.encoders.codes import BITS
 from esa.eval.simulate import SimulatedReads, SimulationParameters, simulate
 from esa.eval.simulate_indels import IndelLengths
-from esa.fragments import Fragmenter, Fragments
-from esa.genome import Genome
+from esa.fragments.base import Fragmenter, Fragments
+from esa.kernels.decorator import njit
+from esa.sequence.genome import Genome
 from esa.stores.base import CROWDED, SearchEffort, Store
 from esa.stores.code_builder import CodeStoreBuilder
 from esa.stores.codes import CodeStore

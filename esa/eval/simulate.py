@@ -18,13 +18,13 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.errors import EsaError, UsageError
 from esa.eval import simulate_kernels as kernels
 from esa.eval.simulate_indels import IndelLengths
-from esa.genome import Genome
 from esa.io.fasta import read_genome
 from esa.io.output import AlignmentOutput, open_file
+from esa.sequence import dna
+from esa.sequence.genome import Genome
 
 INDEL_SHARE = 0.1
 """Share of indels among the edits of a divergence."""
@@ -129,7 +129,7 @@ class SimulatedReads:
     Attributes:
         first: number of the first fragment.
         codes: for each end, ``uint8[n, length]``, base codes as sequenced.
-        contig: ``int32[n]``, contig index, `esa.records.NONE` for random reads.
+        contig: ``int32[n]``, contig index, `esa.io.records.NONE` for random reads.
         position: ``int64[n, ends]``, 0-based leftmost position in the contig.
         reverse: ``bool[n, ends]``.
         edits: ``int32[n, ends, 2]``, substitutions and indels.

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from esa.compiled import njit
-from esa.hashing import GAMMA, splitmix64, uniform
-from esa.records import NONE
+from esa.io.records import NONE
+from esa.kernels.decorator import njit
+from esa.sequence.hashing import GAMMA, splitmix64, uniform
 
 MAX_ATTEMPTS = 1000
 """Draws of a fragment's place before the reference is said to have none."""
@@ -105,7 +105,7 @@ def simulate(reference, seed, first, lengths, insert, rates, stops, out):  # typ
     """Simulate n fragments, of number ``first`` and on.
 
     Args:
-        reference: ``packed``, ``n_starts``, ``n_ends`` and ``offsets`` of an `esa.genome.Genome`, and the
+        reference: ``packed``, ``n_starts``, ``n_ends`` and ``offsets`` of an `esa.sequence.genome.Genome`, and the
             running sum of its contigs' weights (``float64[contigs]``, the last one positive).
         lengths: ``int64[ends]``, bases of each end; one end for single-end reads.
         insert: mean and standard deviation of the fragments' lengths (pairs only).

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from esa.errors import EsaError
 from esa.eval.alignments import END_MASK, Alignments, Contigs, ReadNames
-from esa.records import NONE
+from esa.io.records import NONE
 
 NOWHERE = -(1 << 62)
 """A position that a read does not have. (-1 is one that a read with clipped bases can have.)"""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import leaf
 from esa.io._put import put_little, put_name
 from esa.io._record_arrays import cigar_range, is_flipped, is_written, sequence_range
 from esa.io._tags import put_tags
-from esa.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_N, CIGAR_S, CIGAR_X, FLAG_UNMAPPED
+from esa.io.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_N, CIGAR_S, CIGAR_X, FLAG_UNMAPPED
+from esa.kernels.decorator import leaf
 
 # The 4-bit codes of the five base codes, and those of their complements, in one integer each (see `esa.io._sam`).
 _NIBBLES = 0xF8421

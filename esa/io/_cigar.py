@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import leaf, njit
-from esa.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
+from esa.io.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
+from esa.kernels.decorator import leaf, njit
 
 _ZERO, _NINE, _CARET = (ord(c) for c in "09^")
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import leaf
 from esa.io._record_arrays import cigar_range
-from esa.records import CIGAR_H, CIGAR_LETTERS, CIGAR_S
+from esa.io.records import CIGAR_H, CIGAR_LETTERS, CIGAR_S
+from esa.kernels.decorator import leaf
 
 _OP_LETTERS = np.frombuffer(CIGAR_LETTERS, np.uint8)
 _STAR, _MINUS, _ZERO = (ord(c) for c in "*-0")

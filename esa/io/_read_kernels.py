@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa import dna
-from esa.bits import lowest_bit
-from esa.compiled import leaf
-from esa.intrinsics import load64
+from esa.kernels.bits import lowest_bit
+from esa.kernels.decorator import leaf
+from esa.kernels.intrinsics import load64
+from esa.sequence import dna
 
 START, NAME, NAME_END, SEQ, SEQ_END, QUAL, LENGTH = range(7)
 """Table columns: positions, and `LENGTH` in bases; ``[SEQ, SEQ_END)`` of FASTA holds line ends too."""

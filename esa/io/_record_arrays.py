@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf
-from esa.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.io.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.kernels.decorator import leaf
 
 _FIXED_SIZE = 256
 """Bytes of a record without its texts, at most: in SAM tabs, 9 integers of up to 20 digits, 9 heads of tags."""
@@ -31,7 +31,7 @@ class Contigs(NamedTuple):
 
 
 class Reads(NamedTuple):
-    """The arrays of `esa.reads.ReadBatch`, under the same names."""
+    """The arrays of `esa.sequence.reads.ReadBatch`, under the same names."""
 
     names: NDArray[np.uint8]
     name_offsets: NDArray[np.int64]
@@ -42,7 +42,7 @@ class Reads(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The arrays of `esa.records.Records`, under the same names."""
+    """The arrays of `esa.io.records.Records`, under the same names."""
 
     read: NDArray[np.int32]
     flag: NDArray[np.uint16]

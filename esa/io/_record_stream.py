@@ -10,7 +10,7 @@ from esa.io import _read_kernels as kernels
 from esa.io._read_faults import FOREIGN_BYTES, fasta_fault, fastq_fault, foreign_fault, name_of, show
 from esa.io._record_arrays import Reads
 from esa.io.compressed import ByteSource, file_label
-from esa.reads import ReadBatch
+from esa.sequence.reads import ReadBatch
 
 _FIRST_ROWS = 1 << 10
 _FAULT_BYTES = 1 << 20

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import leaf
-from esa.dna import LETTERS
 from esa.io._put import put_cigar, put_contig, put_integer, put_name, put_text
 from esa.io._record_arrays import is_flipped, is_written, sequence_range
 from esa.io._tags import put_tags
-from esa.records import FLAG_UNMAPPED
+from esa.io.records import FLAG_UNMAPPED
+from esa.kernels.decorator import leaf
+from esa.sequence.dna import LETTERS
 
 # The letters of the five base codes in one integer each: a shift instead of a table, so that loops vectorise.
 _LETTERS = int.from_bytes(LETTERS.tobytes(), "little")

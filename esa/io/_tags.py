@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import leaf
 from esa.io._put import put_cigar, put_contig, put_integer, put_little, put_text
 from esa.io._record_arrays import count_linear, end_of_read, is_linear, start_of_read
-from esa.records import FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.io.records import FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.kernels.decorator import leaf
 
 _TAG_NM = np.frombuffer(b"\tNM:i:", np.uint8)
 _TAG_MD = np.frombuffer(b"\tMD:Z:", np.uint8)

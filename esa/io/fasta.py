@@ -17,10 +17,10 @@ import numpy as np
 from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
-from esa import dna
-from esa.compiled import leaf, njit
 from esa.errors import FastaError
-from esa.genome import Genome
+from esa.kernels.decorator import leaf, njit
+from esa.sequence import dna
+from esa.sequence.genome import Genome
 
 CHUNK_BYTES = 1 << 20
 """Sequence text held at a time: all that is unpacked in memory."""

@@ -1,4 +1,4 @@
-"""Reads from FASTQ or FASTA files, single-end or in pairs, as `esa.reads.ReadBatch` objects of fixed size."""
+"""Reads from FASTQ or FASTA files, single-end or in pairs, as `esa.sequence.reads.ReadBatch` objects of fixed size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from esa.errors import ReadsError, UsageError
 from esa.io import _read_kernels as kernels
 from esa.io._record_stream import RecordStream
 from esa.io.compressed import STDIN, file_identity, file_label, size_on_disk
-from esa.reads import ReadBatch
+from esa.sequence.reads import ReadBatch
 
 DEFAULT_BATCH_SIZE = 8192
 """Reads a batch: enough work to hide Python's share, little enough for the caches."""

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import ReadsError
-from esa.genome import Genome
 from esa.io import _cigar
 from esa.io._record_arrays import Contigs, Reads, Table, most_bytes
+from esa.io.records import CIGAR_EQ, CIGAR_X, Records
 from esa.io.sam_header import ReadGroup, header
-from esa.reads import ReadBatch
-from esa.records import CIGAR_EQ, CIGAR_X, Records
+from esa.sequence.genome import Genome
+from esa.sequence.reads import ReadBatch
 
 MAX_NAME = 254
 """Longest QNAME of the SAM specification; BAM has one byte for it."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from esa.errors import UsageError
-from esa.genome import Genome
+from esa.sequence.genome import Genome
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]")
 _PRINTABLE = re.compile(r"[ -~]+")

@@ -63,7 +63,7 @@ class Hits(NamedTuple):
     Attributes:
         offsets: ``int64[queries + 1]``, query i has hits ``offsets[i]:offsets[i + 1]``.
         position: ``int64[hits]``, global position of the fragment's first base.
-        reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.Fragments.reverse`).
+        reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.base.Fragments.reverse`).
         score: ``int32[hits]``, > 0, larger is nearer.
         capped: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
         scanned: codes or vectors compared in all, for statistics.

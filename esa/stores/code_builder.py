@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
-from esa.mapped import in_large_pages
+from esa.kernels.decorator import njit
+from esa.kernels.madvise import in_large_pages
 from esa.stores.codes import CodeStore, binarize, default_key_bits
 from esa.stores.packed import empty_packed, pack_part, position_bytes
 

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.bits import popcount
-from esa.compiled import leaf, njit
-from esa.intrinsics import grown, load64, prefetch
-from esa.mapped import in_large_pages
+from esa.kernels.bits import popcount
+from esa.kernels.decorator import leaf, njit
+from esa.kernels.intrinsics import grown, load64, prefetch
+from esa.kernels.madvise import in_large_pages
 from esa.stores.base import Hits, Keys, SearchEffort
 from esa.stores.packed import (
     GROUP,

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
+from esa.kernels.decorator import njit
 from esa.stores.base import Hits, SearchEffort
 from esa.stores.scanner import FaissScanner, ListScanner, Scanner, open_scanner
 

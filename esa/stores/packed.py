@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import leaf, njit
-from esa.intrinsics import PADDING, load64
+from esa.kernels.decorator import leaf, njit
+from esa.kernels.intrinsics import PADDING, load64
 
 CODE_BITS = 64
 GROUP_BITS = 4

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import IndexFormatError
-from esa.mapped import give_back
+from esa.kernels.madvise import give_back
 from esa.stores.base import Growing
 
 SUBVECTOR = 4

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from esa import __version__
-from esa.genome import Genome
+from esa.sequence.genome import Genome
 from esa.train.loop import Trained
 
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
 from esa.errors import EsaError, UsageError
 from esa.eval.recall import code_store, recall_at_cost
-from esa.fragments import AnchoredFragmenter
-from esa.genome import Genome
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.sequence.genome import Genome
 from esa.stores.codes import MAX_KEY_BITS, default_key_bits
 from esa.train.code_model import CodeModel
 from esa.train.config import NoiseConfig, require

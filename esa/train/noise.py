@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.compiled import njit
-from esa.hashing import uniform
+from esa.kernels.decorator import njit
+from esa.sequence.hashing import uniform
 
 
 @njit

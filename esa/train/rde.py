@@ -23,8 +23,8 @@ from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import SLOTS, kmer_rows, lay_out, tokens_of
 from esa.errors import EsaError, UsageError
 from esa.eval.recall import dense_recall
-from esa.fragments_fixed import FixedFragmenter
-from esa.genome import Genome
+from esa.fragments.fixed import FixedFragmenter
+from esa.sequence.genome import Genome
 from esa.train.config import NoiseConfig, require
 from esa.train.reads import SHARED_K, clean_starts, least_hashes, mark_copies, read_out
 from esa.train.references import validation_reads

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.compiled import njit
-from esa.genome import Genome
-from esa.hashing import mix64, uniform
+from esa.kernels.decorator import njit
+from esa.sequence.genome import Genome
+from esa.sequence.hashing import mix64, uniform
 from esa.train.noise import flank, generator
 
 SHARED_K = 12

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.dna import N
 from esa.errors import EsaError
 from esa.eval.recall import ReadSet, simulate_reads
-from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.sequence.dna import N
+from esa.sequence.genome import Genome
 
 VALIDATION_SHARE = 10
 """One base in so many is kept for validation: the end of each reference."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from esa.device import choose_device
 from esa.encoders import registry
+from esa.encoders.device import choose_device
 from esa.encoders.registry import save_encoder
 from esa.errors import OutputError, UsageError
-from esa.genome import Genome
 from esa.io.output import open_file
+from esa.sequence.genome import Genome
 from esa.train import curves
 from esa.train.card import model_card
 from esa.train.checkpoint import Progress

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esa.encoders.base import Encoder
-from esa.fragments import Fragmenter
+from esa.fragments.base import Fragmenter
 
 
 class Task(Protocol):

@@ -13,9 +13,9 @@ from samples import Aligner, Read, edited, random_bases, reverse_complement
 from esa.align import loci as loci_module
 from esa.align.config import AlignConfig
 from esa.align.loci import Candidates, Loci, Locus, offer
-from esa.compiled import njit
-from esa.hashing import tie_break
-from esa.presets import PRESETS
+from esa.index.presets import PRESETS
+from esa.kernels.decorator import njit
+from esa.sequence.hashing import tie_break
 
 
 def arrays(loci: Loci) -> tuple[NDArray[Any], ...]:

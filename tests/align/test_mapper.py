@@ -11,18 +11,21 @@ import pytest
 from align_oracles import Codes, make_batch, make_genome, mutate
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.align import mapper
-from esa.align.config import MAX_READ_LENGTH, NEVER, AlignConfig, Level
+from esa.align.config import AlignConfig
+from esa.align.inserts import FR, InsertSizes
+from esa.align.levels import NEVER, Level
 from esa.align.loci import Candidates
 from esa.align.mapper import SPLIT, Mapper
-from esa.align.pair import FR, InsertSizes
-from esa.align.seeded import SeededBatch
+from esa.align.scoring import MAX_READ_LENGTH
+from esa.align.state import SeededBatch
 from esa.encoders.registry import create_encoder
-from esa.index import Index, assemble
-from esa.presets import PRESETS
-from esa.reads import ReadBatch
-from esa.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
+from esa.index.build import assemble
+from esa.index.open import Index
+from esa.index.presets import PRESETS
+from esa.io.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
+from esa.sequence import dna
+from esa.sequence.reads import ReadBatch
 from esa.stores.base import CROWDED, Hits, Keys, SearchEffort
 from esa.stores.codes import CodeStore
 

@@ -9,7 +9,7 @@ from bench_levels import key_table, level_row
 from samples import esa
 
 from esa.align.mapper import SPLIT
-from esa.index import Index, open_index
+from esa.index.open import Index, open_index
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.io.fasta import read_genome
+from esa.sequence import dna
 
 SIZE = 6_000_000
 BIG = 0

@@ -16,9 +16,9 @@ KERNELS = """
 import hashlib
 import numpy as np
 from numba.core.registry import cpu_target
-from esa.align.lanes import LANES, fill_lanes, make_lanes
-from esa.align.mapq import mapping_quality
-from esa.align.pair import InsertSizes
+from esa.align.extend.lanes import LANES, fill_lanes, make_lanes
+from esa.align.pairing.mapq import mapping_quality
+from esa.align.inserts import InsertSizes
 
 rng, digest = np.random.default_rng(7), hashlib.sha256()
 for rows, band in ((40, 2), (151, 8)):

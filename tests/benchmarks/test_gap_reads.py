@@ -7,7 +7,7 @@ import pysam
 import pytest
 from samples import random_bases
 
-from esa import dna
+from esa.sequence import dna
 
 M, I, D, S = pysam.CMATCH, pysam.CINS, pysam.CDEL, pysam.CSOFT_CLIP  # noqa: E741
 

@@ -143,7 +143,7 @@ def test_a_missing_primary_record_is_an_error(tmp_path: Path) -> None:
 def test_the_score_of_a_locus_is_that_of_bwa(read: str, total: int, plain: int) -> None:
     from primates_why import locus_score
 
-    from esa import dna
+    from esa.sequence import dna
 
     reference = "GG" + "ACGTACGGTTCAGCTTAGCA" + "CC"
     found = locus_score(dna.encode(read.encode()), dna.encode(reference.encode()))

@@ -28,7 +28,7 @@ from samples import (
 )
 
 from esa import __version__
-from esa.align.pair import FR, InsertSizes, parse_insert_sizes
+from esa.align.inserts import FR, InsertSizes, parse_insert_sizes
 from esa.cli.main import run
 from esa.io import bgzf
 

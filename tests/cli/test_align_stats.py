@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from samples import comparable, esa, fastq_text, make_index, random_bases, write
 
+from esa.align.statistics import LEVEL_COUNTS, STAGES
 from esa.cli.main import run
-from esa.work import LEVEL_COUNTS, STAGES
 
 GENOME = {"a": random_bases(np.random.default_rng(51), 20_000)}
 READS = [(f"read{i}", GENOME["a"][100 * i : 100 * i + 100]) for i in range(50)]

@@ -31,8 +31,8 @@ from samples import (
 )
 
 from esa.cli.main import run
-from esa.manifest import FORMAT_VERSION
-from esa.presets import PRESETS
+from esa.index.manifest import FORMAT_VERSION
+from esa.index.presets import PRESETS
 
 GENOME = {
     "a": random_bases(np.random.default_rng(11), 4000),

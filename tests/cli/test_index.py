@@ -18,7 +18,7 @@ import pytest
 from samples import esa, fasta_text, random_bases, write
 
 from esa.cli.main import run
-from esa.presets import PRESETS
+from esa.index.presets import PRESETS
 
 GENOME = {
     "a": random_bases(np.random.default_rng(21), 6000),

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.encoders.codes import BITS, GROUP, CodeEncoder, grouped
 from esa.encoders.projection import ProjectionEncoder
-from esa.fragments import AnchoredFragmenter, Fragments
+from esa.fragments.base import Fragments
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.sequence import dna
 
 LENGTH = 12
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
-from esa.fragments import AnchorEdits, Fragments
+from esa.fragments.base import AnchorEdits, Fragments
+from esa.sequence import dna
 
 LENGTH = 16
 ANCHOR = (6, 10)

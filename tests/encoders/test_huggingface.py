@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from samples import fasta_text, random_bases
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from esa import dna
 from esa.cli.main import run as esa
 from esa.encoders.huggingface import TRUST_VARIABLE, HuggingFaceEncoder
 from esa.encoders.registry import create_encoder, load_encoder
 from esa.errors import EsaError, IndexFormatError, UsageError
-from esa.fragments import Fragments
-from esa.index import open_index
+from esa.fragments.base import Fragments
+from esa.index.open import open_index
+from esa.sequence import dna
 from esa.stores.base import SearchEffort
 
 SPECIAL = ["<unk>", "<pad>", "<cls>", "<eos>", "<mask>"]

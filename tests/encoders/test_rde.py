@@ -9,14 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.encoders import rde
 from esa.encoders.rde import BLOCK, RdeEncoder
 from esa.encoders.rde_model import RdeModel, RdeShape
 from esa.encoders.rde_tokens import PADDING, SLOTS, SPAN, kmer_rows, lay_out, tokens_of
 from esa.encoders.registry import create_encoder, save_encoder
 from esa.errors import EsaError, UsageError
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
+from esa.sequence import dna
 
 K = 4
 SHAPE = RdeShape(k=K, dimensions=32, width=16, layers=2, heads=2, longest=64)

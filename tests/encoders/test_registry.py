@@ -22,7 +22,8 @@ from esa.encoders.registry import (
 )
 from esa.encoders.sketch import SketchEncoder
 from esa.errors import EsaError, OutputError, UsageError
-from esa.fragments import AnchoredFragmenter, Fragments
+from esa.fragments.base import Fragments
+from esa.fragments.minimizers import AnchoredFragmenter
 
 LENGTH = 48
 

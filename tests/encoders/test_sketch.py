@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.encoders import sketch_on_device
 from esa.encoders.base import Encoder
 from esa.encoders.sketch import CENTRE, EDGE, SketchEncoder, taper
 from esa.encoders.sketch_on_device import SketchOnDevice
-from esa.fragments import Fragments
+from esa.fragments.base import Fragments
+from esa.sequence import dna
 
 SMALL = SketchEncoder(k=3, dimensions=64, seed=7)
 

@@ -30,9 +30,10 @@ from esa.eval.recall import (
     signs_kept,
     simulate_reads,
 )
-from esa.fragments import AnchoredFragmenter, Fragments
-from esa.fragments_fixed import FixedFragmenter
-from esa.genome import Genome
+from esa.fragments.base import Fragments
+from esa.fragments.fixed import FixedFragmenter
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.sequence.genome import Genome
 from esa.stores.base import CROWDED
 from esa.stores.codes import CodeStore, binarize, probe_patterns
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.errors import EsaError, OutputError, UsageError
 from esa.eval import simulate
 from esa.eval import simulate_kernels as kernels
@@ -22,8 +21,9 @@ from esa.eval.simulate import (
 )
 from esa.eval.simulate_indels import GEOMETRIC, ZIPF, IndelLengths, indel_lengths
 from esa.eval.truth import SCHEMES
-from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.sequence import dna
+from esa.sequence.genome import Genome
 
 N_RUN = (3000, 3400)
 ONE_BASE = IndelLengths(mean=1.0)

@@ -23,9 +23,9 @@ from record_cases import (
 from esa.errors import ReadsError, UsageError
 from esa.io.bam import BamFormatter
 from esa.io.formatter import Formatter
+from esa.io.records import NONE
 from esa.io.sam import SamFormatter
 from esa.io.sam_header import ReadGroup
-from esa.records import NONE
 
 HEAD = {"command_line": "esa align 'a\tb' ü", "version": "1"}
 

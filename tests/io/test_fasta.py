@@ -18,10 +18,10 @@ from Bio import SeqIO, bgzf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esa import dna
 from esa.errors import FastaError
 from esa.io import fasta
 from esa.io.fasta import FastaContents, read_fasta, read_genome
+from esa.sequence import dna
 
 LINE = 60
 

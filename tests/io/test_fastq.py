@@ -14,9 +14,9 @@ from Bio import SeqIO
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from esa import dna
 from esa.io.fastq import ReadSource
-from esa.reads import ReadBatch
+from esa.sequence import dna
+from esa.sequence.reads import ReadBatch
 
 CHUNKS = (7, 8, 31, 64, 257, 4096)
 Read = tuple[str, str, str | None]

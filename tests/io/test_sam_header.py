@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esa.errors import UsageError
-from esa.genome import Genome
 from esa.io.sam_header import ReadGroup, header, parse_read_group, read_group_from_options
+from esa.sequence.genome import Genome
 
 GENOME = Genome(
     ("chr1", "HLA-A*01:01"),

@@ -21,9 +21,9 @@ from record_cases import (
 )
 
 from esa.errors import ReadsError
+from esa.io.records import NONE
 from esa.io.sam import SamFormatter
 from esa.io.sam_header import ReadGroup, header
-from esa.records import NONE
 
 COMPLEMENT = str.maketrans("ACGTN", "TGCAN")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa.bits import popcount
+from esa.kernels.bits import popcount
 from esa.stores import code_builder
 from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
 from esa.stores.code_builder import CodeStoreBuilder

@@ -13,11 +13,11 @@ import pytest
 from mappings import mappings_of
 from numpy.typing import NDArray
 
-from esa import dna
 from esa.encoders.sketch import SketchEncoder
 from esa.errors import IndexFormatError
-from esa.fragments import Fragments
-from esa.fragments_fixed import FixedFragmenter
+from esa.fragments.base import Fragments
+from esa.fragments.fixed import FixedFragmenter
+from esa.sequence import dna
 from esa.stores import dense
 from esa.stores.base import Hits, SearchEffort, Store, StoreBuilder
 from esa.stores.dense import SCORE_SCALE, DenseParameters, DenseStore, quantize

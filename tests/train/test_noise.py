@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa import dna
-from esa.fragments import AnchoredFragmenter, Fragments
+from esa.fragments.base import Fragments
+from esa.fragments.minimizers import AnchoredFragmenter
+from esa.sequence import dna
 from esa.train.noise import cut, noisy
 
 FRAGMENTER = AnchoredFragmenter()

@@ -16,7 +16,7 @@ from esa.encoders.rde import RdeEncoder
 from esa.encoders.rde_model import RdeModel
 from esa.errors import EsaError, UsageError
 from esa.eval.recall import dense_recall, simulate_reads
-from esa.fragments_fixed import FixedFragmenter
+from esa.fragments.fixed import FixedFragmenter
 from esa.io.fasta import read_genome
 from esa.train import rde
 from esa.train.config import RunConfig

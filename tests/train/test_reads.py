@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from esa import dna
-from esa.genome import Genome
+from esa.sequence import dna
+from esa.sequence.genome import Genome
 from esa.train.reads import SHARED_K, clean_starts, least_hashes, mark_copies, read_out
 
 LENGTH = 64

@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from samples import fasta_text, random_bases
 
 from esa.cli.main import run as esa
-from esa.device import choose_device
 from esa.encoders.codes import BITS
+from esa.encoders.device import choose_device
 from esa.encoders.projection import ProjectionEncoder
 from esa.encoders.registry import WEIGHTS_NAME, create_encoder
 from esa.errors import EsaError, OutputError
 from esa.eval.recall import code_store, recall_at_cost, simulate_reads
-from esa.genome import Genome
 from esa.io.fasta import read_genome
+from esa.sequence.genome import Genome
 from esa.train import loop
 from esa.train.checkpoint import Progress
 from esa.train.code_model import CodeModel

@@ -1,0 +1,137 @@
+"""Alignment without gaps along one diagonal, and what a gap could add to it."""
+
+from __future__ import annotations
+
+from esa.align.scoring import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+from esa.kernels.decorator import leaf, njit
+
+
+@njit(inline="always")
+def pair_score(a, b):  # type: ignore[no-untyped-def]
+    """Score of two base codes."""
+    if a > 3 or b > 3:
+        return AMBIGUOUS
+    return MATCH if a == b else MISMATCH
+
+
+@leaf(forceinline=False)
+def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+    """Best local alignment of ``query[i]`` with ``window[i + shift]``, i in ``[lo, hi)``.
+
+    Reaching an end of the query is worth `END_BONUS`. Returns (total, begin, end): the total with bonuses and
+    the query interval; begin == end where nothing scores.
+    """
+    mismatches = 0
+    for i in range(lo, hi):
+        mismatches += (query[i] != window[i + shift]) | (query[i] > 3)
+    whole = lo == 0 and hi == len(query)
+    if whole and mismatches <= 1 and hi * MATCH > 2 * (MATCH - MISMATCH):
+        # One mismatch never pays for a clip. (N scores more than a mismatch; count it exactly.)
+        total = 2 * END_BONUS + hi * MATCH
+        if mismatches:
+            for i in range(hi):
+                if query[i] != window[i + shift] or query[i] > 3:
+                    total += pair_score(query[i], window[i + shift]) - MATCH
+        return total, 0, hi
+    best, best_begin, best_end = 0, lo, lo
+    running, begin = 0, lo
+    for i in range(lo, hi):
+        if i == 0:
+            running = END_BONUS
+        elif running < 0:
+            running = 0
+            begin = i
+        running += pair_score(query[i], window[i + shift])
+        total = running + (END_BONUS if i + 1 == len(query) else 0)
+        if total > best or (total == best and i + 1 == len(query)):
+            best, best_begin, best_end = total, begin, i + 1
+    return best, best_begin, best_end
+
+
+@leaf
+def best_part(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+    """Best score of a stretch of ``query[lo:hi]`` aligned as in `extend_ungapped`, without the bonuses of the ends."""
+    best, running = 0, 0
+    for i in range(lo, hi):
+        running = max(running, 0) + pair_score(query[i], window[i + shift])
+        best = max(best, running)
+    return best
+
+
+@leaf
+def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
+    """What query base i loses on window base j against a match."""
+    if 0 <= j < len(window):
+        return MATCH - pair_score(query[i], window[j])
+    return MATCH - MISMATCH
+
+
+@leaf(forceinline=False)
+def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
+    """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
+
+    Two ways are tried on every diagonal within ``max_gap``: one gap moves an end of the query there (and the
+    end may be clipped), or two move a stretch there and back. A way is followed until it has lost more than
+    there is to win, so that a hopeless diagonal costs a few comparisons.
+    Heuristic: that three gaps pay where neither one nor two do is left out.
+    """
+    n = len(query)
+    at_stake = 0
+    for i in range(n):
+        at_stake += _loss(query, window, i, i + shift)
+    best = 0
+    for gap in range(1, min(max_gap, (at_stake - GAP_OPEN) // GAP_EXTEND) + 1):
+        for side in range(4):
+            moved = shift + (gap if side & 1 else -gap)
+            # An end that moves inwards leaves bases that pair with nothing: they are inserted.
+            inserted = gap if (side & 1) == (side >> 1) else 0
+            price = GAP_OPEN + gap * GAP_EXTEND + inserted * MATCH
+            if at_stake <= price + best:
+                continue
+            lost, gain = 0, 0
+            for step in range(inserted):
+                i = step if side & 2 else n - 1 - step
+                gain += _loss(query, window, i, i + shift)
+            for step in range(n - inserted):
+                i = step if side & 2 else n - 1 - step
+                lost = min(lost + _loss(query, window, i, i + moved), (step + 1) * MATCH + END_BONUS)
+                if at_stake - lost <= price + best:
+                    break
+                i = i + inserted if side & 2 else i - inserted
+                gain += _loss(query, window, i, i + shift)
+                best = max(best, gain - lost - price)
+        best = max(best, _there_and_back(query, window, shift, gap, best, at_stake))
+    return best
+
+
+@leaf
+def _there_and_back(query, window, shift, gap, best, at_stake):  # type: ignore[no-untyped-def]
+    """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add; else ``best``.
+
+    One of the two gaps inserts ``gap`` bases: those behind a stretch that moves right, those before one that
+    moves left.
+    """
+    n = len(query)
+    price = 2 * (GAP_OPEN + gap * GAP_EXTEND) + gap * MATCH
+    for sign in range(2):
+        moved = shift + (gap if sign else -gap)
+        left = at_stake
+        for first in range(n - gap):
+            if left <= price + best:
+                break
+            here = _loss(query, window, first, first + shift)
+            if here == 0:
+                continue
+            # What is moved or inserted begins with a base that loses where it is.
+            lost, gain = 0, 0
+            for i in range(first, first + gap):
+                gain += _loss(query, window, i, i + shift)
+            for end in range(first + gap, n):
+                i = end - gap if sign else end
+                lost += _loss(query, window, i, i + moved)
+                if left - lost <= price + best:
+                    break
+                gain += _loss(query, window, end, end + shift)
+                best = max(best, gain - lost - price)
+            left -= here
+    return best

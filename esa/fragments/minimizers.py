@@ -1,0 +1,292 @@
+"""Fragments: the windows of a sequence that are embedded, and the fragmenters that choose them.
+
+A *content-defined* fragmenter cuts a read and its reference at the same places, strand included, so that a
+fragment of the read equals its reference fragment base for base, errors aside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.fragments.base import AnchorEdits, Fragments
+from esa.kernels.decorator import leaf, njit
+from esa.sequence.hashing import mix64
+
+
+@dataclass(frozen=True)
+class AnchoredFragmenter:
+    """Fragments centred on minimizers and turned to their canonical strand.
+
+    An *anchor* is a k-mer whose hash (of the lesser of it and its reverse complement) is the least among
+    ``window`` neighbouring k-mers (minimizers: Roberts et al. 2004, Bioinformatics 20:3363). All ties are
+    anchors, so that a sequence and its reverse complement have the same ones. A k-mer that is its own reverse
+    complement has no canonical strand and one with an N has no meaning: neither is an anchor. The fragment is
+    the 2 * ``half`` bases centred on the anchor, reverse complemented where the anchor's canonical strand is.
+    """
+
+    k: int = 10
+    window: int = 16
+    half: int = 16
+
+    name: ClassVar[str] = "anchored"
+    exact_diagonal: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        # An even k centres the fragment on the anchor on both strands alike.
+        if self.k % 2 or not 4 <= self.k <= LONGEST_ANCHOR or self.window < 1 or 2 * self.half < self.k:
+            raise ValueError(f"no anchors can be cut with {self}")
+
+    @property
+    def length(self) -> int:
+        return 2 * self.half
+
+    @property
+    def context(self) -> int:
+        # All windows that hold the anchor, which lies in the fragment, and the fragment itself.
+        return self.window + self.k + self.length
+
+    @property
+    def guaranteed(self) -> int:
+        """Bases of the shortest read that shares a fragment with its reference wherever it lies, errors aside.
+
+        Of so many bases, a whole window of k-mers lies far enough from both ends; its anchor is the reference's
+        as well. (A window of nothing but palindromes, or with N, has none.)
+        """
+        return self.window + 2 * self.half - 1
+
+    def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
+        start, reverse, owner = _anchored(
+            codes, offsets, np.arange(len(offsets) - 1, dtype=np.int32), self.k, self.window, self.half
+        )
+        clean = _without_n(codes, start, self.length)
+        return _fragments(start[clean], reverse[clean], owner[clean], self.length)
+
+    def queries(
+        self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
+    ) -> Fragments:
+        if stride:
+            start, reverse, owner = _sliding(offsets, reads, stride, self.length)
+        else:
+            start, reverse, owner = _anchored(codes, offsets, reads, self.k, self.window, self.half)
+        return _fragments(start, reverse, owner, self.length)
+
+    def anchor_edits(self, codes: NDArray[np.uint8], fragments: Fragments, on_anchors: bool) -> AnchorEdits:
+        """Which substitutions may have made these fragments' places anchors of the reference.
+
+        An anchor has the least of ``window`` hashes, so hardly ever a high one. Of all substitutions in a k-mer only
+        those count that leave a hash among the lowest `PLAUSIBLE` / ``window``.
+        ``on_anchors``: the fragments lie on anchors, which need not be shown.
+        """
+        begin = self.half - self.k // 2
+        limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * _LARGEST_HASH)
+        plausible = _plausible_edits(codes, fragments.start, fragments.reverse, self.k, self.half, limit)
+        if on_anchors:
+            plausible |= 1
+        return AnchorEdits(begin, begin + self.k, plausible)
+
+    def parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+LONGEST_ANCHOR = 20
+"""Bases of a k-mer whose edits fit a mask of 64 bits (`AnchorEdits`)."""
+PLAUSIBLE = 4.5
+"""Hashes are uniform. With x this over the window, w, a share of ``(1 - x)**w * (w + 1 - (w - 1) * (1 - x)) / 2``
+of the anchors have a hash beyond x: 1.6 % for w = 16."""
+
+
+def _fragments(
+    start: NDArray[np.int64], reverse: NDArray[np.uint8], owner: NDArray[np.int32], length: int
+) -> Fragments:
+    return Fragments(start, np.full(len(start), length, np.int32), reverse, owner)
+
+
+_NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
+BLOCK = 512
+"""K-mers whose windows are looked at together: they and the room for it stay in the nearest cache."""
+_LARGEST_HASH = 2.0**64 - 2.0**11
+"""The largest 64-bit number that a float holds."""
+
+
+@leaf
+def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-def]
+    """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_ANCHOR` where it can be none."""
+    mask = np.uint64((1 << (2 * k)) - 1)
+    shift = np.uint64(2 * (k - 1))
+    forward = np.uint64(0)
+    backward = np.uint64(0)
+    valid = 0
+    for i in range(lo, hi):
+        base = codes[i]
+        if base > 3:
+            valid = 0
+        else:
+            forward = ((forward << np.uint64(2)) | np.uint64(base)) & mask
+            backward = (backward >> np.uint64(2)) | (np.uint64(3 - base) << shift)
+            valid += 1
+        j = i - lo - k + 1
+        if j >= 0:
+            if valid >= k and forward != backward:
+                hashes[j] = mix64(min(forward, backward))
+                strands[j] = backward < forward
+            else:
+                hashes[j] = _NO_ANCHOR
+
+
+@njit
+def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-untyped-def]
+    """`AnchorEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less and
+    has its canonical strand where the fragment has it."""
+    plausible = np.zeros(len(start), np.int64)
+    for f in range(len(start)):
+        forward, backward = np.uint64(0), np.uint64(0)
+        valid = True
+        for i in range(k):
+            # The k-mer lies in the middle on either strand.
+            base = codes[start[f] + half - k // 2 + i]
+            valid &= base < 4
+            forward = (forward << np.uint64(2)) | np.uint64(base & 3)
+            backward |= np.uint64(3 - (base & 3)) << np.uint64(2 * i)
+        if not valid:
+            continue
+        if reverse[f]:
+            forward, backward = backward, forward
+        if forward < backward and mix64(forward) <= limit:
+            plausible[f] = 1
+        for i in range(k):
+            for x in range(1, 4):
+                mine = forward ^ (np.uint64(x) << np.uint64(2 * (k - 1 - i)))
+                other = backward ^ (np.uint64(x) << np.uint64(2 * i))
+                if mine < other and mix64(mine) <= limit:
+                    plausible[f] |= np.int64(1) << (3 * i + x)
+    return plausible
+
+
+@leaf
+def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
+    """The least of each ``window`` of ``values``, the first ``count`` of them, in their place.
+
+    By doubling: of 2, 4, 8 values and so on, without branches, for a vector of windows at a time.
+    """
+    source, target = values, room
+    span, moved = 1, False
+    while span < window:
+        step = min(span, window - span)
+        span += step
+        for i in range(np.uint64(count + window - span)):
+            target[i] = min(source[i], source[i + np.uint64(step)])
+        source, target, moved = target, source, not moved
+    if moved:
+        for i in range(np.uint64(count)):
+            values[i] = room[i]
+
+
+@leaf
+def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
+    """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
+
+    A sequence with fewer k-mers than a window is one window. ``out``: room for n. ``rooms``: ``uint64[2, 3 * window]``
+    or more, for so many more k-mers at a time.
+
+    A hash is the least of a window if it is as large as the largest of the least of the windows that it lies in. A
+    scan that keeps the least of the window at hand takes twice as long: when it changes is guessed wrong.
+    """
+    block = rooms.shape[1] - 2 * window
+    window = min(window, n)
+    least, room = rooms[0], rooms[1]
+    count = np.uint64(0)
+    for begin in range(0, n, block):
+        end = min(n, begin + block)
+        # Of the windows that hold one of these: those that begin from here on.
+        first = begin - window + 1
+        windows = end - first
+        inside, beyond = max(0, -first), min(n - first, windows + window - 1)
+        least[:inside] = _NO_ANCHOR
+        for i in range(np.uint64(inside), np.uint64(beyond)):
+            least[i] = hashes[np.uint64(first) + i]
+        least[beyond : windows + window - 1] = _NO_ANCHOR
+        _slide(least, room, windows, window)
+        # The largest, as the least of the complements; what reaches beyond the ends is no window.
+        for i in range(np.uint64(windows)):
+            least[i] = ~least[i]
+        least[:inside] = _NO_ANCHOR
+        least[n - begin : windows] = _NO_ANCHOR
+        _slide(least, room, end - begin, window)
+        for i in range(np.uint64(end - begin)):
+            value = hashes[np.uint64(begin) + i]
+            out[count] = np.uint64(begin) + i
+            count += np.uint64((value == ~least[i]) & (value != _NO_ANCHOR))
+    return np.int64(count)
+
+
+@njit
+def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyped-def]
+    """Start, orientation and owner of the anchored fragments of ``codes[offsets[o]:offsets[o + 1]]``."""
+    longest = 0
+    total = 0
+    for o in owners:
+        n = offsets[o + 1] - offsets[o]
+        longest = max(longest, n)
+        total += max(0, n - 2 * half + 1)
+    hashes = np.empty(longest + 1, np.uint64)
+    strands = np.empty(longest + 1, np.uint8)
+    picked = np.empty(longest + 1, np.int64)
+    rooms = np.empty((2, max(BLOCK, window) + 2 * window), np.uint64)
+    start = np.empty(total, np.int64)
+    reverse = np.empty(total, np.uint8)
+    owner = np.empty(total, np.int32)
+    count = 0
+    for o in owners:
+        lo = offsets[o]
+        hi = offsets[o + 1]
+        if hi - lo < 2 * half:
+            continue
+        _hash_kmers(codes, lo, hi, k, hashes, strands)
+        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked, rooms)):
+            first = lo + picked[p] + k // 2 - half
+            if first >= lo and first + 2 * half <= hi:
+                start[count] = first
+                reverse[count] = strands[picked[p]]
+                owner[count] = o
+                count += 1
+    return start[:count].copy(), reverse[:count].copy(), owner[:count].copy()
+
+
+@njit
+def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
+    """Start, orientation and owner of a fragment at every ``stride``-th offset, on both strands."""
+    total = 0
+    for r in reads:
+        total += 2 * max(0, (offsets[r + 1] - offsets[r] - length) // stride + 1)
+    start = np.empty(total, np.int64)
+    reverse = np.empty(total, np.uint8)
+    owner = np.empty(total, np.int32)
+    count = 0
+    for r in reads:
+        for first in range(offsets[r], offsets[r + 1] - length + 1, stride):
+            for strand in range(2):
+                start[count] = first
+                reverse[count] = strand
+                owner[count] = r
+                count += 1
+    return start[:count], reverse[:count], owner[:count]
+
+
+@njit
+def _without_n(codes, start, length):  # type: ignore[no-untyped-def]
+    """Which windows (starts ascending) hold no N."""
+    clean = np.empty(len(start), np.bool_)
+    scanned = 0
+    last_n = -1
+    for i in range(len(start)):
+        scanned = max(scanned, start[i])
+        while scanned < start[i] + length:
+            if codes[scanned] > 3:
+                last_n = scanned
+            scanned += 1
+        clean[i] = last_n < start[i]
+    return clean

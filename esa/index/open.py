@@ -1,0 +1,93 @@
+"""An index directory opened: its parts in memory, ready to be searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from esa.encoders.base import Encoder
+from esa.encoders.device import accelerator
+from esa.encoders.registry import (
+    encoder_on_device,
+    load_encoder,
+)
+from esa.errors import UsageError
+from esa.fragments.base import Fragmenter
+from esa.index.manifest import refusal
+from esa.index.presets import Preset, preset_named
+from esa.index.storage import genome_from, open_directory
+from esa.sequence.genome import Genome
+from esa.stores.base import Store
+
+if TYPE_CHECKING:  # not torch
+    from esa.encoders.device import Device
+
+STORE = "store"
+"""How the names of the store's arrays begin."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index in memory, ready to be searched."""
+
+    preset: Preset
+    genome: Genome
+    fragmenter: Fragmenter
+    encoder: Encoder
+    store: Store
+
+
+def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
+    """Open an index directory, memory-mapped; on another ``device`` than the CPU, its vectors are there.
+
+    Raises:
+        IndexFormatError: it is missing, of another version, truncated or altered.
+        UsageError, EsaError: as `build_index`.
+    """
+    manifest, arrays = open_directory(path, threads=threads)
+    try:
+        preset = preset_named(manifest.preset)
+        parameters = manifest.parameters
+        index = Index(
+            preset=preset,
+            genome=genome_from(manifest, arrays, path),
+            fragmenter=preset.fragmenter(parameters["fragmenter"]),
+            encoder=load_encoder(parameters["encoder"], without_prefix("encoder", arrays)),
+            store=preset.load_store(parameters["store"], without_prefix(STORE, arrays)),
+        )
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise refusal(path, f"its parts do not fit each other ({error})") from error
+    other = accelerator_for(device, preset)
+    return index if other is None else on_device(index, other)
+
+
+def on_device(index: Index, device: Device) -> Index:
+    """An index of a dense preset that embeds on a device, and searches its vectors there, exactly."""
+    from esa.stores.dense import DenseStore
+    from esa.stores.on_device import store_on_device
+
+    assert isinstance(index.store, DenseStore)
+    return replace(
+        index,
+        encoder=encoder_on_device(index.encoder, device),
+        store=store_on_device(index.store, device),
+    )
+
+
+def accelerator_for(device: str, preset: Preset) -> Device | None:
+    """The device, if it is another than the CPU."""
+    if preset.kind == "dense":
+        return accelerator(device)
+    if device == "cuda":
+        raise UsageError(f"preset {preset.name!r} runs on the CPU alone; --device cuda is for the dense ones")
+    return None
+
+
+def without_prefix(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(f"{prefix}_"): array
+        for name, array in arrays.items()
+        if name.startswith(f"{prefix}_")
+    }

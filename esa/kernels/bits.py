@@ -1,0 +1,22 @@
+"""Bits of words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from esa.kernels.decorator import leaf, njit
+
+
+@njit(inline="always")
+def popcount(x):  # type: ignore[no-untyped-def]
+    """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@leaf
+def lowest_bit(x):  # type: ignore[no-untyped-def]
+    """Number of the lowest set bit of a ``uint64`` that has one."""
+    return popcount((x & (~x + np.uint64(1))) - np.uint64(1))

@@ -1,0 +1,316 @@
+"""The run of `esa align`: batches in, records out, in order, with bounded memory.
+
+    reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format
+        -> compress (BAM) -> write
+
+All between reader and writer is done by the threads or processes of `esa.run.workers`. What comes out depends on
+neither their number nor the batch size; of BAM the blocks depend on the batch size, but not what they hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esa.align.config import AlignConfig
+from esa.align.inserts import InsertSizes, learn_insert_sizes
+from esa.align.mapper import Mapper
+from esa.align.state import SeededBatch
+from esa.align.statistics import Work
+from esa.index.open import Index
+from esa.io.fastq import ReadSource
+from esa.io.formatter import Formatter
+from esa.io.output import AlignmentOutput
+from esa.io.sam_header import ReadGroup
+from esa.run.workers import AlignedBatch, Worker, pool_of
+from esa.sequence.genome import Genome
+from esa.sequence.reads import ReadBatch
+
+READ_AHEAD = 2
+"""Parsed batches that wait for a worker, beside those in work."""
+
+PATIENCE = 0.2
+"""Seconds after which a thread that waits looks whether it is still wanted, and the main thread whether anything is
+done: the input pauses."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """What a run takes from the user.
+
+    Attributes:
+        threads: workers.
+        read_group: put on every record.
+        eqx: CIGAR with = and X.
+        soft_clips: soft clips in supplementary and secondary records, too.
+        xa: secondary alignments as XA tags, not as records.
+        inserts: insert sizes of pairs; None: they are learnt.
+        bam: BAM instead of SAM.
+        command_line: for @PG.
+        version: for @PG.
+    """
+
+    threads: int
+    command_line: str
+    version: str
+    read_group: ReadGroup | None = None
+    eqx: bool = False
+    soft_clips: bool = False
+    xa: bool = False
+    inserts: InsertSizes | None = None
+    bam: bool = False
+
+
+@dataclass
+class AlignSummary:
+    """Counts of a run.
+
+    Attributes:
+        reads, pairs, mapped: of the input; ``mapped`` reads.
+        proper: pairs properly paired.
+        supplementary: further parts of chimeric reads.
+        ambiguous: IUPAC letters in reads that became N.
+        inserts: insert sizes, None for single reads.
+        seconds: wall time of the run.
+        first_seconds: of it, until the first records were written.
+        bytes_done: of the input as stored, up to about the last read counted here.
+        work: what was spent and where.
+    """
+
+    reads: int = 0
+    pairs: int = 0
+    mapped: int = 0
+    proper: int = 0
+    supplementary: int = 0
+    ambiguous: int = 0
+    inserts: InsertSizes | None = None
+    seconds: float = 0.0
+    first_seconds: float = 0.0
+    bytes_done: int = 0
+    work: Work = field(default_factory=Work)
+
+    def count(self, batch: AlignedBatch) -> None:
+        """Add a batch."""
+        self.reads += batch.reads
+        self.mapped += batch.mapped
+        self.proper += batch.proper
+        self.supplementary += batch.supplementary
+        self.work.add(batch.work)
+
+
+def align(
+    index: Index,
+    source: ReadSource,
+    output: AlignmentOutput,
+    config: AlignConfig,
+    options: AlignOptions,
+    progress: Callable[[AlignSummary], object] = lambda summary: None,
+) -> AlignSummary:
+    """Align all reads of ``source`` and write them, header first. ``progress`` is called after each batch.
+
+    Raises:
+        EsaError: a fault in the reads, after the whole batches before it are written; or a process died.
+    """
+    start = time.monotonic()
+    summary = AlignSummary()
+    worker = _worker(index, config, options)
+    formatter = worker.formatter
+    head = formatter.header(command_line=options.command_line, version=options.version)
+    output.write(formatter.compress(head))
+    with _ReadAhead(source) as reader, pool_of(worker, options.threads) as pool:
+        batches = reader.batches()
+        lessons: deque[Future[_Lesson]] = deque()
+        if source.paired and options.inserts is not None:
+            summary.inserts = options.inserts
+        elif source.paired:
+            summary.inserts, lessons = _learn(worker, pool, batches, config, options.threads)
+        calls = itertools.chain(
+            (partial(worker.finish, lesson.result()[1], summary.inserts) for lesson in _taken(lessons)),
+            (None if batch is None else partial(worker.align, batch, summary.inserts) for batch in batches),
+        )
+        for aligned in _ordered(pool, calls, options.threads):
+            with summary.work.stage("write"):
+                output.write(aligned.made)
+            summary.count(aligned)
+            summary.seconds = time.monotonic() - start
+            summary.first_seconds = summary.first_seconds or summary.seconds
+            summary.bytes_done = reader.bytes_behind.popleft()
+            progress(summary)
+        if reader.fault is not None:
+            raise reader.fault
+    # Not before all is well: without it, a reader of BAM sees that something is missing.
+    output.write(formatter.end)
+    summary.pairs = summary.reads // 2 if source.paired else 0
+    summary.ambiguous = source.ambiguous_bases
+    summary.work.add(reader.work)
+    summary.seconds = time.monotonic() - start
+    return summary
+
+
+def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:
+    mapper = Mapper(
+        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
+    )
+    return Worker(mapper, _formatter(index.genome, options), forks=index.preset.kind == "codes")
+
+
+def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
+    kind: type[Formatter]
+    # Imported here: a run needs one of them, and starts the sooner without the other.
+    if options.bam:
+        from esa.io.bam import BamFormatter
+
+        kind = BamFormatter
+    else:
+        from esa.io.sam import SamFormatter
+
+        kind = SamFormatter
+    return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
+
+
+_Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
+"""Of `Worker.seed`."""
+
+
+def _learn(
+    worker: Worker,
+    pool: Executor,
+    batches: Iterator[ReadBatch | None],
+    config: AlignConfig,
+    threads: int,
+) -> tuple[InsertSizes, deque[Future[_Lesson]]]:
+    """Insert sizes, learnt from the first batches.
+
+    Meanwhile workers that have nothing else to do seed those that follow. Gives what is seeded of all these, too.
+    """
+    lessons: deque[Future[_Lesson]] = deque()
+    # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
+    wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
+    for batch in batches:
+        if batch is not None:
+            pairs = min(wanted, len(batch) // 2)
+            teachers += wanted > 0
+            wanted -= pairs
+            lessons.append(pool.submit(worker.seed, batch, pairs))
+        while waited_for < len(lessons) and (
+            lessons[waited_for].done() or len(lessons) - waited_for > threads + READ_AHEAD
+        ):
+            lessons[waited_for].result()
+            waited_for += 1
+        if not wanted and all(lesson.done() for lesson in itertools.islice(lessons, teachers)):
+            break
+    samples = (lesson.result()[0] for lesson in itertools.islice(lessons, teachers))
+    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair), lessons
+
+
+def _taken(items: deque[T]) -> Iterator[T]:
+    """The items, each forgotten as it is taken."""
+    while items:
+        yield items.popleft()
+
+
+def _ordered(pool: Executor, calls: Iterable[Callable[[], R] | None], threads: int) -> Iterator[R]:
+    """What the calls give on the pool, in order, with a bounded number of them in flight.
+
+    None in place of a call: there is time to see what is done, or went wrong.
+    """
+    waiting: deque[Future[R]] = deque()
+    for call in calls:
+        if call is not None:
+            waiting.append(pool.submit(call))
+        while waiting and ((call is None and waiting[0].done()) or len(waiting) > threads + READ_AHEAD):
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+class _End:
+    """Comes after the last batch."""
+
+
+class _ReadAhead:
+    """Batches of a source, read in a thread of their own.
+
+    Attributes:
+        fault: what reading ended with, if not with the end of the input.
+        bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
+        work: what reading took.
+    """
+
+    def __init__(self, source: ReadSource) -> None:
+        self._source = source
+        self.fault: BaseException | None = None
+        self.bytes_behind: deque[int] = deque()
+        self.work = Work()
+        self._queue: queue.Queue[ReadBatch | _End] = queue.Queue(READ_AHEAD)
+        self._closed = threading.Event()
+        # A daemon: a reader that waits for standard input must not keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        if self._thread.is_alive():
+            self._thread.join(PATIENCE)
+
+    def batches(self) -> Iterator[ReadBatch | None]:
+        """The batches in order, once, up to the end or a `fault`: reading begins. None whenever the input pauses."""
+        self._thread.start()
+        return self._batches()
+
+    def _batches(self) -> Iterator[ReadBatch | None]:
+        while True:
+            try:
+                batch = self._queue.get(timeout=PATIENCE)
+            except queue.Empty:
+                yield None
+                continue
+            if isinstance(batch, _End):
+                return
+            yield batch
+
+    def _run(self) -> None:
+        try:
+            with closing(self._source):
+                self._read()
+        except BaseException as error:  # raised again by the main thread
+            self.fault = error
+        self._put(_End())
+
+    def _read(self) -> None:
+        batches = iter(self._source)
+        while True:
+            with self.work.stage("read"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            self.bytes_behind.append(self._source.bytes_read)
+            if not self._put(batch):
+                return
+
+    def _put(self, batch: ReadBatch | _End) -> bool:
+        """Queue a batch, or the end, when there is room; False if nobody wants it any more."""
+        while not self._closed.is_set():
+            try:
+                self._queue.put(batch, timeout=PATIENCE)
+            except queue.Full:
+                continue
+            return True
+        return False
