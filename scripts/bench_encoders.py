@@ -55,7 +55,7 @@ from esa.eval.recall import (
     share_at_cost,
     signs_kept,
 )
-from esa.stores.base import ANY_SIZE, CROWDED, Store
+from esa.stores.base import ANY_SIZE, REPEAT_BUCKET, Store
 from esa.stores.codes import CodeStore, default_key_bits
 from esa.stores.dense_builder import DenseStoreBuilder
 
@@ -70,7 +70,7 @@ SCANNED = (100, 200, 300)
 """Codes scanned a read."""
 
 LEAST_BUCKET = 2
-"""Codes of a bucket here that can stand for a crowded one in a larger genome: the own one and another."""
+"""Codes of a bucket here that can stand for an escaped one in a larger genome: the own one and another."""
 
 TRANSFER_SCANNED = 200
 
@@ -187,9 +187,9 @@ def code_rows(table: MarkdownTable, m: Measured) -> None:
     factor = HUMAN_BASES / searched.bases
     longer = code_store(searched, one.fragmenter, one.encoder, default_key_bits(round(len(store) * factor)))
     add("at 3.1 Gb, probes: 1, any bucket", longer, 1, ANY_SIZE, factor)
-    if factor * LEAST_BUCKET <= CROWDED:
+    if factor * LEAST_BUCKET <= REPEAT_BUCKET:
         for probes in PROBES:
-            add(f"at 3.1 Gb, probes: {probes}", longer, probes, bucket_at_size(CROWDED, factor), factor)
+            add(f"at 3.1 Gb, probes: {probes}", longer, probes, bucket_at_size(REPEAT_BUCKET, factor), factor)
 
 
 def shares_at_costs(one: Loaded, store: Store, sets: Sequence[ReadSet]) -> list[tuple[float, ...]]:
@@ -224,15 +224,11 @@ def encoders_tables(
             dense_rows,
         ),
         (
-            "codes",
-            "key bits",
-            "Code encoders",
-            f"Share of reads found at {' / '.join(map(str, SCANNED))} codes scanned a read (mean), buckets of more "
-            f"than {CROWDED} codes passed over at any number of probes (where one probe alone scans more, it is what "
-            "one probe finds, times the share of its cost). Then found @ scanned: at the aligner's own levels, which "
-            "look up each read of this table, and at 3.1 Gb, with the key and the fuller buckets of a genome of that "
-            "size that is like this one.",
-            code_rows,
+            "codes", "key bits", "Code encoders", f"Share of reads found at {' / '.join(map(str, SCANNED))} codes
+            scanned a read (mean), buckets of more " f"than {REPEAT_BUCKET} codes passed over at any number of probes
+            (where one probe alone scans more, it is what " "one probe finds, times the share of its cost). Then found
+            @ scanned: at the aligner's own levels, which " "look up each read of this table, and at 3.1 Gb, with the
+            key and the fuller buckets of a genome of that " "size that is like this one.", code_rows,
         ),
     )
     for kind, size, title, what, rows in kinds:

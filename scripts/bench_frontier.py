@@ -9,8 +9,8 @@ from bench_embeddings import Loaded, Source, calibrated
 from markdown_tables import MarkdownTable
 
 from esa.eval.recall import ReadSet, code_store, probe_curve, share_at_cost
-from esa.fragments.minimizers import AnchoredFragmenter
-from esa.stores.base import ANY_SIZE, CROWDED, Store
+from esa.fragments.minimizers import MinimizerFragmenter
+from esa.stores.base import ANY_SIZE, REPEAT_BUCKET, Store
 
 BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10, 200))
 """Bases of a read, substitutions in 100 bases, codes scanned a read."""
@@ -18,7 +18,7 @@ BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10
 WINDOWS = (12, 16, 20, 24, 32)
 """k-mers of a minimizer's window; anchors lie about half as far apart."""
 KEY_BITS = (24, 26)
-LARGEST = (ANY_SIZE, CROWDED)
+LARGEST = (ANY_SIZE, REPEAT_BUCKET)
 """Codes of a bucket that is still scanned."""
 
 
@@ -45,7 +45,7 @@ def frontier_table(loaded: list[Loaded], source: Source, count: int, seed: int) 
 
 
 def _rows(one: Loaded, source: Source, sets: list[ReadSet]) -> Iterator[tuple[float | str, ...]]:
-    assert isinstance(one.fragmenter, AnchoredFragmenter)
+    assert isinstance(one.fragmenter, MinimizerFragmenter)
     for window in WINDOWS:
         other = calibrated(replace(one, fragmenter=replace(one.fragmenter, window=window)), source.searched)
         for key_bits in KEY_BITS:

@@ -8,7 +8,7 @@ reads that reach it and the share of the mapper's processor time that is spent t
 
 Second table: fragments at anchors of the reference get so many substitutions, anywhere. Found is what has the
 fragment's key among those looked up for it: as many by the least margins as single substitutions give, those of
-single substitutions where the anchor is known (`edited anchors`) and where it is not (`sliding`), and of two.
+single substitutions where the anchor is known (`edited minimizers`) and where it is not (`sliding`), and of two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from esa.align.inserts import learn_insert_sizes
 from esa.align.mapper import SPLIT, Mapper
 from esa.encoders.codes import CodeEncoder
 from esa.fragments.base import Fragments
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.index.open import Index, open_index
 from esa.io.fastq import ReadSource
 from esa.sequence.reads import ReadBatch
@@ -56,7 +56,7 @@ LENGTHS = (50, 100, 150, 250)
 DIVERGENCES = (0.6, 2, 5, 10)
 INSERT = (500, 50)
 SUBSTITUTIONS = (1, 2, 3, 4)
-WAYS = (("edited anchors", True, 1), ("sliding", False, 1), ("two edits", False, 2))
+WAYS = (("edited minimizers", True, 1), ("sliding", False, 1), ("two edits", False, 2))
 RESCUE, REST = "rescue", "rest"
 
 Bases = NDArray[np.uint8]
@@ -95,13 +95,13 @@ class TimedMapper(Mapper):
 
     def map(self, batch: ReadBatch) -> Counter[str]:
         """Align a batch; returns how many reads came to each level."""
-        seeded = self.seed(batch)
+        state = self.seed(batch)
         inserts = None
         if batch.paired:
-            sample = self.insert_sample(seeded, self.config.pair.learning_pairs)
+            sample = self.insert_sample(state, self.config.pair.learning_pairs)
             inserts = learn_insert_sizes(sample, self.config.pair)
-        self._timed(REST, self.finish, seeded, inserts)
-        return Counter({level: counts["reads"] for level, counts in seeded.work.levels.items()})
+        self._timed(REST, self.finish, state, inserts)
+        return Counter({level: counts["reads"] for level, counts in state.statistics.levels.items()})
 
 
 def reads_of(
@@ -161,14 +161,14 @@ def substituted(codes: Bases, count: int, rng: np.random.Generator) -> Bases:
     return out
 
 
-def edited_keys(index: Index, codes: Bases, cut: Fragments, on_anchors: bool, depth: int) -> Keys:
+def edited_keys(index: Index, codes: Bases, cut: Fragments, on_minimizers: bool, depth: int) -> Keys:
     """Keys of fragments that lie one after the other, each a read of its own."""
     fragmenter, encoder, store = index.fragmenter, index.encoder, index.store
-    assert isinstance(fragmenter, AnchoredFragmenter)
+    assert isinstance(fragmenter, MinimizerFragmenter)
     assert isinstance(encoder, CodeEncoder)
     assert isinstance(store, CodeStore)
     offsets = np.arange(len(cut) + 1, dtype=np.int64) * fragmenter.length
-    edits = fragmenter.anchor_edits(codes, cut, on_anchors)
+    edits = fragmenter.minimizer_edits(codes, cut, on_minimizers)
     return Keys(*encoder.edited_keys(codes, offsets, cut, store.key_bits, edits, depth))
 
 
@@ -199,8 +199,10 @@ def key_table(index: Index, fragments: int, seed: int) -> Table:
         codes = substituted(windows, count, rng).ravel()
         embeddings = encoder.embed(codes, cut)
 
-        ways = {name: edited_keys(index, codes, cut, on_anchors, depth) for name, on_anchors, depth in WAYS}
-        most = max(1, round(share(ways["edited anchors"])[1]))
+        ways = {
+            name: edited_keys(index, codes, cut, on_minimizers, depth) for name, on_minimizers, depth in WAYS
+        }
+        most = max(1, round(share(ways["edited minimizers"])[1]))
         found = [share(margin_keys(embeddings, store.key_bits, most))]
         found += [share(keys) for keys in ways.values()]
         rows.append([str(count), *(f"{hit:.3f} ({keys:,.0f})" for hit, keys in found)])

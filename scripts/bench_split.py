@@ -46,7 +46,7 @@ LENGTHS = (100, 150, 250)
 LEAST_PART = 30
 SUBSTITUTIONS, INDELS, LONGER_INDEL = 0.0054, 0.0006, 1 / 3
 BINS = (30, 40, 50, 70, 100)
-"""Least length of the shorter part, of each row."""
+"""Thresholds length of the shorter part, of each row."""
 NEAR_BREAK = 5
 CONFIDENT_MAPQ = 30
 QUALITY = "I"

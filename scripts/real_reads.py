@@ -73,11 +73,11 @@ def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Pri
 
 
 def best_parts(sam: Path) -> NDArray[np.int64]:
-    """`best_part` of the primary records of a SAM file with MD tags; 0 if unmapped."""
-    return np.array([0 if record.is_unmapped else best_part(record) for record in primaries(sam)], np.int64)
+    """`local_score` of the primary records of a SAM file with MD tags; 0 if unmapped."""
+    return np.array([0 if record.is_unmapped else local_score(record) for record in primaries(sam)], np.int64)
 
 
-def best_part(record: pysam.AlignedSegment) -> int:
+def local_score(record: pysam.AlignedSegment) -> int:
     """Score of the best part of an alignment, from CIGAR and MD.
 
     One measure for all: bwa mem's AS is this, esa's is the score of the whole alignment, less where an end costs,

@@ -26,7 +26,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from esa.align import statistics as work
+from esa.align import statistics as statistics
 from esa.cli.main import main as esa_main
 from esa.run import pipeline
 from esa.run import workers as worker
@@ -47,7 +47,7 @@ class Probe:
         process, main = time.process_time(), time.thread_time()
         summary = self._align(*arguments, **options)
         process, main = time.process_time() - process, time.thread_time() - main
-        writer = summary.work.seconds["write"]
+        writer = summary.statistics.seconds["write"]
         self.reads = summary.reads
         self.seconds |= {"writer": writer, "merging": main - writer}
         others = process - main - self.seconds["reader"]
@@ -83,7 +83,7 @@ def main(out: str, *arguments: str) -> None:
     with (
         patch.object(pipeline, "align", probe.align),
         patch.object(pipeline._ReadAhead, "_run", lambda ahead: probe.read(ahead)),
-        patch.object(work, "time", clock),
+        patch.object(statistics, "time", clock),
         patch.object(worker, "_begin", partial(begin_giving_way, worker._begin)),
         patch.object(sys, "argv", ["esa", *arguments]),
     ):

@@ -117,7 +117,7 @@ def learn_insert_sizes(sample: NDArray[np.int64], config: PairConfig) -> InsertS
     counts = np.bincount(sample[:, 0], minlength=len(ORIENTATIONS))
     orientation = int(counts.argmax())
     sizes = np.sort(sample[sample[:, 0] == orientation, 1])
-    if len(sizes) < config.least_sample:
+    if len(sizes) < config.min_sample:
         return ASSUMED
     q25, q75 = (float(sizes[int(len(sizes) * share)]) for share in (0.25, 0.75))
     spread = q75 - q25

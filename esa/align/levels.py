@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from esa.align.scoring import MAX_READ_LENGTH
-from esa.stores.base import CROWDED, MOST_SCANNED, SATELLITE, SearchEffort
+from esa.stores.base import MOST_SCANNED, REPEAT_BUCKET, SATELLITE, SearchEffort
 
 Resolved = tuple[tuple[int, int], ...]
 """(Fragments, share) pairs: a read of which so many fragments were searched without a limit being hit is resolved when
@@ -38,9 +38,11 @@ class Level(NamedTuple):
     overhang: fragments may reach beyond the read by up to half their length; what codes they would have is guessed
         from the bases that are there, by many probes. Only with fragments at the fragmenter's own places.
     sample: reads with more fragments are looked at with some of them only; the next level has the same fragments.
-    crowded: only reads of which a limit hid something are searched: those that no level has resolved, and those that
+    repeats_below: only reads of which a limit hid something are searched: those that no level has resolved, and those
+    that
         do not reach these shares, if a level before has resolved them, too; of a pair both ends, if either is.
-    hidden_counts: Heuristic: fragments of which a limit hid something count as searched here, too: mostly they lie in a
+    truncated_count: Heuristic: fragments of which a limit hid something count as searched here, too: mostly they lie
+    in a
         satellite, and so do those of later levels.
     """
 
@@ -51,8 +53,8 @@ class Level(NamedTuple):
     longest: int = MAX_READ_LENGTH
     overhang: bool = False
     sample: Sample | None = None
-    crowded: Resolved | None = None
-    hidden_counts: bool = False
+    repeats_below: Resolved | None = None
+    truncated_count: bool = False
 
 
 NEVER = ((0, 0),)
@@ -61,37 +63,37 @@ NEVER = ((0, 0),)
 TWO_EDITS_LONGEST = 53
 """Reads of more bases nearly always have some fragment with one edit at most."""
 
-CROWDED_LONGEST = 10_000
+REPEATS_LONGEST = 10_000
 """Longer reads reach beyond most repeats, and would have millions of hits in those."""
 
-_ANCHORS = SearchEffort(192, probes=1, radius=12, max_bucket=CROWDED)
+_MINIMIZERS = SearchEffort(192, probes=1, radius=12, max_bucket=REPEAT_BUCKET)
 
-_CROWDED_ANCHORS = SearchEffort(SATELLITE // 4, probes=1, radius=12, max_bucket=SATELLITE // 4)
+_REPEATS = SearchEffort(SATELLITE // 4, probes=1, radius=12, max_bucket=SATELLITE // 4)
 """All hits of a bucket: those that several fragments share tell the copies apart. Larger buckets hold so many equal
 places that to see some of them tells no more than to know that they are there."""
 
-_BY_ANCHORS = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45))
+_BY_MINIMIZERS = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45))
 
 ANCHORED_LEVELS = (
-    Level("some anchors", _ANCHORS, stride=0, resolved=NEVER, sample=Sample()),
-    Level("anchors", _ANCHORS, stride=0, resolved=_BY_ANCHORS),
+    Level("sampled minimizers", _MINIMIZERS, stride=0, resolved=NEVER, sample=Sample()),
+    Level("minimizers", _MINIMIZERS, stride=0, resolved=_BY_MINIMIZERS),
     Level(
-        "crowded anchors",
-        _CROWDED_ANCHORS,
+        "repeats",
+        _REPEATS,
         stride=0,
-        resolved=_BY_ANCHORS,
-        longest=CROWDED_LONGEST,
-        crowded=((4, 100), (5, 88)),
+        resolved=_BY_MINIMIZERS,
+        longest=REPEATS_LONGEST,
+        repeats_below=((4, 100), (5, 88)),
     ),
     Level(
-        "edited anchors",
+        "edited minimizers",
         SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, max_scanned=SATELLITE, edits=1),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
-        hidden_counts=True,
+        truncated_count=True,
     ),
     Level(
-        "overhanging",
+        "overhang",
         SearchEffort(
             256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
         ),
@@ -120,8 +122,8 @@ The more fragments of a read were searched, the less likely it is that all those
 much the lower may a score be and still tell that nothing better was overlooked. The shares are about where the next
 level finds a better locus for one read in 500.
 
-A read of a satellite whose fragments are all crowded but for those with an error finds the copies that happen to have
-the same there, not its own: so reads with few fragments that were not crowded look into the crowded buckets, too,
+A read of a satellite whose fragments all lie in repeat buckets but for those with an error finds the copies that
+happen to have the same there, not its own: so reads with few fragments outside repeat buckets look into these, too,
 unless they are perfect.
 """
 

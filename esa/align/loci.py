@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.scoring import MASKED_SHARE
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 from esa.sequence.hashing import tie_break
 
 HOPELESS = np.int64(-(1 << 32))
@@ -37,7 +37,7 @@ class Candidates(NamedTuple):
     reverse: ``uint8``, 1 where the read aligns as its reverse complement.
     contig: ``int32``.
     weight: ``int32``, evidence.
-    capped: ``uint8[reads]``, 1 where a limit cut hits or candidates off.
+    truncated: ``uint8[reads]``, 1 where a limit cut hits or candidates off.
     """
 
     offsets: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Candidates(NamedTuple):
     reverse: NDArray[np.uint8]
     contig: NDArray[np.int32]
     weight: NDArray[np.int32]
-    capped: NDArray[np.uint8]
+    truncated: NDArray[np.uint8]
 
     def without_rivals(self, reads: NDArray[np.bool_]) -> Candidates:
         """Without those of the ``reads`` (``bool[reads]``) that have more than one."""
@@ -60,7 +60,7 @@ class Candidates(NamedTuple):
             self.reverse[rows],
             self.contig[rows],
             self.weight[rows],
-            self.capped,
+            self.truncated,
         )
 
 
@@ -100,7 +100,7 @@ class Loci(NamedTuple):
         the score.)
     rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `offer`.
     rescues: ``int32[reads]``, how many of a read's are such.
-    capped: ``uint8[reads]``, 1 where a limit may have hidden a locus.
+    truncated: ``uint8[reads]``, 1 where a limit may have hidden a locus.
     """
 
     held: NDArray[np.int32]
@@ -116,7 +116,7 @@ class Loci(NamedTuple):
     part: NDArray[np.int32]
     rescued: NDArray[np.uint8]
     rescues: NDArray[np.int32]
-    capped: NDArray[np.uint8]
+    truncated: NDArray[np.uint8]
 
     @classmethod
     def empty(cls, reads: int, max_loci: int) -> Loci:
@@ -129,7 +129,7 @@ class Loci(NamedTuple):
         return cls(
             held=np.zeros(reads, np.int32),
             rescues=np.zeros(reads, np.int32),
-            capped=np.zeros(reads, np.uint8),
+            truncated=np.zeros(reads, np.uint8),
             **{name: table[name] for name in _FIELDS},
         )
 
@@ -149,7 +149,7 @@ class Loci(NamedTuple):
         """The same without the room that is not used."""
         used = self._used()
         fields = [getattr(self, name).T[used] for name in _FIELDS]
-        return PackedLoci(self.held, self.rescues, self.capped, self.score.shape[1], fields)
+        return PackedLoci(self.held, self.rescues, self.truncated, self.score.shape[1], fields)
 
     def _used(self) -> NDArray[np.bool_]:
         """``bool[max_loci, reads]``: entries that count."""
@@ -172,7 +172,7 @@ class PackedLoci(NamedTuple):
 
     held: NDArray[np.int32]
     rescues: NDArray[np.int32]
-    capped: NDArray[np.uint8]
+    truncated: NDArray[np.uint8]
     max_loci: int
     fields: list[NDArray[Any]]
 
@@ -181,7 +181,7 @@ class PackedLoci(NamedTuple):
         loci = Loci.empty(len(self.held), self.max_loci)
         loci.held[:] = self.held
         loci.rescues[:] = self.rescues
-        loci.capped[:] = self.capped
+        loci.truncated[:] = self.truncated
         used = loci._used()
         for name, values in zip(_FIELDS, self.fields, strict=True):
             getattr(loci, name).T[used] = values
@@ -215,7 +215,7 @@ class Locus(NamedTuple):
     part: int
 
 
-@leaf
+@inline_njit
 def _put(loci, r, k, locus, rescued):  # type: ignore[no-untyped-def]
     loci.score[r, k] = locus.score
     loci.diagonal[r, k] = locus.diagonal
@@ -230,7 +230,7 @@ def _put(loci, r, k, locus, rescued):  # type: ignore[no-untyped-def]
     loci.rescued[r, k] = rescued
 
 
-@leaf
+@inline_njit
 def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.score[r, k] = loci.score[r, origin]
     loci.diagonal[r, k] = loci.diagonal[r, origin]
@@ -245,7 +245,7 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
     loci.rescued[r, k] = loci.rescued[r, origin]
 
 
-@leaf
+@inline_njit
 def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
     """Whether entry k comes before a new locus: by score, then by `tie_break`.
 
@@ -264,7 +264,7 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@inline_njit
 def _worst(loci, r, rescued, room):  # type: ignore[no-untyped-def]
     """The last of read r's loci, rescued ones or the others, if these have no room left; else -1."""
     k = loci.held[r] - 1
@@ -275,7 +275,7 @@ def _worst(loci, r, rescued, room):  # type: ignore[no-untyped-def]
     return k
 
 
-@leaf
+@inline_njit
 def _remove(loci, r, k):  # type: ignore[no-untyped-def]
     loci.rescues[r] -= loci.rescued[r, k]
     for later in range(k + 1, loci.held[r]):
@@ -283,7 +283,7 @@ def _remove(loci, r, k):  # type: ignore[no-untyped-def]
     loci.held[r] -= 1
 
 
-@leaf
+@inline_njit
 def _insert(loci, r, locus, rescued, salt, room):  # type: ignore[no-untyped-def]
     """Put a locus in its place; drop the worst of its kind if there is ``room`` for no more of it."""
     if room == 0:
@@ -302,7 +302,7 @@ def _insert(loci, r, locus, rescued, salt, room):  # type: ignore[no-untyped-def
     loci.rescues[r] += rescued
 
 
-@leaf
+@inline_njit
 def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
     """Whether two query intervals are about the same part of the read: their overlap is `MASKED_SHARE` of the
     shorter one. Alignments that are not do not rival each other: the read may be chimeric."""
@@ -310,7 +310,7 @@ def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-d
     return overlap * 100 >= MASKED_SHARE * min(end - begin, other_end - other_begin)
 
 
-@leaf
+@inline_njit
 def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
     """Whether locus k of read r is another place for the bases that its chosen locus aligns."""
     return k != chosen and same_bases(
@@ -318,7 +318,7 @@ def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@inline_njit
 def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
     # What tells most copies of a repeat apart comes first.
     if not (
@@ -332,7 +332,7 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
     return same_bases(loci.query_begin[r, k], loci.query_end[r, k], locus.query_begin, locus.query_end)
 
 
-@leaf
+@inline_njit
 def offer(loci, r, locus, salt, near, room, rescued):  # type: ignore[no-untyped-def]
     """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
 

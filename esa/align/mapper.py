@@ -20,18 +20,18 @@ from esa.align.levels import Level
 from esa.align.loci import Loci, Reference
 from esa.align.pairing.choose import Choice, choose_pairs, choose_single, sample_sizes
 from esa.align.pairing.rescue import rescue
-from esa.align.records.nonprimary import with_further
+from esa.align.records.nonprimary import with_nonprimary
 from esa.align.records.report import make_records
-from esa.align.records.split import Alignments, Gaps, Parts, further_alignments
+from esa.align.records.split import Alignments, Gaps, Parts, nonprimary_alignments
 from esa.align.scoring import MATCH, MAX_READ_LENGTH
-from esa.align.search.candidates import chain_hits
-from esa.align.search.kmer_voting import locate_hits
-from esa.align.state import SeededBatch, count_searched, doubtful, settled, unresolved
-from esa.align.statistics import Work
+from esa.align.search.candidates import cluster_hits
+from esa.align.search.kmer_voting import vote_hits
+from esa.align.state import MappingState, count_searched, may_have_other_copy, settled, unresolved
+from esa.align.statistics import RunStatistics
 from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
 from esa.fragments.base import Fragmenter, Fragments
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.io.records import Records
 from esa.sequence.genome import Genome
 from esa.sequence.hashing import salt_reads
@@ -44,7 +44,7 @@ SEARCHED_TOGETHER = 1 << 19
 HITS_TOGETHER = 1 << 25
 """Hits that fragments searched together may have by what limits those of each: 26 bytes each, for a while. Most have
 far fewer. (A read is not parted, nor are mates.)"""
-ANCHOR_SPACING = 8
+MINIMIZER_SPACING = 8
 """Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
 
@@ -73,90 +73,91 @@ class Mapper:
         self._store = store
         self._reference = Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
         self._split_config = config._replace(
-            chain=config.chain._replace(max_candidates=config.split.max_candidates),
+            cluster=config.cluster._replace(max_candidates=config.split.max_candidates),
         )
         self._split_levels = tuple(x for x in config.levels if x.longest == MAX_READ_LENGTH)[-1:]
         if fragmenter.exact_diagonal:
             first = Level(SPLIT, config.split.effort, stride=0, resolved=config.split.resolved)
             self._split_levels = (first, *self._split_levels)
 
-    def unsearched(self, batch: ReadBatch) -> SeededBatch:
+    def unsearched(self, batch: ReadBatch) -> MappingState:
         """The batch before the first level."""
         salts = np.empty(len(batch), np.uint64)
         salt_reads(batch.names, batch.name_offsets, self.config.seed, salts)
-        room = self.config.max_loci + (self.config.pair.most_rescues if batch.paired else 0)
-        return SeededBatch.unsearched(batch, salts, room)
+        room = self.config.max_loci + (self.config.pair.max_tied_rescues if batch.paired else 0)
+        return MappingState.unsearched(batch, salts, room)
 
-    def seed(self, batch: ReadBatch) -> SeededBatch:
+    def seed(self, batch: ReadBatch) -> MappingState:
         """Loci of each read by the first level."""
-        seeded = self.unsearched(batch)
+        state = self.unsearched(batch)
         wanted = np.ones(len(batch), np.bool_)
         # Whoever asks for secondary alignments wants all copies.
         first = self._samples if self.config.secondary.most else 0
         for level in self.config.levels[first : self._samples + 1]:
-            thinned = self._search(seeded, level, wanted)
+            thinned = self._search(state, level, wanted)
             if level.sample is not None:
-                seeded.sampled[:] = thinned & settled(seeded, level.sample)
-                wanted = thinned & ~seeded.sampled
+                state.sampled[:] = thinned & settled(state, level.sample)
+                wanted = thinned & ~state.sampled
             if not wanted.any():
                 break
-        return seeded
+        return state
 
-    def insert_sample(self, seeded: SeededBatch, pairs: int) -> NDArray[np.int64]:
+    def insert_sample(self, state: MappingState, pairs: int) -> NDArray[np.int64]:
         """What the first ``pairs`` pairs of a batch tell of insert sizes (`esa.align.pairing.choose.sample_sizes`)."""
-        return sample_sizes(seeded.loci, seeded.lengths, min(pairs, len(seeded.batch) // 2))
+        return sample_sizes(state.loci, state.lengths, min(pairs, len(state.batch) // 2))
 
-    def finish(self, seeded: SeededBatch, inserts: InsertSizes | None) -> Records:
+    def finish(self, state: MappingState, inserts: InsertSizes | None) -> Records:
         """Records of a seeded batch."""
-        everything = np.ones(len(seeded.batch), np.bool_)
+        everything = np.ones(len(state.batch), np.bool_)
         if inserts is not None:
-            self._rescue(seeded, inserts, everything)
-        unsure = self._escalate(seeded, inserts)
+            self._rescue(state, inserts, everything)
+        other_copy = self._escalate(state, inserts)
         if inserts is not None:
-            self._rescue(seeded, inserts, unsure, again=True)
-        with seeded.work.stage("pair"):
-            choice = self._choose(seeded.loci, seeded.lengths, seeded.lengths, inserts)
-        with seeded.work.stage("split"):
-            parts = self._split(seeded, choice, inserts)
-            further = further_alignments(seeded.loci, choice, seeded.lengths, parts, self.config)
-        with seeded.work.stage("trace"):
+            self._rescue(state, inserts, other_copy, again=True)
+        with state.statistics.stage("pair"):
+            choice = self._choose(state.loci, state.lengths, state.lengths, inserts)
+        with state.statistics.stage("split"):
+            parts = self._split(state, choice, inserts)
+            further = nonprimary_alignments(state.loci, choice, state.lengths, parts, self.config)
+        with state.statistics.stage("trace"):
             records = make_records(
-                seeded.batch, seeded.loci, choice, self._reference, self.config.verify, self.eqx
+                state.batch, state.loci, choice, self._reference, self.config.verify, self.eqx
             )
             if further is None:
                 return records
-            return with_further(
-                records, further, seeded.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
+            return with_nonprimary(
+                records, further, state.batch, self._reference, self.config.verify, self.eqx, self.soft_clips
             )
 
-    def _escalate(self, seeded: SeededBatch, inserts: InsertSizes | None) -> NDArray[np.bool_]:
+    def _escalate(self, state: MappingState, inserts: InsertSizes | None) -> NDArray[np.bool_]:
         """Search what the first levels have not resolved at the further ones, and rescue the mates of what is found.
 
-        Returns ``bool[reads]``, which are `doubtful` after the last level that looks up their fragments' own keys.
+        Returns ``bool[reads]``, which `may_have_other_copy` after the last level that looks up their fragments' own
+        keys.
         """
-        unsure = doubtful(seeded, self.config.levels[self._samples], self.config)
-        wanted = np.ones(len(seeded.batch), np.bool_)
+        other_copy = may_have_other_copy(state, self.config.levels[self._samples], self.config)
+        wanted = np.ones(len(state.batch), np.bool_)
         for before, level in itertools.pairwise(self.config.levels[self._samples :]):
             # What a level has resolved stays so, whatever the next one would ask of it.
-            wanted = wanted & unresolved(seeded, seeded.lengths, before.resolved) & ~self._is_full(seeded)
-            wanted &= seeded.lengths <= level.longest
+            wanted = wanted & unresolved(state, state.lengths, before.resolved) & ~self._is_full(state)
+            wanted &= state.lengths <= level.longest
             active = wanted
-            if level.crowded is not None:
+            if level.repeats_below is not None:
                 # Some that would stop look again; but those go no further.
-                doubted = unresolved(seeded, seeded.lengths, level.crowded)
-                hidden = seeded.loci.capped != 0
+                doubted = unresolved(state, state.lengths, level.repeats_below)
+                hidden = state.loci.truncated != 0
                 active = (wanted | doubted) & hidden
                 if inserts is not None:
                     active = np.repeat(active[0::2] | active[1::2], 2) & hidden
             elif not wanted.any():
                 break
             if active.any():
-                self._search(seeded, level, active, inserts)
+                self._search(state, level, active, inserts)
                 if inserts is not None:
-                    self._rescue(seeded, inserts, active)
-                if level.crowded is not None:
-                    unsure &= ~active | doubtful(seeded, level, self.config)
-        return unsure
+                    self._rescue(state, inserts, active)
+                if level.repeats_below is not None:
+                    other_copy &= ~active | may_have_other_copy(state, level, self.config)
+        return other_copy
 
     def _choose(
         self, loci: Loci, lengths: NDArray[np.int64], expected: NDArray[np.int64], inserts: InsertSizes | None
@@ -169,17 +170,17 @@ class Mapper:
             choose_pairs(loci, lengths, inserts, self.config, choice, expected)
         return choice
 
-    def _split(self, seeded: SeededBatch, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
+    def _split(self, state: MappingState, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
         """Parts of chimeric reads beside the primary alignments; judges those of their reads once more."""
         config = self.config
-        parts = Parts(seeded.loci, choice, seeded.lengths, config.split, config.least_score)
-        for found in range(config.split.max_parts - 1):
+        parts = Parts(state.loci, choice, state.lengths, config.split, config.min_score)
+        for found in range(config.split.max_segments - 1):
             gaps = parts.gaps()
             if not len(gaps.read):
                 break
             if found == 0:
-                seeded.work.count(SPLIT, reads=len(np.unique(gaps.read)))
-            parts.add(gaps, self._search_gaps(seeded, gaps))
+                state.statistics.count(SPLIT, reads=len(np.unique(gaps.read)))
+            parts.add(gaps, self._search_gaps(state, gaps))
         judged = parts.judged()
         if judged is not None:
             rows = np.unique(judged.read)
@@ -187,20 +188,20 @@ class Mapper:
                 rows = np.unique(rows // 2 * 2)
                 rows = np.column_stack([rows, rows + 1]).ravel()
             again = self._choose(
-                seeded.loci.select(rows), seeded.lengths[rows], parts.expected()[rows], inserts
+                state.loci.select(rows), state.lengths[rows], parts.expected()[rows], inserts
             )
             choice.mapq[rows] = again.mapq
         return judged
 
-    def _search_gaps(self, seeded: SeededBatch, gaps: Gaps) -> Loci:
+    def _search_gaps(self, state: MappingState, gaps: Gaps) -> Loci:
         """Loci of the stretches of gaps."""
-        stretches = SeededBatch.unsearched(
-            seeded.batch.stretches(gaps.read, gaps.low, gaps.high),
-            seeded.salts[gaps.read],
-            seeded.loci.score.shape[1],
+        stretches = MappingState.unsearched(
+            state.batch.stretches(gaps.read, gaps.low, gaps.high),
+            state.salts[gaps.read],
+            state.loci.score.shape[1],
             gaps=gaps,
-            padded=gaps.padded(seeded.batch, self._padding),
-            work=seeded.work,
+            padded=gaps.padded(state.batch, self._padding),
+            statistics=state.statistics,
         )
         wanted = np.ones(len(gaps.read), np.bool_)
         for level in self._split_levels:
@@ -209,131 +210,135 @@ class Mapper:
         return stretches.loci
 
     def _rescue(
-        self, seeded: SeededBatch, inserts: InsertSizes, reads: NDArray[np.bool_], again: bool = False
+        self, state: MappingState, inserts: InsertSizes, reads: NDArray[np.bool_], again: bool = False
     ) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[reads]``).
 
         ``again``: look for further places of these reads where they have one, and more thoroughly where they have none.
         """
         active = reads[0::2] | reads[1::2]
-        with seeded.work.stage("rescue"):
+        with state.statistics.stage("rescue"):
             rescue(
-                seeded.batch.codes, seeded.batch.offsets, seeded.salts, active,
-                self._reference, inserts, self.config, seeded.loci, reads if again else None,
+                state.batch.codes, state.batch.offsets, state.salts, active,
+                self._reference, inserts, self.config, state.loci, reads if again else None,
             )  # fmt: skip
 
     def _search(
         self,
-        seeded: SeededBatch,
+        state: MappingState,
         level: Level,
         active: NDArray[np.bool_],
         inserts: InsertSizes | None = None,
     ) -> NDArray[np.bool_]:
         """Run one level for the active reads and put what it finds beside the loci they have.
 
-        With ``inserts`` the ends of a pair are weighed together at levels for crowded reads. Returns ``bool[reads]``,
+        With ``inserts`` the ends of a pair are weighed together at the repeats level. Returns ``bool[reads]``,
         of which some fragments were left out for the level's sample.
         """
-        reads = np.flatnonzero(active & (seeded.lengths <= level.longest)).astype(np.int32)
-        thinned = np.zeros(len(seeded.batch), np.bool_)
-        if seeded.gaps is None:
-            seeded.work.count(level.name, reads=len(reads))
-        seeded.searched[reads] = 0
+        reads = np.flatnonzero(active & (state.lengths <= level.longest)).astype(np.int32)
+        thinned = np.zeros(len(state.batch), np.bool_)
+        if state.gaps is None:
+            state.statistics.count(level.name, reads=len(reads))
+        state.searched[reads] = 0
         if level.stride == 0 and not level.overhang:
             # The same fragments with wider limits: what the narrower ones hid is seen now.
-            seeded.loci.capped[reads] = 0
-        pairs = inserts.range if inserts is not None and level.crowded is not None else None
-        for part in _parts(reads, seeded.lengths, level):
-            thinned |= self._search_part(seeded, level, part, pairs)
+            state.loci.truncated[reads] = 0
+        pairs = inserts.range if inserts is not None and level.repeats_below is not None else None
+        for part in _parts(reads, state.lengths, level):
+            thinned |= self._search_chunk(state, level, part, pairs)
         return thinned
 
-    def _search_part(
+    def _search_chunk(
         self,
-        seeded: SeededBatch,
+        state: MappingState,
         level: Level,
         reads: NDArray[np.int32],
         pairs: InsertRange | None = None,
     ) -> NDArray[np.bool_]:
-        batch = seeded.batch
+        batch = state.batch
         text, config = batch, self.config
-        if seeded.padded is not None:
-            text, config = seeded.padded, self._split_config
+        if state.padded is not None:
+            text, config = state.padded, self._split_config
         elif level.overhang:
             text = batch.padded(self._padding)
-        work = seeded.work
-        with work.stage("cut"):
+        statistics = state.statistics
+        with statistics.stage("cut"):
             fragments = self._fragmenter.queries(text.codes, text.offsets, reads, level.stride)
             thinned = np.zeros(len(batch), np.bool_)
             if level.sample is not None:
                 fragments, thinned = fragments.sample(level.sample.fragments, len(batch))
         middle = _between_pairs(reads)
         if middle and len(fragments) * level.effort.max_hits > 2 * HITS_TOGETHER:
-            # Of low complexity: more fragments than `ANCHOR_SPACING` says.
+            # Of low complexity: more fragments than `MINIMIZER_SPACING` says.
             for part in (reads[:middle], reads[middle:]):
-                thinned |= self._search_part(seeded, level, part, pairs)
+                thinned |= self._search_chunk(state, level, part, pairs)
             return thinned
-        hits = self._look_up(text, fragments, level, work)
-        hidden = np.zeros_like(hits.capped) if level.hidden_counts else hits.capped
-        count_searched(fragments.owner, hidden, seeded.searched)
-        with work.stage("chain"):
+        hits = self._look_up(text, fragments, level, statistics)
+        hidden = np.zeros_like(hits.truncated) if level.truncated_count else hits.truncated
+        count_searched(fragments.owner, hidden, state.searched)
+        with statistics.stage("cluster"):
             if self._fragmenter.exact_diagonal:
-                candidates = chain_hits(
-                    hits, fragments, text.offsets, seeded.salts, self._reference.offsets, config.chain, pairs
+                candidates = cluster_hits(
+                    hits, fragments, text.offsets, state.salts, self._reference.offsets, config.cluster, pairs
                 )
             else:
-                candidates = locate_hits(
-                    text.codes, text.offsets, seeded.salts, hits, fragments, self._fragmenter.length,
-                    self._reference, config.chain, config.locate,
+                candidates = vote_hits(
+                    text.codes, text.offsets, state.salts, hits, fragments, self._fragmenter.length,
+                    self._reference, config.cluster, config.voting,
                 )  # fmt: skip
         if level.sample is not None:
             # These are looked at with all their fragments.
             candidates = candidates.without_rivals(thinned)
-        if seeded.gaps is not None:
-            candidates = seeded.gaps.on_stretches(candidates, self._padding)
+        if state.gaps is not None:
+            candidates = state.gaps.on_stretches(candidates, self._padding)
         elif level.overhang:
             candidates = candidates._replace(diagonal=candidates.diagonal + self._padding)
-        with work.stage("verify"):
+        with statistics.stage("verify"):
             verify(
-                batch.codes, batch.offsets, seeded.salts, candidates, self._reference, config, seeded.loci,
-                paired=batch.paired and seeded.gaps is None,
+                batch.codes, batch.offsets, state.salts, candidates, self._reference, config, state.loci,
+                paired=batch.paired and state.gaps is None,
             )  # fmt: skip
-        work.count(
-            SPLIT if seeded.gaps is not None else level.name,
+        statistics.count(
+            SPLIT if state.gaps is not None else level.name,
             fragments=len(fragments),
             scanned=hits.scanned,
             hits=len(hits.position),
-            fragments_capped=int(np.count_nonzero(hits.capped)),
+            fragments_truncated=int(np.count_nonzero(hits.truncated)),
             candidates=len(candidates.diagonal),
-            reads_capped=int(np.count_nonzero(candidates.capped)),
+            reads_truncated=int(np.count_nonzero(candidates.truncated)),
         )
         return thinned
 
-    def _look_up(self, batch: ReadBatch, fragments: Fragments, level: Level, work: Work) -> Hits:
+    def _look_up(
+        self, batch: ReadBatch, fragments: Fragments, level: Level, statistics: RunStatistics
+    ) -> Hits:
         encoder, store, effort = self._encoder, self._store, level.effort
         # Only probes of the least certain bits ask how certain each is.
         signs_suffice = effort.edits > 0 or effort.probes == 1
         if not (signs_suffice and isinstance(encoder, CodeEncoder) and isinstance(store, CodeStore)):
-            with work.stage("encode"):
+            with statistics.stage("encode"):
                 embeddings = encoder.embed(batch.codes, fragments)
-            with work.stage("probe"):
+            with statistics.stage("probe"):
                 return store.search(embeddings, effort)
         keys = None
-        with work.stage("encode"):
+        with statistics.stage("encode"):
             queries = encoder.signs(batch.codes, fragments)
             if effort.edits:
-                assert isinstance(self._fragmenter, AnchoredFragmenter)
-                edits = self._fragmenter.anchor_edits(batch.codes, fragments, on_anchors=level.stride == 0)
+                assert isinstance(self._fragmenter, MinimizerFragmenter)
+                edits = self._fragmenter.minimizer_edits(
+                    batch.codes, fragments, on_minimizers=level.stride == 0
+                )
                 keys = Keys(
                     *encoder.edited_keys(
                         batch.codes, batch.offsets, fragments, store.key_bits, edits, effort.edits
                     )
                 )
-        with work.stage("probe"):
+        with statistics.stage("probe"):
             return store.search_codes(queries, effort, keys)
 
-    def _is_full(self, seeded: SeededBatch) -> NDArray[np.bool_]:
+    def _is_full(self, state: MappingState) -> NDArray[np.bool_]:
         """Reads with as many perfect loci as are kept: whatever a search finds is no better."""
-        full: NDArray[np.bool_] = seeded.loci.ranked(self.config.max_loci - 1) >= seeded.lengths * MATCH
+        full: NDArray[np.bool_] = state.loci.ranked(self.config.max_loci - 1) >= state.lengths * MATCH
         return full
 
     @property
@@ -350,7 +355,7 @@ class Mapper:
 def _parts(reads: NDArray[np.int32], lengths: NDArray[np.int64], level: Level) -> Iterator[NDArray[np.int32]]:
     """Runs of reads of about `SEARCHED_TOGETHER` fragments, or `HITS_TOGETHER` hits, so that neither long reads nor
     repeats fill the memory. Mates stay together."""
-    fragments = lengths[reads] * 2 // level.stride if level.stride else lengths[reads] // ANCHOR_SPACING
+    fragments = lengths[reads] * 2 // level.stride if level.stride else lengths[reads] // MINIMIZER_SPACING
     most = max(1, min(SEARCHED_TOGETHER, HITS_TOGETHER // level.effort.max_hits))
     run = np.cumsum(fragments) // most
     mates = np.diff(reads // 2) == 0

@@ -15,17 +15,17 @@ from esa.align.levels import Level, Resolved, Sample
 from esa.align.loci import Loci, PackedLoci
 from esa.align.records.split import Gaps
 from esa.align.scoring import MATCH
-from esa.align.statistics import Work
-from esa.kernels.decorator import leaf
+from esa.align.statistics import RunStatistics
+from esa.kernels.decorator import inline_njit
 from esa.sequence.reads import ReadBatch
 
 
 @dataclass
-class SeededBatch:
+class MappingState:
     """A batch after the first level: its loci so far.
 
     searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit (or with,
-        see `Level.hidden_counts`).
+        see `Level.truncated_count`).
     sampled: ``bool[reads]``, those that some of their fragments sufficed for.
     ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
     (`Gaps.padded`).
@@ -38,12 +38,12 @@ class SeededBatch:
     sampled: NDArray[np.bool_]
     gaps: Gaps | None = None
     padded: ReadBatch | None = None
-    work: Work = field(default_factory=Work)
+    statistics: RunStatistics = field(default_factory=RunStatistics)
 
     @classmethod
     def unsearched(
         cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int, **parts: Any
-    ) -> SeededBatch:
+    ) -> MappingState:
         """A batch without loci, with room for ``max_loci`` a read; ``parts``: further fields."""
         reads = len(batch)
         nothing = np.zeros(reads, np.int32), np.zeros(reads, np.bool_)
@@ -54,40 +54,40 @@ class SeededBatch:
         """``int64[reads]``."""
         return np.diff(self.batch.offsets)
 
-    def waiting(self) -> Callable[[], SeededBatch]:
+    def waiting(self) -> Callable[[], MappingState]:
         """Gives the batch again, in another process, too; until then it takes less memory."""
         packed = self.loci.packed()
         return partial(_unpacked, replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
 
 
-def _unpacked(rest: SeededBatch, loci: PackedLoci) -> SeededBatch:
+def _unpacked(rest: MappingState, loci: PackedLoci) -> MappingState:
     return replace(rest, loci=loci.unpacked())
 
 
-@leaf
-def count_searched(owner, capped, searched):  # type: ignore[no-untyped-def]
+@inline_njit
+def count_searched(owner, truncated, searched):  # type: ignore[no-untyped-def]
     """Add to each read the fragments of which no limit left anything out."""
     for f in range(len(owner)):
-        searched[owner[f]] += capped[f] == 0
+        searched[owner[f]] += truncated[f] == 0
 
 
-def settled(seeded: SeededBatch, sample: Sample) -> NDArray[np.bool_]:
+def settled(state: MappingState, sample: Sample) -> NDArray[np.bool_]:
     """Reads that a sample of their fragments suffices for."""
-    loci = seeded.loci
-    good = (loci.held == 1) & (loci.score[:, 0] * 100 >= seeded.lengths * sample.settled)
-    return good & (seeded.searched >= sample.searched)
+    loci = state.loci
+    good = (loci.held == 1) & (loci.score[:, 0] * 100 >= state.lengths * sample.settled)
+    return good & (state.searched >= sample.searched)
 
 
-def unresolved(seeded: SeededBatch, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
+def unresolved(state: MappingState, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
     """Reads whose best score is under the share of so many bases that ``resolved`` asks for."""
     fragments, shares = np.array(resolved, np.float64).T
-    share: NDArray[np.float64] = np.interp(seeded.searched.astype(np.float64), fragments, shares)
-    return seeded.loci.ranked(0) * 100 < lengths * share
+    share: NDArray[np.float64] = np.interp(state.searched.astype(np.float64), fragments, shares)
+    return state.loci.ranked(0) * 100 < lengths * share
 
 
-def doubtful(seeded: SeededBatch, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
+def may_have_other_copy(state: MappingState, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
     """Reads of which another copy may lie beside the one found: what the level did not resolve, and what is not
     perfect and has few fragments."""
-    few = (seeded.searched < config.pair.few_fragments) & ~seeded.sampled
-    perfect = seeded.loci.ranked(0) >= seeded.lengths * MATCH
-    return unresolved(seeded, seeded.lengths, level.resolved) | (few & ~perfect)
+    few = (state.searched < config.pair.few_fragments) & ~state.sampled
+    perfect = state.loci.ranked(0) >= state.lengths * MATCH
+    return unresolved(state, state.lengths, level.resolved) | (few & ~perfect)

@@ -13,7 +13,7 @@ STAGES = (
     "cut",
     "encode",
     "probe",
-    "chain",
+    "cluster",
     "verify",
     "rescue",
     "pair",
@@ -31,16 +31,16 @@ LEVEL_COUNTS = (
     "fragments",
     "scanned",
     "hits",
-    "fragments_capped",
+    "fragments_truncated",
     "candidates",
-    "reads_capped",
+    "reads_truncated",
 )
 """Of a level: reads searched, their fragments, codes compared, those near enough, fragments of which a
 bucket or a hit limit left something out, places verified, reads of which a limit left something out."""
 
 
 @dataclass
-class Work:
+class RunStatistics:
     """Seconds of one thread, or of several added up, by stage, and counts by level.
 
     A stage that begins within another stops the other's clock: no second counts twice.
@@ -74,7 +74,7 @@ class Work:
         for name, count in counts.items():  # Counter.update takes ten times as long for so few
             counter[name] += count
 
-    def add(self, other: Work) -> None:
+    def add(self, other: RunStatistics) -> None:
         """Add what another thread or batch did."""
         for name, seconds in other.seconds.items():
             self.seconds[name] += seconds

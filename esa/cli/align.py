@@ -108,8 +108,8 @@ def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: Rec
     from esa.align.config import AlignConfig
 
     config = AlignConfig(levels, seed=alignment.seed)
-    if alignment.least_score is not None:
-        config = config._replace(least_score=alignment.least_score)
+    if alignment.min_score is not None:
+        config = config._replace(min_score=alignment.min_score)
     if records.alignments is not None or records.everything:
         return config.reporting(records.alignments, records.everything)
     return config.with_xa() if records.xa else config

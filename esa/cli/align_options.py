@@ -34,7 +34,7 @@ class AlignmentOptions:
     """What decides where a read goes."""
 
     seed: int
-    least_score: int | None
+    min_score: int | None
     inserts: str | None
 
 
@@ -110,10 +110,10 @@ alignment_options = _group(
     ),
     click.option(
         "-T",
-        "alignment_least_score",
+        "alignment_min_score",
         type=click.IntRange(1, LARGEST),
         default=None,
-        help="Least score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
+        help="Thresholds score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
     ),
     click.option(
         "-I",

@@ -76,7 +76,7 @@ def align_stats(summary: AlignSummary, options: AlignOptions) -> str:
     Seconds of ``stages`` are those of all threads together, so they may add up to more than the wall time.
     """
     inserts = summary.inserts
-    spent, levels = summary.work.seconds, summary.work.levels
+    spent, levels = summary.statistics.seconds, summary.statistics.levels
     content = {
         "version": options.version,
         "command_line": options.command_line,

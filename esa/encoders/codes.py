@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from esa.encoders.edits import edited_keys
 from esa.encoders.keys import GROUP, KEY_LANES, load_rows, sum_rows
-from esa.fragments.base import AnchorEdits, Fragments
-from esa.kernels.decorator import leaf, njit
+from esa.fragments.base import Fragments, MinimizerEdits
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import load64
 
 BITS = 64
@@ -92,7 +92,7 @@ class CodeEncoder:
         offsets: NDArray[np.int64],
         fragments: Fragments,
         bits: int,
-        edits: AnchorEdits,
+        edits: MinimizerEdits,
         depth: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Keys of ``bits`` bits that fragments with up to ``depth`` edits have: (offsets, keys).
@@ -172,7 +172,7 @@ def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-u
         out[f] = code
 
 
-@leaf
+@inline_njit
 def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
     """Sums of one fragment; ``rows`` (``int64[groups]``) is room, ``means`` serves those that hold an N."""
     if load_rows(codes, start, reverse, step, rows):
@@ -181,7 +181,7 @@ def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore
         sum_rows(table, rows, BITS, sums)
 
 
-@leaf
+@inline_njit
 def _sum_unknown(means, step, codes, start, reverse, sums):  # type: ignore[no-untyped-def]
     """`_sum` of a fragment that holds an N."""
     groups = len(means)

@@ -6,7 +6,7 @@ looks up the keys of all single substitutions of the query instead of flipping t
 more of those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
 
 Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the
-k-mer it makes could be an anchor (`esa.fragments.base.AnchorEdits`). And keys that several edits lead to are
+k-mer it makes could be an anchor (`esa.fragments.base.MinimizerEdits`). And keys that several edits lead to are
 looked up once.
 
 What fragments of human chromosome 20 with 1 to 4 substitutions are found by is in the second table of
@@ -31,7 +31,7 @@ from esa.encoders.keys import (
     make_key_set,
     sum_rows,
 )
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 
 class _Buffers(NamedTuple):
@@ -46,13 +46,13 @@ class _Buffers(NamedTuple):
     wanted: NDArray[np.uint8]
 
 
-@leaf
+@inline_njit
 def _groups_with(p, step, groups):  # type: ignore[no-untyped-def]
     """The groups that base p is in: [lo, hi)."""
     return max(0, (p - GROUP + step) // step), min(groups - 1, p // step) + 1
 
 
-@leaf
+@inline_njit
 def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found):  # type: ignore[no-untyped-def]
     """Add the keys of the wanted single substitutions, from base ``begin`` on, of a fragment whose groups have these
     rows and sums."""
@@ -91,7 +91,7 @@ def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found): 
                 add_key(key_of(limit, first, last) & mask, fragment, found)
 
 
-@leaf
+@inline_njit
 def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
     """Substitute base p in rows and sums, in place; once more: take it back."""
     lo, hi = _groups_with(p, step, len(table))
@@ -102,7 +102,7 @@ def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
             sums[b] += table[g, rows[g], b] - table[g, old, b]
 
 
-@leaf
+@inline_njit
 def _load(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
     """Rows and sums of the groups of a fragment. Not the embedding: an N is an A here, and its substitutions are what
     else it may be."""
@@ -113,9 +113,9 @@ def _load(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-un
     sum_rows(table, rows, KEY_LANES, sums)
 
 
-@leaf
+@inline_njit
 def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
-    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.base.AnchorEdits`)."""
+    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.base.MinimizerEdits`)."""
     begin, end = anchor
     for p in range(len(wanted)):
         wanted[p] = 7 if plausible & 1 else 0
@@ -134,7 +134,7 @@ def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # 
         codes, offsets: the reads, as in `esa.sequence.reads.ReadBatch`.
         fragments: `esa.fragments.base.FragmentArrays` of them.
         bits: of a key, up to `KEY_LANES` - 2.
-        edits: `esa.fragments.base.AnchorEdits` of the fragments.
+        edits: `esa.fragments.base.MinimizerEdits` of the fragments.
         depth: 1: single substitutions; 2: also two of them, one at most in the anchor, and indels of one base outside.
     """
     groups = len(table)

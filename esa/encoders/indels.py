@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.keys import GROUP, KEY_LANES, add_key, key_of
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 OUT, AT, IN = range(3)
 """Windows of a fragment's length: one base before it, its own, one base after it (of the oriented fragment)."""
@@ -74,7 +74,7 @@ def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: 
     return (right, left) if reverse else (left, right)
 
 
-@leaf
+@inline_njit
 def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment, found):  # type: ignore[no-untyped-def]
     """Add the key of bases ``[:j]`` of one window, ``inserted`` at j (-1: nothing) and the rest of another one."""
     groups = len(table)
@@ -98,7 +98,7 @@ def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment,
     add_key(key_of(total, windows.suffix[right, hi], nothing) & mask, fragment, found)
 
 
-@leaf
+@inline_njit
 def add_indels(table, step, windows, around, anchor, mask, fragment, found):  # type: ignore[no-untyped-def]
     """Add the keys of a fragment without one inserted base or with one that was deleted, outside its anchor.
 

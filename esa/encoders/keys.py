@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import first_item
 from esa.sequence.dna import WORD, complement_word, pack_word
 
@@ -28,7 +28,7 @@ HASH_SHIFT = 20
 """Fibonacci hashing (Knuth 1973): the product's middle bits depend on all bits of the key."""
 
 
-@leaf
+@inline_njit
 def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def]
     """Row in its table of the group that begins at base ``at`` of an oriented fragment. An N counts as an A."""
     row = 0
@@ -44,7 +44,7 @@ def group_row(codes, start, reverse, length, at):  # type: ignore[no-untyped-def
     return row
 
 
-@leaf
+@inline_njit
 def load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
     """Each group's row in its table (`group_row`) into ``rows``; whether one of the bases is an N: it counts as
     whatever is quickest then."""
@@ -59,7 +59,7 @@ def load_rows(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def
     return seen > 3
 
 
-@leaf
+@inline_njit
 def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-untyped-def]
     """`load_rows` of as many bases as fill a word."""
     word, holds_n = pack_word(codes, start)
@@ -70,7 +70,7 @@ def _load_rows_of_word(codes, start, reverse, step, rows):  # type: ignore[no-un
     return holds_n
 
 
-@leaf
+@inline_njit
 def sum_rows(table, rows, width, sums):  # type: ignore[no-untyped-def]
     """Sums over the groups of the first ``width`` (a constant) numbers of their rows, in 16 bits."""
     # The slices first, their elements by the loop's own counter: else numba guards each for a negative index, and
@@ -127,7 +127,7 @@ def make_key_set(most):  # type: ignore[no-untyped-def]
     return KeySet(np.full(slots, -1, np.int64), np.empty(most, np.int32), np.zeros(1, np.int64))
 
 
-@leaf
+@inline_njit
 def add_key(key, fragment, found):  # type: ignore[no-untyped-def]
     """Put a key among those of a fragment, if it is not there yet."""
     last = len(found.slots) - 1

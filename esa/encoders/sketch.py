@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.hashing import mix64
 
 MAX_K = 10
@@ -84,7 +84,7 @@ class SketchEncoder:
         return {}
 
 
-@leaf
+@inline_njit
 def _draw_signs(seed, signs):  # type: ignore[no-untyped-def]
     kmers, dimensions = signs.shape
     words = dimensions // WORD
@@ -97,13 +97,13 @@ def _draw_signs(seed, signs):  # type: ignore[no-untyped-def]
                 signs[kmer, word * WORD + b] = 2 * np.int8((bits >> np.uint64(b)) & np.uint64(1)) - 1
 
 
-@leaf
+@inline_njit
 def taper(i, n):  # type: ignore[no-untyped-def]
     """What the i-th of n k-mers counts: a parabola, symmetric for the strands' sake, in exact arithmetic."""
     return EDGE + (CENTRE - EDGE) * (2 * i + 1) * (2 * (n - i) - 1) // (n * n)
 
 
-@leaf
+@inline_njit
 def _count_kmers(codes, start, length, k, counts, seen):  # type: ignore[no-untyped-def]
     """Adds up each canonical k-mer in ``counts`` (all zero before), lists those seen, returns how many."""
     mask = (1 << (2 * k)) - 1

@@ -16,7 +16,7 @@ from esa.eval.simulate_indels import IndelLengths
 from esa.fragments.base import Fragmenter, Fragments
 from esa.kernels.decorator import njit
 from esa.sequence.genome import Genome
-from esa.stores.base import CROWDED, SearchEffort, Store
+from esa.stores.base import REPEAT_BUCKET, SearchEffort, Store
 from esa.stores.code_builder import CodeStoreBuilder
 from esa.stores.codes import CodeStore
 
@@ -140,7 +140,7 @@ def anchored_recall(
     store: Store,
     reads: ReadSet,
     probes: int,
-    max_bucket: int = CROWDED,
+    max_bucket: int = REPEAT_BUCKET,
 ) -> Found:
     """Share of reads of which at least one fragment's probed buckets hold the true fragment.
 
@@ -194,7 +194,7 @@ def probe_curve(
     store: Store,
     reads: ReadSet,
     scanned: float,
-    max_bucket: int = CROWDED,
+    max_bucket: int = REPEAT_BUCKET,
     factor: float = 1.0,
 ) -> list[Found]:
     """`anchored_recall` with more and more probes, up to the first that scans so many codes a read.

@@ -53,7 +53,7 @@ class FragmentArrays(NamedTuple):
     owner: NDArray[np.int32]
 
 
-class AnchorEdits(NamedTuple):
+class MinimizerEdits(NamedTuple):
     """Which single substitutions of fragments would have an anchor in the middle.
 
     Attributes:

@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.fragments.base import AnchorEdits, Fragments
-from esa.kernels.decorator import leaf, njit
+from esa.fragments.base import Fragments, MinimizerEdits
+from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.hashing import mix64
 
 
 @dataclass(frozen=True)
-class AnchoredFragmenter:
+class MinimizerFragmenter:
     """Fragments centred on minimizers and turned to their canonical strand.
 
     An *anchor* is a k-mer whose hash (of the lesser of it and its reverse complement) is the least among
@@ -37,7 +37,7 @@ class AnchoredFragmenter:
 
     def __post_init__(self) -> None:
         # An even k centres the fragment on the anchor on both strands alike.
-        if self.k % 2 or not 4 <= self.k <= LONGEST_ANCHOR or self.window < 1 or 2 * self.half < self.k:
+        if self.k % 2 or not 4 <= self.k <= LONGEST_MINIMIZER or self.window < 1 or 2 * self.half < self.k:
             raise ValueError(f"no anchors can be cut with {self}")
 
     @property
@@ -74,26 +74,28 @@ class AnchoredFragmenter:
             start, reverse, owner = _anchored(codes, offsets, reads, self.k, self.window, self.half)
         return _fragments(start, reverse, owner, self.length)
 
-    def anchor_edits(self, codes: NDArray[np.uint8], fragments: Fragments, on_anchors: bool) -> AnchorEdits:
+    def minimizer_edits(
+        self, codes: NDArray[np.uint8], fragments: Fragments, on_minimizers: bool
+    ) -> MinimizerEdits:
         """Which substitutions may have made these fragments' places anchors of the reference.
 
         An anchor has the least of ``window`` hashes, so hardly ever a high one. Of all substitutions in a k-mer only
         those count that leave a hash among the lowest `PLAUSIBLE` / ``window``.
-        ``on_anchors``: the fragments lie on anchors, which need not be shown.
+        ``on_minimizers``: the fragments lie on anchors, which need not be shown.
         """
         begin = self.half - self.k // 2
         limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * _LARGEST_HASH)
         plausible = _plausible_edits(codes, fragments.start, fragments.reverse, self.k, self.half, limit)
-        if on_anchors:
+        if on_minimizers:
             plausible |= 1
-        return AnchorEdits(begin, begin + self.k, plausible)
+        return MinimizerEdits(begin, begin + self.k, plausible)
 
     def parameters(self) -> dict[str, Any]:
         return asdict(self)
 
 
-LONGEST_ANCHOR = 20
-"""Bases of a k-mer whose edits fit a mask of 64 bits (`AnchorEdits`)."""
+LONGEST_MINIMIZER = 20
+"""Bases of a k-mer whose edits fit a mask of 64 bits (`MinimizerEdits`)."""
 PLAUSIBLE = 4.5
 """Hashes are uniform. With x this over the window, w, a share of ``(1 - x)**w * (w + 1 - (w - 1) * (1 - x)) / 2``
 of the anchors have a hash beyond x: 1.6 % for w = 16."""
@@ -105,16 +107,16 @@ def _fragments(
     return Fragments(start, np.full(len(start), length, np.int32), reverse, owner)
 
 
-_NO_ANCHOR = np.uint64(0xFFFFFFFFFFFFFFFF)
+_NO_MINIMIZER = np.uint64(0xFFFFFFFFFFFFFFFF)
 BLOCK = 512
 """K-mers whose windows are looked at together: they and the room for it stay in the nearest cache."""
 _LARGEST_HASH = 2.0**64 - 2.0**11
 """The largest 64-bit number that a float holds."""
 
 
-@leaf
+@inline_njit
 def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-def]
-    """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_ANCHOR` where it can be none."""
+    """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_MINIMIZER` where it can be none."""
     mask = np.uint64((1 << (2 * k)) - 1)
     shift = np.uint64(2 * (k - 1))
     forward = np.uint64(0)
@@ -134,13 +136,13 @@ def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-d
                 hashes[j] = mix64(min(forward, backward))
                 strands[j] = backward < forward
             else:
-                hashes[j] = _NO_ANCHOR
+                hashes[j] = _NO_MINIMIZER
 
 
 @njit
 def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-untyped-def]
-    """`AnchorEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less and
-    has its canonical strand where the fragment has it."""
+    """`MinimizerEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less
+    and has its canonical strand where the fragment has it."""
     plausible = np.zeros(len(start), np.int64)
     for f in range(len(start)):
         forward, backward = np.uint64(0), np.uint64(0)
@@ -166,7 +168,7 @@ def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-
     return plausible
 
 
-@leaf
+@inline_njit
 def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
     """The least of each ``window`` of ``values``, the first ``count`` of them, in their place.
 
@@ -185,7 +187,7 @@ def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
             values[i] = room[i]
 
 
-@leaf
+@inline_njit
 def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
     """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
 
@@ -205,21 +207,21 @@ def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
         first = begin - window + 1
         windows = end - first
         inside, beyond = max(0, -first), min(n - first, windows + window - 1)
-        least[:inside] = _NO_ANCHOR
+        least[:inside] = _NO_MINIMIZER
         for i in range(np.uint64(inside), np.uint64(beyond)):
             least[i] = hashes[np.uint64(first) + i]
-        least[beyond : windows + window - 1] = _NO_ANCHOR
+        least[beyond : windows + window - 1] = _NO_MINIMIZER
         _slide(least, room, windows, window)
         # The largest, as the least of the complements; what reaches beyond the ends is no window.
         for i in range(np.uint64(windows)):
             least[i] = ~least[i]
-        least[:inside] = _NO_ANCHOR
-        least[n - begin : windows] = _NO_ANCHOR
+        least[:inside] = _NO_MINIMIZER
+        least[n - begin : windows] = _NO_MINIMIZER
         _slide(least, room, end - begin, window)
         for i in range(np.uint64(end - begin)):
             value = hashes[np.uint64(begin) + i]
             out[count] = np.uint64(begin) + i
-            count += np.uint64((value == ~least[i]) & (value != _NO_ANCHOR))
+            count += np.uint64((value == ~least[i]) & (value != _NO_MINIMIZER))
     return np.int64(count)
 
 

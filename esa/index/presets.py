@@ -16,7 +16,7 @@ from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import UsageError
 from esa.fragments.base import Fragmenter
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence.genome import Genome
 from esa.stores.base import Room, Store, StoreBuilder
 
@@ -55,7 +55,7 @@ class Anchored(Preset):
     levels = ANCHORED_LEVELS
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
-        return AnchoredFragmenter(**parameters)
+        return MinimizerFragmenter(**parameters)
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
         from esa.stores.code_builder import CodeStoreBuilder

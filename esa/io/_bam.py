@@ -8,7 +8,7 @@ from esa.io._put import put_little, put_name
 from esa.io._record_arrays import cigar_range, is_flipped, is_written, sequence_range
 from esa.io._tags import put_tags
 from esa.io.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_N, CIGAR_S, CIGAR_X, FLAG_UNMAPPED
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 # The 4-bit codes of the five base codes, and those of their complements, in one integer each (see `esa.io._sam`).
 _NIBBLES = 0xF8421
@@ -28,7 +28,7 @@ _FIRST_SHIFT, _SHIFT_STEP = 14, 3
 """The binning scheme of the SAM specification: bins of 2**14 bases, each next level's are eight times as long."""
 
 
-@leaf
+@inline_njit
 def write_records(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     """Write the records as in BAM, not compressed, into ``out`` and return the bytes written. ``xa``: secondary
     records become an XA tag of the record that they follow."""
@@ -39,7 +39,7 @@ def write_records(contigs, reads, table, xa, out):  # type: ignore[no-untyped-de
     return p
 
 
-@leaf
+@inline_njit
 def _put_record(contigs, reads, table, i, xa, out, p):  # type: ignore[no-untyped-def]
     start = p
     first, last = cigar_range(table, i)
@@ -67,7 +67,7 @@ def _put_record(contigs, reads, table, i, xa, out, p):  # type: ignore[no-untype
     return p
 
 
-@leaf
+@inline_njit
 def _put_fixed(table, i, out, p):  # type: ignore[no-untyped-def]
     """refID to tlen; l_read_name and l_seq are left to be filled in."""
     first, last = cigar_range(table, i)
@@ -83,7 +83,7 @@ def _put_fixed(table, i, out, p):  # type: ignore[no-untyped-def]
     return put_little(table.template_length[i], 4, out, p)
 
 
-@leaf
+@inline_njit
 def _reference_length(cigar, start, end):  # type: ignore[no-untyped-def]
     """Bases of the reference that a CIGAR covers."""
     length = np.int64(0)
@@ -93,7 +93,7 @@ def _reference_length(cigar, start, end):  # type: ignore[no-untyped-def]
     return length
 
 
-@leaf
+@inline_njit
 def _bin(start, end):  # type: ignore[no-untyped-def]
     """The smallest bin that holds an interval. Beyond 2**29 bases there is none: htslib
     has the lowest two bytes of what comes out, too."""
@@ -105,19 +105,19 @@ def _bin(start, end):  # type: ignore[no-untyped-def]
     return 0
 
 
-@leaf
+@inline_njit
 def _put_elements(cigar, start, end, out, p):  # type: ignore[no-untyped-def]
     for k in range(start, end):
         p = put_little(cigar[k], 4, out, p)
     return p
 
 
-@leaf
+@inline_njit
 def _nibble(nibbles, code):  # type: ignore[no-untyped-def]
     return (np.uint64(nibbles) >> np.uint64(_BITS_PER_NIBBLE * code)) & np.uint64(_NIBBLE_MASK)
 
 
-@leaf
+@inline_njit
 def _put_bases(nibbles, codes, start, end, step, out, p):  # type: ignore[no-untyped-def]
     """The bases from ``start`` to ``end``, one ``step`` (1 or -1) after the other, two a byte."""
     n = (end - start) * step
@@ -133,7 +133,7 @@ def _put_bases(nibbles, codes, start, end, step, out, p):  # type: ignore[no-unt
     return p
 
 
-@leaf
+@inline_njit
 def _put_quals(reads, read, start, end, step, out, p):  # type: ignore[no-untyped-def]
     n = (end - start) * step
     target, source, one = np.uint64(p), np.uint64(start), np.uint64(step)
@@ -147,7 +147,7 @@ def _put_quals(reads, read, start, end, step, out, p):  # type: ignore[no-untype
     return p + n
 
 
-@leaf
+@inline_njit
 def _put_sequence(reads, table, i, start, end, out, p):  # type: ignore[no-untyped-def]
     """The bases ``start:end`` of the reads and their qualities, in the direction of the reference."""
     if is_flipped(table.flag[i]):

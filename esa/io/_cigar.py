@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from esa.io.records import CIGAR_D, CIGAR_EQ, CIGAR_M, CIGAR_X
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 _ZERO, _NINE, _CARET = (ord(c) for c in "09^")
 
 
-@leaf
+@inline_njit
 def _length(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4)
 
 
-@leaf
+@inline_njit
 def _append(cigar, start, end, length, op):  # type: ignore[no-untyped-def]
     """Append an element to ``cigar[start:end]``, merging it with the last where that is of the same kind."""
     if end > start and cigar[end - 1] & 15 == op:

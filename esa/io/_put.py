@@ -9,13 +9,13 @@ import numpy as np
 
 from esa.io._record_arrays import cigar_range
 from esa.io.records import CIGAR_H, CIGAR_LETTERS, CIGAR_S
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 _OP_LETTERS = np.frombuffer(CIGAR_LETTERS, np.uint8)
 _STAR, _MINUS, _ZERO = (ord(c) for c in "*-0")
 
 
-@leaf
+@inline_njit
 def put_text(text, start, end, out, p):  # type: ignore[no-untyped-def]
     """A copy of ``text[start:end]``."""
     target, source = np.uint64(p), np.uint64(start)
@@ -24,7 +24,7 @@ def put_text(text, start, end, out, p):  # type: ignore[no-untyped-def]
     return p + end - start
 
 
-@leaf
+@inline_njit
 def put_integer(value, out, p):  # type: ignore[no-untyped-def]
     """An integer in decimal digits."""
     if value < 0:
@@ -43,7 +43,7 @@ def put_integer(value, out, p):  # type: ignore[no-untyped-def]
     return p + digits
 
 
-@leaf
+@inline_njit
 def put_little(value, size, out, p):  # type: ignore[no-untyped-def]
     """An integer of ``size`` bytes, the lowest first, a negative one in two's complement."""
     rest = np.uint64(np.int64(value))
@@ -52,7 +52,7 @@ def put_little(value, size, out, p):  # type: ignore[no-untyped-def]
     return p + size
 
 
-@leaf
+@inline_njit
 def put_name(reads, read, out, p):  # type: ignore[no-untyped-def]
     """The name of a read; ``*`` where it has none."""
     start, end = reads.name_offsets[read], reads.name_offsets[read + 1]
@@ -62,7 +62,7 @@ def put_name(reads, read, out, p):  # type: ignore[no-untyped-def]
     return put_text(reads.names, start, end, out, p)
 
 
-@leaf
+@inline_njit
 def put_contig(contigs, contig, out, p):  # type: ignore[no-untyped-def]
     """The name of a contig; ``*`` for `NONE`."""
     if contig < 0:
@@ -71,7 +71,7 @@ def put_contig(contigs, contig, out, p):  # type: ignore[no-untyped-def]
     return put_text(contigs.names, contigs.offsets[contig], contigs.offsets[contig + 1], out, p)
 
 
-@leaf
+@inline_njit
 def put_cigar(table, i, soft, out, p):  # type: ignore[no-untyped-def]
     """CIGAR of record i, ``*`` where it has none; ``soft``: hard clips are printed as soft ones."""
     start, end = cigar_range(table, i)

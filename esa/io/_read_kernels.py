@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.kernels.bits import lowest_bit
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 from esa.kernels.intrinsics import load64
 from esa.sequence import dna
 
@@ -50,7 +50,7 @@ def _parse_codes() -> NDArray[np.uint8]:
 _CODES = _parse_codes()
 
 
-@leaf
+@inline_njit
 def _line_end_of_block(buffer, i):  # type: ignore[no-untyped-def]
     """Position of the first line feed in the `_STRIDE` bytes from i on, which hold one."""
     while True:
@@ -62,7 +62,7 @@ def _line_end_of_block(buffer, i):  # type: ignore[no-untyped-def]
         i += 8
 
 
-@leaf
+@inline_njit
 def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
     """Position of the first line feed in ``[i, end)``, or ``end``."""
     while i + _STRIDE <= end:
@@ -78,21 +78,21 @@ def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
     return i
 
 
-@leaf
+@inline_njit
 def _skip_blank_lines(buffer, i, end):  # type: ignore[no-untyped-def]
     while i < end and (buffer[i] == _NEWLINE or buffer[i] == _RETURN):
         i += 1
     return i
 
 
-@leaf
+@inline_njit
 def _strip_return(buffer, start, end):  # type: ignore[no-untyped-def]
     if end > start and buffer[end - 1] == _RETURN:
         return end - 1
     return end
 
 
-@leaf
+@inline_njit
 def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
     """End of the name in the header ``[start, end)``: before the first white space, and before /1 or /2."""
     i = start
@@ -104,7 +104,7 @@ def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
     return i
 
 
-@leaf
+@inline_njit
 def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     """Enter the FASTQ records of ``buffer[i:end]`` into rows ``n`` onwards of the table.
 
@@ -153,7 +153,7 @@ def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     return n, i, FULL
 
 
-@leaf
+@inline_njit
 def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     """Enter FASTA records, of any number of lines, as `scan_fastq` does."""
     while n < len(table):
@@ -185,7 +185,7 @@ def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
     return n, i, FULL
 
 
-@leaf
+@inline_njit
 def _gather_name(source, out):  # type: ignore[no-untyped-def]
     """Copy a name; False if SAM cannot hold it."""
     if len(source) == 0 or len(source) > MAX_NAME or source[0] == _AT:
@@ -198,7 +198,7 @@ def _gather_name(source, out):  # type: ignore[no-untyped-def]
     return outside == 0
 
 
-@leaf
+@inline_njit
 def _gather_plain(source, out):  # type: ignore[no-untyped-def]
     """`_gather_sequence` of capital A, C, G and T alone, which most sequences are of: False if there is another byte.
 
@@ -215,7 +215,7 @@ def _gather_plain(source, out):  # type: ignore[no-untyped-def]
     return other == 0
 
 
-@leaf
+@inline_njit
 def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
     """Encode a sequence, over line ends; returns its ambiguous letters, or -1 if one is no nucleotide."""
     if _gather_plain(source, out):
@@ -240,7 +240,7 @@ def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
     return ambiguous if k == len(out) else -1
 
 
-@leaf
+@inline_njit
 def _gather_quals(source, out):  # type: ignore[no-untyped-def]
     outside = np.uint8(0)
     for k in range(len(source)):
@@ -250,7 +250,7 @@ def _gather_quals(source, out):  # type: ignore[no-untyped-def]
     return outside == 0
 
 
-@leaf
+@inline_njit
 def gather(buffer, table, n, first, step, has_qual, batch):  # type: ignore[no-untyped-def]
     """Copy ``n`` records into a batch (`esa.io._record_arrays.Reads`), as its reads ``first, first + step, ...``.
 
@@ -275,7 +275,7 @@ def gather(buffer, table, n, first, step, has_qual, batch):  # type: ignore[no-u
     return -1, ambiguous
 
 
-@leaf
+@inline_njit
 def first_unlike_pair(names, name_offsets):  # type: ignore[no-untyped-def]
     """Index of the first pair whose two names differ, or -1."""
     for pair in range((len(name_offsets) - 1) // 2):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.io.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 _FIXED_SIZE = 256
 """Bytes of a record without its texts, at most: in SAM tabs, 9 integers of up to 20 digits, 9 heads of tags."""
@@ -62,7 +62,7 @@ class Table(NamedTuple):
     md_offsets: NDArray[np.int64]
 
 
-@leaf
+@inline_njit
 def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
     """Bytes that the records may need, an upper bound for SAM and BAM: `_OP_SIZE` and `_FIXED_SIZE` are no less than
     what either takes, BAM's tag CG included."""
@@ -89,7 +89,7 @@ def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
     return size
 
 
-@leaf
+@inline_njit
 def start_of_read(table, i):  # type: ignore[no-untyped-def]
     """Start of the run of records that belong to the read of record i."""
     while i > 0 and table.read[i - 1] == table.read[i]:
@@ -97,7 +97,7 @@ def start_of_read(table, i):  # type: ignore[no-untyped-def]
     return i
 
 
-@leaf
+@inline_njit
 def end_of_read(table, i):  # type: ignore[no-untyped-def]
     """End of the run of records that belong to the read of record i."""
     end = i + 1
@@ -106,13 +106,13 @@ def end_of_read(table, i):  # type: ignore[no-untyped-def]
     return end
 
 
-@leaf
+@inline_njit
 def is_linear(flag):  # type: ignore[no-untyped-def]
     """Whether a record is a part of its read's one (perhaps chimeric) alignment: primary or supplementary."""
     return flag & (FLAG_UNMAPPED | FLAG_SECONDARY) == 0
 
 
-@leaf
+@inline_njit
 def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     count = 0
     for i in range(start, end):
@@ -120,31 +120,31 @@ def count_linear(table, start, end):  # type: ignore[no-untyped-def]
     return count
 
 
-@leaf
+@inline_njit
 def is_written(table, i, xa):  # type: ignore[no-untyped-def]
     """Whether record i is one in the file, too, and not a part of another's XA tag."""
     return not (xa and table.flag[i] & FLAG_SECONDARY)
 
 
-@leaf
+@inline_njit
 def cigar_range(table, i):  # type: ignore[no-untyped-def]
     """Start and end of the CIGAR of record i; of an unmapped one it is empty."""
     start = table.cigar_offsets[i]
     return start, start if table.flag[i] & FLAG_UNMAPPED else table.cigar_offsets[i + 1]
 
 
-@leaf
+@inline_njit
 def is_flipped(flag):  # type: ignore[no-untyped-def]
     """Whether SEQ and QUAL are reversed: an unmapped read is not, whatever its flags."""
     return flag & (FLAG_UNMAPPED | FLAG_REVERSE) == FLAG_REVERSE
 
 
-@leaf
+@inline_njit
 def _hard_clip(element):  # type: ignore[no-untyped-def]
     return np.int64(element >> 4) if element & 15 == CIGAR_H else 0
 
 
-@leaf
+@inline_njit
 def sequence_range(reads, table, i):  # type: ignore[no-untyped-def]
     """Start and end in ``reads.codes`` of what SEQ and QUAL of record i hold: no hard-clipped bases, and nothing in
     a secondary record."""

@@ -8,7 +8,7 @@ from esa.io._put import put_cigar, put_contig, put_integer, put_name, put_text
 from esa.io._record_arrays import is_flipped, is_written, sequence_range
 from esa.io._tags import put_tags
 from esa.io.records import FLAG_UNMAPPED
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 from esa.sequence.dna import LETTERS
 
 # The letters of the five base codes in one integer each: a shift instead of a table, so that loops vectorise.
@@ -19,7 +19,7 @@ _BITS_PER_LETTER, _LETTER_MASK = 8, 255
 _TAB, _NEWLINE, _STAR, _EQUALS = (ord(c) for c in "\t\n*=")
 
 
-@leaf
+@inline_njit
 def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     """Write the records as SAM lines into ``out`` and return the bytes written. ``xa``: secondary records become
     an XA tag of the record that they follow."""
@@ -34,7 +34,7 @@ def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
     return p
 
 
-@leaf
+@inline_njit
 def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """QNAME to TLEN, with the tab that follows."""
     p = put_name(reads, table.read[i], out, p)
@@ -63,12 +63,12 @@ def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-de
     return p + 1
 
 
-@leaf
+@inline_njit
 def _letter(letters, code):  # type: ignore[no-untyped-def]
     return (np.uint64(letters) >> np.uint64(_BITS_PER_LETTER * code)) & np.uint64(_LETTER_MASK)
 
 
-@leaf
+@inline_njit
 def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
     """SEQ and QUAL in the direction of the reference."""
     start, end = sequence_range(reads, table, i)

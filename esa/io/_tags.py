@@ -11,7 +11,7 @@ import numpy as np
 from esa.io._put import put_cigar, put_contig, put_integer, put_little, put_text
 from esa.io._record_arrays import count_linear, end_of_read, is_linear, start_of_read
 from esa.io.records import FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 _TAG_NM = np.frombuffer(b"\tNM:i:", np.uint8)
 _TAG_MD = np.frombuffer(b"\tMD:Z:", np.uint8)
@@ -27,7 +27,7 @@ _COMMA, _SEMICOLON, _PLUS, _MINUS = (ord(c) for c in ",;+-")
 _BYTE, _UNSIGNED_BYTE, _SHORT, _UNSIGNED_SHORT, _INT, _UNSIGNED_INT, _STRING = (ord(c) for c in "cCsSiIZ")
 
 
-@leaf
+@inline_njit
 def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-def]
     """All tags of record i: NM MD MC MQ AS XS RG SA XA; in SAM each with the tab before it."""
     mapped = table.flag[i] & FLAG_UNMAPPED == 0
@@ -64,7 +64,7 @@ def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-
     return p
 
 
-@leaf
+@inline_njit
 def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return put_integer(value, out, put_text(tag, 0, len(tag), out, p))
@@ -80,7 +80,7 @@ def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def
     return put_little(value, size, out, p + 3)
 
 
-@leaf
+@inline_njit
 def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return put_text(tag, 0, len(tag), out, p)
@@ -88,7 +88,7 @@ def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
     return p + 3
 
 
-@leaf
+@inline_njit
 def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
     if not binary:
         return p
@@ -96,7 +96,7 @@ def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
     return p + 1
 
 
-@leaf
+@inline_njit
 def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-untyped-def]
     """SA: the other parts of a chimeric alignment, hard clips as soft ones (as in bwa mem)."""
     for j in range(start, end):
@@ -118,7 +118,7 @@ def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-
     return p
 
 
-@leaf
+@inline_njit
 def _put_other_places(contigs, table, i, end, out, p):  # type: ignore[no-untyped-def]
     """XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
     for j in range(i + 1, end):

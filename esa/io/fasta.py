@@ -18,7 +18,7 @@ from isal import igzip, isal_zlib
 from numpy.typing import NDArray
 
 from esa.errors import FastaError
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
@@ -176,7 +176,7 @@ def _scan(chunk, start, previous, upper, blank, letters):  # type: ignore[no-unt
     return len(chunk), _END, written, lines
 
 
-@leaf
+@inline_njit
 def _append(letters, code, packed, position, n_starts, n_ends):  # type: ignore[no-untyped-def]
     """Pack letters behind the ``position`` bases that ``packed`` already holds; give their runs of N.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 
 @njit(inline="always")
@@ -16,7 +16,7 @@ def popcount(x):  # type: ignore[no-untyped-def]
     return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@leaf
+@inline_njit
 def lowest_bit(x):  # type: ignore[no-untyped-def]
     """Number of the lowest set bit of a ``uint64`` that has one."""
     return popcount((x & (~x + np.uint64(1))) - np.uint64(1))

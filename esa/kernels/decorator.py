@@ -22,7 +22,7 @@ from numba.core.types.misc import unliteral
 
 from esa.kernels.cache import alone, file_digest, kernel_folder, make_private, tell_not_kept
 
-_MAKING_TWINS = threading.Lock()
+_MAKING_ENTRIES = threading.Lock()
 
 # numba tells functions of one name and one signature apart by a number that each process counts from 1. Such are the
 # parts of its np.sort and its np.argsort. Where one process loads what several have compiled, one number would name
@@ -64,9 +64,10 @@ class _InPlace(CompileResultCacheImpl):
 
 
 class _Called(_InPlace):
-    """Of twins: without the bitcode by which code is linked into other code, almost half of the time to load it.
+    """Of entries: without the bitcode by which code is linked into other code, almost half of the time to load it.
 
-    No code calls a twin. numba takes from the bitcode, too, which symbols the machine code has: what stays names them.
+    No code calls an entry. numba takes from the bitcode, too, which symbols the machine code has: what stays names
+    them.
     """
 
     def reduce(self, cres: Any) -> Any:
@@ -128,7 +129,7 @@ class _Kept(FunctionCache):
             tell_not_kept(error)
 
 
-class _KeptTwin(_Kept):
+class _KeptEntry(_Kept):
     _impl_class = _Called
 
 
@@ -140,7 +141,7 @@ class _Compiled(CPUDispatcher):
 
     part: ClassVar[str] = "called"
     """Folder in the `kernel_folder`: one function may be compiled in two ways."""
-    kept: ClassVar[type[_Kept]] = _KeptTwin
+    kept: ClassVar[type[_Kept]] = _KeptEntry
     _code: _Kept | NullCache | None = None
 
     @property
@@ -169,11 +170,11 @@ class _Compiled(CPUDispatcher):
 
 
 class Kernel(_Compiled):
-    """A kernel. Kernels call it as they call any of numba's; a call from Python goes to a twin of it.
+    """A kernel. Kernels call it as they call any of numba's; a call from Python goes to an entry of it.
 
     What numba wraps round a function for calls from Python takes every array of every argument apart and is often more
     code than the function itself. It would be compiled, and optimised again in all that calls the function, for each
-    of the many kernels that only kernels call. So this one has no such wrapper, and only the twin has it.
+    of the many kernels that only kernels call. So this one has no such wrapper, and only the entry has it.
     """
 
     part = "kernels"
@@ -186,18 +187,18 @@ class Kernel(_Compiled):
         )
 
     def __call__(self, *args: Any) -> Any:
-        return self.from_python(*args)
+        return self.python_entry(*args)
 
     @cached_property
-    def from_python(self) -> Any:
-        """The twin."""
-        with _MAKING_TWINS:  # a cached property has no lock of its own from Python 3.12 on
-            twin = self.__dict__.get("from_python")
-            if twin is None:
+    def python_entry(self) -> Any:
+        """The entry."""
+        with _MAKING_ENTRIES:  # a cached property has no lock of its own from Python 3.12 on
+            entry = self.__dict__.get("python_entry")
+            if entry is None:
                 options = {name: value for name, value in self.targetoptions.items() if name not in _BARE}
-                twin = _Compiled(py_func=self.py_func, targetoptions={**options, "no_cfunc_wrapper": True})
-                self.__dict__["from_python"] = twin
-        return twin
+                entry = _Compiled(py_func=self.py_func, targetoptions={**options, "no_cfunc_wrapper": True})
+                self.__dict__["python_entry"] = entry
+        return entry
 
 
 _BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -219,7 +220,7 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return Kernel(py_func=function, targetoptions={"nopython": True, "nogil": True, **options, **_BARE})
 
 
-def leaf(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+def inline_njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """`njit` for a kernel that makes no array and returns none.
 
     It is compiled into the kernels that call it: a call hands over each array in seven parts, so that to offer a read a

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from esa.align.config import AlignConfig
 from esa.align.inserts import InsertSizes, learn_insert_sizes
 from esa.align.mapper import Mapper
-from esa.align.state import SeededBatch
-from esa.align.statistics import Work
+from esa.align.state import MappingState
+from esa.align.statistics import RunStatistics
 from esa.index.open import Index
 from esa.io.fastq import ReadSource
 from esa.io.formatter import Formatter
@@ -89,7 +89,7 @@ class AlignSummary:
         seconds: wall time of the run.
         first_seconds: of it, until the first records were written.
         bytes_done: of the input as stored, up to about the last read counted here.
-        work: what was spent and where.
+        statistics: what was spent and where.
     """
 
     reads: int = 0
@@ -102,7 +102,7 @@ class AlignSummary:
     seconds: float = 0.0
     first_seconds: float = 0.0
     bytes_done: int = 0
-    work: Work = field(default_factory=Work)
+    statistics: RunStatistics = field(default_factory=RunStatistics)
 
     def count(self, batch: AlignedBatch) -> None:
         """Add a batch."""
@@ -110,7 +110,7 @@ class AlignSummary:
         self.mapped += batch.mapped
         self.proper += batch.proper
         self.supplementary += batch.supplementary
-        self.work.add(batch.work)
+        self.statistics.add(batch.statistics)
 
 
 def align(
@@ -134,17 +134,20 @@ def align(
     output.write(formatter.compress(head))
     with _ReadAhead(source) as reader, pool_of(worker, options.threads) as pool:
         batches = reader.batches()
-        lessons: deque[Future[_Lesson]] = deque()
+        samples_ahead: deque[Future[_InsertSample]] = deque()
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
         elif source.paired:
-            summary.inserts, lessons = _learn(worker, pool, batches, config, options.threads)
+            summary.inserts, samples_ahead = _learn(worker, pool, batches, config, options.threads)
         calls = itertools.chain(
-            (partial(worker.finish, lesson.result()[1], summary.inserts) for lesson in _taken(lessons)),
+            (
+                partial(worker.finish, sampled.result()[1], summary.inserts)
+                for sampled in _taken(samples_ahead)
+            ),
             (None if batch is None else partial(worker.align, batch, summary.inserts) for batch in batches),
         )
         for aligned in _ordered(pool, calls, options.threads):
-            with summary.work.stage("write"):
+            with summary.statistics.stage("write"):
                 output.write(aligned.made)
             summary.count(aligned)
             summary.seconds = time.monotonic() - start
@@ -157,7 +160,7 @@ def align(
     output.write(formatter.end)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
-    summary.work.add(reader.work)
+    summary.statistics.add(reader.statistics)
     summary.seconds = time.monotonic() - start
     return summary
 
@@ -183,7 +186,7 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
 
 
-_Lesson = tuple[NDArray[np.int64], Callable[[], SeededBatch]]
+_InsertSample = tuple[NDArray[np.int64], Callable[[], MappingState]]
 """Of `Worker.seed`."""
 
 
@@ -193,29 +196,31 @@ def _learn(
     batches: Iterator[ReadBatch | None],
     config: AlignConfig,
     threads: int,
-) -> tuple[InsertSizes, deque[Future[_Lesson]]]:
+) -> tuple[InsertSizes, deque[Future[_InsertSample]]]:
     """Insert sizes, learnt from the first batches.
 
     Meanwhile workers that have nothing else to do seed those that follow. Gives what is seeded of all these, too.
     """
-    lessons: deque[Future[_Lesson]] = deque()
+    samples_ahead: deque[Future[_InsertSample]] = deque()
     # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
-    wanted, teachers, waited_for = config.pair.learning_pairs, 0, 0
+    wanted, samples_wanted, waited_for = config.pair.learning_pairs, 0, 0
     for batch in batches:
         if batch is not None:
             pairs = min(wanted, len(batch) // 2)
-            teachers += wanted > 0
+            samples_wanted += wanted > 0
             wanted -= pairs
-            lessons.append(pool.submit(worker.seed, batch, pairs))
-        while waited_for < len(lessons) and (
-            lessons[waited_for].done() or len(lessons) - waited_for > threads + READ_AHEAD
+            samples_ahead.append(pool.submit(worker.seed, batch, pairs))
+        while waited_for < len(samples_ahead) and (
+            samples_ahead[waited_for].done() or len(samples_ahead) - waited_for > threads + READ_AHEAD
         ):
-            lessons[waited_for].result()
+            samples_ahead[waited_for].result()
             waited_for += 1
-        if not wanted and all(lesson.done() for lesson in itertools.islice(lessons, teachers)):
+        if not wanted and all(sampled.done() for sampled in itertools.islice(samples_ahead, samples_wanted)):
             break
-    samples = (lesson.result()[0] for lesson in itertools.islice(lessons, teachers))
-    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair), lessons
+    samples = (sampled.result()[0] for sampled in itertools.islice(samples_ahead, samples_wanted))
+    return learn_insert_sizes(
+        np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair
+    ), samples_ahead
 
 
 def _taken(items: deque[T]) -> Iterator[T]:
@@ -249,14 +254,14 @@ class _ReadAhead:
     Attributes:
         fault: what reading ended with, if not with the end of the input.
         bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
-        work: what reading took.
+        statistics: what reading took.
     """
 
     def __init__(self, source: ReadSource) -> None:
         self._source = source
         self.fault: BaseException | None = None
         self.bytes_behind: deque[int] = deque()
-        self.work = Work()
+        self.statistics = RunStatistics()
         self._queue: queue.Queue[ReadBatch | _End] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
         # A daemon: a reader that waits for standard input must not keep the process alive.
@@ -297,7 +302,7 @@ class _ReadAhead:
     def _read(self) -> None:
         batches = iter(self._source)
         while True:
-            with self.work.stage("read"):
+            with self.statistics.stage("read"):
                 batch = next(batches, None)
             if batch is None:
                 return

@@ -22,7 +22,7 @@ _ALIGNED = 64
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Message:
     """An object without its large arrays.
 
     Attributes:
@@ -34,21 +34,21 @@ class Parcel:
     extents: tuple[tuple[int, int], ...] | None
 
 
-class Rooms:
-    """Areas of memory, two a room: one for what is sent, one for what comes back. Forked processes share them."""
+class Slots:
+    """Areas of memory, two a slot: one for what is sent, one for what comes back. Forked processes share them."""
 
     def __init__(self, count: int) -> None:
         self._areas = memoryview(mmap.mmap(-1, 2 * count * AREA))
 
-    def area(self, room: int | None, back: bool) -> memoryview | None:
-        """One of a room's areas; None of none."""
-        if room is None:
+    def area(self, slot: int | None, back: bool) -> memoryview | None:
+        """One of a slot's areas; None of none."""
+        if slot is None:
             return None
-        begin = (2 * room + back) * AREA
+        begin = (2 * slot + back) * AREA
         return self._areas[begin : begin + AREA]
 
 
-def pack(content: object, area: memoryview | None) -> Parcel:
+def pack(content: object, area: memoryview | None) -> Message:
     """Put an object's arrays into an area, over what was there; None: there is none."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(content, _PROTOCOL, buffer_callback=buffers.append)
@@ -60,17 +60,17 @@ def pack(content: object, area: memoryview | None) -> Parcel:
         end = begin + len(array)
         extents.append((begin, end))
     if area is None or end > len(area):
-        return Parcel(pickle.dumps(content, _PROTOCOL), None)
+        return Message(pickle.dumps(content, _PROTOCOL), None)
     for (begin, end), array in zip(extents, arrays, strict=True):
         # numpy gives the lock away while it copies.
         np.frombuffer(area[begin:end], np.uint8)[:] = array
-    return Parcel(pickled, tuple(extents))
+    return Message(pickled, tuple(extents))
 
 
-def unpack(parcel: Parcel, area: memoryview | None, copy: bool) -> Any:
+def unpack(message: Message, area: memoryview | None, copy: bool) -> Any:
     """The object; unless its arrays are a ``copy``, they change with the area."""
-    if parcel.extents is None:
-        return pickle.loads(parcel.pickled)
+    if message.extents is None:
+        return pickle.loads(message.pickled)
     assert area is not None
-    views = (np.frombuffer(area[begin:end], np.uint8) for begin, end in parcel.extents)
-    return pickle.loads(parcel.pickled, buffers=[view.copy() if copy else view for view in views])
+    views = (np.frombuffer(area[begin:end], np.uint8) for begin, end in message.extents)
+    return pickle.loads(message.pickled, buffers=[view.copy() if copy else view for view in views])

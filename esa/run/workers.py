@@ -28,20 +28,20 @@ from numpy.typing import NDArray
 
 from esa.align.inserts import ASSUMED, InsertSizes
 from esa.align.mapper import Mapper
-from esa.align.state import SeededBatch
-from esa.align.statistics import Work
+from esa.align.state import MappingState
+from esa.align.statistics import RunStatistics
 from esa.errors import EsaError
 from esa.io.formatter import Formatter
 from esa.io.records import FLAG_PROPER, FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED, Records
 from esa.kernels.cache import all_kept, complete_mark
-from esa.run.shared_memory import Parcel, Rooms, pack, unpack
+from esa.run.shared_memory import Message, Slots, pack, unpack
 from esa.sequence.reads import ReadBatch
 
 MOST_THREADS = 4
 """Of one process."""
 
-SPARE_ROOMS = 4
-"""Rooms for parcels beside those of the batches in work: for those that wait (`esa.run.pipeline.READ_AHEAD` and one)
+SPARE_SLOTS = 4
+"""Slots for messages beside those of the batches in work: for those that wait (`esa.run.pipeline.READ_AHEAD` and one)
 and the one that is being written."""
 
 _READ = 150
@@ -63,7 +63,7 @@ class AlignedBatch:
         reads, mapped: reads of it.
         proper: pairs properly paired.
         supplementary: further parts of chimeric reads.
-        work: what it took.
+        statistics: what it took.
     """
 
     made: NDArray[np.uint8]
@@ -71,10 +71,10 @@ class AlignedBatch:
     mapped: int
     proper: int
     supplementary: int
-    work: Work
+    statistics: RunStatistics
 
     @classmethod
-    def of(cls, records: Records, made: bytes | NDArray[np.uint8], work: Work) -> AlignedBatch:
+    def of(cls, records: Records, made: bytes | NDArray[np.uint8], statistics: RunStatistics) -> AlignedBatch:
         primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
         return cls(
             np.frombuffer(made, np.uint8),
@@ -82,7 +82,7 @@ class AlignedBatch:
             mapped=int(np.count_nonzero((primary & FLAG_UNMAPPED) == 0)),
             proper=int(np.count_nonzero(primary & FLAG_PROPER)) // 2,
             supplementary=int(np.count_nonzero(records.flag & FLAG_SUPPLEMENTARY)),
-            work=work,
+            statistics=statistics,
         )
 
 
@@ -95,12 +95,12 @@ class Worker:
     forks: bool
     """Whether a forked process may do it: one that needs torch or faiss may not, as these have threads of their own."""
 
-    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], SeededBatch]]:
+    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
         """What the first ``pairs`` pairs tell of insert sizes, and the batch, for `finish`."""
-        seeded = self.mapper.seed(batch)
-        return self.mapper.insert_sample(seeded, pairs), seeded.waiting()
+        state = self.mapper.seed(batch)
+        return self.mapper.insert_sample(state, pairs), state.waiting()
 
-    def finish(self, waiting: Callable[[], SeededBatch], inserts: InsertSizes | None) -> AlignedBatch:
+    def finish(self, waiting: Callable[[], MappingState], inserts: InsertSizes | None) -> AlignedBatch:
         """The records of a seeded batch."""
         return self._finish(waiting(), inserts)
 
@@ -108,13 +108,13 @@ class Worker:
         """The records of a batch."""
         return self._finish(self.mapper.seed(batch), inserts)
 
-    def _finish(self, seeded: SeededBatch, inserts: InsertSizes | None) -> AlignedBatch:
-        records = self.mapper.finish(seeded, inserts)
-        with seeded.work.stage("format"):
-            made = self.formatter.format(seeded.batch, records)
-        with seeded.work.stage("compress"):
+    def _finish(self, state: MappingState, inserts: InsertSizes | None) -> AlignedBatch:
+        records = self.mapper.finish(state, inserts)
+        with state.statistics.stage("format"):
+            made = self.formatter.format(state.batch, records)
+        with state.statistics.stage("compress"):
             made_compact = self.formatter.compress(made)
-        return AlignedBatch.of(records, made_compact, seeded.work)
+        return AlignedBatch.of(records, made_compact, state.statistics)
 
     def __reduce__(self) -> tuple[object, tuple[()]]:
         # The other process has it since it was forked.
@@ -168,15 +168,15 @@ class _Processes(Executor):
     def __init__(self, worker: Worker, threads: int) -> None:
         # What is loaded before the fork is loaded once, and takes memory once.
         worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
-        self._rooms = Rooms(threads + SPARE_ROOMS)
-        self._free = deque(range(threads + SPARE_ROOMS))
+        self._slots = Slots(threads + SPARE_SLOTS)
+        self._free = deque(range(threads + SPARE_SLOTS))
         # The thread that packs has nothing else to do: the main thread has the writing.
         self._sender = ThreadPoolExecutor(1, "esa-sender")
         others = active_children()
         gc.freeze()  # what garbage collection does not touch stays shared
         try:
             with _signals_wait():
-                self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._rooms))
+                self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._slots))
                 # They are forked at the first task, all.
                 first = self._pool.submit(os.getpid)
             first.result()
@@ -196,34 +196,34 @@ class _Processes(Executor):
         return found
 
     def _send(self, call: Callable[[], R], found: Future[R]) -> None:
-        room = self._free.pop() if self._free else None
+        slot = self._free.pop() if self._free else None
         try:
-            sent = self._pool.submit(_run, pack(call, self._rooms.area(room, back=False)), room)
+            sent = self._pool.submit(_run, pack(call, self._slots.area(slot, back=False)), slot)
         except BaseException as error:  # a broken pool's: for whoever waits
-            self._leave(room)
+            self._leave(slot)
             found.set_exception(error)
         else:
-            sent.add_done_callback(partial(self._deliver, room, found))
+            sent.add_done_callback(partial(self._deliver, slot, found))
 
-    def _deliver(self, room: int | None, found: Future[R], sent: Future[Parcel]) -> None:
+    def _deliver(self, slot: int | None, found: Future[R], sent: Future[Message]) -> None:
         try:
-            parcel, area = sent.result(), self._rooms.area(room, back=True)
-            result = unpack(parcel, area, copy=False)
-            if isinstance(result, AlignedBatch) and parcel.extents:
+            message, area = sent.result(), self._slots.area(slot, back=True)
+            result = unpack(message, area, copy=False)
+            if isinstance(result, AlignedBatch) and message.extents:
                 # Written from where it lies: in the end a batch takes the main thread's time alone.
-                weakref.finalize(_owner(result.made), self._leave, room).atexit = False
+                weakref.finalize(_owner(result.made), self._leave, slot).atexit = False
             else:
-                result = unpack(parcel, area, copy=True)
-                self._leave(room)
+                result = unpack(message, area, copy=True)
+                self._leave(slot)
         except BaseException as error:  # of the process, or cancelled: for whoever waits
-            self._leave(room)
+            self._leave(slot)
             found.set_exception(error)
         else:
             found.set_result(result)
 
-    def _leave(self, room: int | None) -> None:
-        if room is not None:
-            self._free.append(room)
+    def _leave(self, slot: int | None) -> None:
+        if slot is not None:
+            self._free.append(slot)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         self._sender.shutdown(wait, cancel_futures=cancel_futures)
@@ -268,7 +268,7 @@ def _of_no_genome() -> NDArray[np.uint8]:
 
 
 _WORKER: Worker | None = None
-_ROOMS: Rooms | None = None
+_SLOTS: Slots | None = None
 """Of a forked process."""
 
 
@@ -277,17 +277,17 @@ def _inherited() -> Worker:
     return _WORKER
 
 
-def _run(parcel: Parcel, room: int | None) -> Parcel:
+def _run(message: Message, slot: int | None) -> Message:
     """Make a call in a forked process."""
-    assert _ROOMS is not None
-    call = unpack(parcel, _ROOMS.area(room, back=False), copy=False)
-    return pack(call(), _ROOMS.area(room, back=True))
+    assert _SLOTS is not None
+    call = unpack(message, _SLOTS.area(slot, back=False), copy=False)
+    return pack(call(), _SLOTS.area(slot, back=True))
 
 
-def _begin(worker: Worker, rooms: Rooms) -> None:
+def _begin(worker: Worker, slots: Slots) -> None:
     """The first thing that a forked process does."""
-    global _WORKER, _ROOMS
-    _WORKER, _ROOMS = worker, rooms
+    global _WORKER, _SLOTS
+    _WORKER, _SLOTS = worker, slots
     # Ctrl-C reaches all processes: this one's parent knows what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

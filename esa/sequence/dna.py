@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 from esa.kernels.intrinsics import load64
 
 N = 4
@@ -63,7 +63,7 @@ def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return complement[codes[::-1]]
 
 
-@leaf
+@inline_njit
 def pack(codes, packed):  # type: ignore[no-untyped-def]
     """Write base codes 2 bits each into ``packed`` (``uint8[ceil(n / 4)]``). N is written as A: see `unpack`."""
     for byte in range(len(packed)):
@@ -75,7 +75,7 @@ def pack(codes, packed):  # type: ignore[no-untyped-def]
         packed[byte] = value
 
 
-@leaf
+@inline_njit
 def pack_word(codes, at):  # type: ignore[no-untyped-def]
     """`WORD` base codes from ``at`` on in a ``uint64``, N as some base; and whether there is an N."""
     word, seen = np.uint64(0), np.uint64(0)
@@ -91,7 +91,7 @@ def pack_word(codes, at):  # type: ignore[no-untyped-def]
     return word, seen & _N_BITS != 0
 
 
-@leaf
+@inline_njit
 def complement_word(word):  # type: ignore[no-untyped-def]
     """The reverse complement of `WORD` packed bases (``uint64``)."""
     x = ~word
@@ -107,13 +107,13 @@ def complement_word(word):  # type: ignore[no-untyped-def]
     return swapped
 
 
-@leaf
+@inline_njit
 def base_at(packed, position):  # type: ignore[no-untyped-def]
     """Base code at a position that holds no N."""
     return (packed[position >> 2] >> np.uint8(2 * (position & 3))) & np.uint8(3)
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def unpack(packed, n_starts, n_ends, start, end, out):  # type: ignore[no-untyped-def]
     """Write the base codes of ``[start, end)`` into ``out[: end - start]``.
 

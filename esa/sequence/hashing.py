@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 
-@leaf
+@inline_njit
 def mix64(value):  # type: ignore[no-untyped-def]
     """Finalizer of MurmurHash3 (Appleby, public domain): a bijection of 64-bit integers."""
     h = np.uint64(value)
@@ -23,7 +23,7 @@ def mix64(value):  # type: ignore[no-untyped-def]
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-@leaf
+@inline_njit
 def splitmix64(value):  # type: ignore[no-untyped-def]
     """Output function of splitmix64: a bijection of 64-bit integers."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -31,14 +31,14 @@ def splitmix64(value):  # type: ignore[no-untyped-def]
     return value ^ (value >> np.uint64(31))
 
 
-@leaf
+@inline_njit
 def uniform(state):  # type: ignore[no-untyped-def]
     """In [0, 1); ``state`` (``uint64[1]``) goes on."""
     state[0] += GAMMA
     return (splitmix64(state[0]) >> np.uint64(11)) * 2.0**-53
 
 
-@leaf
+@inline_njit
 def salt_reads(names, name_offsets, seed, salts):  # type: ignore[no-untyped-def]
     """``salts[i]`` (``uint64``): hash of read i's name and the seed."""
     for i in range(len(salts)):
@@ -48,7 +48,7 @@ def salt_reads(names, name_offsets, seed, salts):  # type: ignore[no-untyped-def
         salts[i] = h
 
 
-@leaf
+@inline_njit
 def tie_break(salt, diagonal):  # type: ignore[no-untyped-def]
     """Rank of a locus among equals: the same for a read and its reverse complement, another for another read."""
     return mix64(salt ^ np.uint64(diagonal))

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 ANY_SIZE = 1 << 62
 """No bucket is too large."""
-CROWDED = 128
+REPEAT_BUCKET = 128
 """A bucket with more codes holds copies of a repeat. They are few among the buckets, but most of what a search of
 all buckets would scan: reads of other sequence, and most of a repeat's edges, are found without them."""
 SATELLITE = 1 << 14
@@ -65,7 +65,7 @@ class Hits(NamedTuple):
         position: ``int64[hits]``, global position of the fragment's first base.
         reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.base.Fragments.reverse`).
         score: ``int32[hits]``, > 0, larger is nearer.
-        capped: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
+        truncated: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
         scanned: codes or vectors compared in all, for statistics.
         in_order: whether the positions of each query's hits ascend.
     """
@@ -74,7 +74,7 @@ class Hits(NamedTuple):
     position: NDArray[np.int64]
     reverse: NDArray[np.uint8]
     score: NDArray[np.int32]
-    capped: NDArray[np.uint8]
+    truncated: NDArray[np.uint8]
     scanned: int
     in_order: bool = False
 

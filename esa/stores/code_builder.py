@@ -85,12 +85,12 @@ class CodeStoreBuilder:
         key_bits = self._key_bits or default_key_bits(fragments)
         packed = empty_packed(fragments, key_bits, self._bases)
         parts = self._parts(key_bits)
-        crowded = [packed.crowded]
+        escaped = [packed.escaped]
         done = 0
         for number in range(len(parts)):
             part, parts[number] = parts[number], None
             assert part is not None
-            crowded.append(
+            escaped.append(
                 pack_part(
                     part.codes,
                     part.position,
@@ -102,8 +102,8 @@ class CodeStoreBuilder:
                 )
             )
             done += len(part)
-        packed = packed._replace(crowded=np.concatenate(crowded))
-        for array in (packed.entries, packed.buckets, packed.crowded):
+        packed = packed._replace(escaped=np.concatenate(escaped))
+        for array in (packed.entries, packed.buckets, packed.escaped):
             array.flags.writeable = False
         return CodeStore(packed)
 
@@ -139,14 +139,14 @@ def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
 
 
 @njit
-def _part_of(code, key_bits, bits):  # type: ignore[no-untyped-def]
+def _local_score_of(code, key_bits, bits):  # type: ignore[no-untyped-def]
     return np.int64((code >> np.uint64(key_bits - bits)) & np.uint64((1 << bits) - 1))
 
 
 @njit
 def _count_parts(codes, key_bits, bits, sizes):  # type: ignore[no-untyped-def]
     for code in codes:
-        sizes[_part_of(code, key_bits, bits)] += 1
+        sizes[_local_score_of(code, key_bits, bits)] += 1
 
 
 @njit
@@ -158,7 +158,7 @@ def _order_by_part(codes, key_bits, bits):  # type: ignore[no-untyped-def]
     cursor = begins.copy()
     order = np.empty(len(codes), np.int32)
     for i in range(len(codes)):
-        part = _part_of(codes[i], key_bits, bits)
+        part = _local_score_of(codes[i], key_bits, bits)
         order[cursor[part]] = i
         cursor[part] += 1
     return order, begins

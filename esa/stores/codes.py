@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.kernels.bits import popcount
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import grown, load64, prefetch
 from esa.kernels.madvise import in_large_pages
 from esa.stores.base import Hits, Keys, SearchEffort
@@ -43,7 +43,7 @@ RUN = 512
 TRIMMED_AT = 2
 """Times as many hits as are kept that are gathered before those that will not be kept are cut off."""
 PROBE_BITS = 12
-"""Least certain key bits among which the flips of a probe are chosen."""
+"""Thresholds certain key bits among which the flips of a probe are chosen."""
 
 
 @njit
@@ -137,12 +137,12 @@ class CodeStore:
 
         A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
         classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        capped, if any of those left out lies under `COPY_DISTANCE`; so is one of whose buckets one was passed over.
+        truncated, if any of those left out lies under `COPY_DISTANCE`; so is one of whose buckets one was passed over.
         """
         if keys is None:
             own = (queries & np.uint64((1 << self.key_bits) - 1)).astype(np.int32)
             keys = Keys(np.arange(len(queries) + 1, dtype=np.int64), own)
-        offsets, position, reverse, score, capped, scanned = _search(
+        offsets, position, reverse, score, truncated, scanned = _search(
             self.packed,
             queries,
             keys,
@@ -150,14 +150,14 @@ class CodeStore:
         )
         # A bucket is in order of position.
         in_order = effort.probes == 1 and not effort.edits
-        return Hits(offsets, position, reverse, score, capped, int(scanned), in_order)
+        return Hits(offsets, position, reverse, score, truncated, int(scanned), in_order)
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "key_bits": self.key_bits, "position_bytes": self.packed.position_bytes}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         packed = self.packed
-        return {"entries": packed.entries, "buckets": packed.buckets, "crowded": packed.crowded}
+        return {"entries": packed.entries, "buckets": packed.buckets, "crowded": packed.escaped}
 
 
 @njit
@@ -214,7 +214,7 @@ def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-un
     return keys
 
 
-@leaf
+@inline_njit
 def _scan(packed, bucket, code, limits, hits, count):  # type: ignore[no-untyped-def]
     """Append the near codes of a bucket (key, begin, end), or of a run of it, to ``hits``; returns how many there are
     then.
@@ -242,7 +242,7 @@ def _scan(packed, bucket, code, limits, hits, count):  # type: ignore[no-untyped
     return np.int64(held)
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def _trim(hits, begin, end, radius, max_hits, counters):  # type: ignore[no-untyped-def]
     """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
 
@@ -276,7 +276,7 @@ def _trim(hits, begin, end, radius, max_hits, counters):  # type: ignore[no-unty
     return np.int64(kept), radius - (least if cut else least - 1)
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def _scan_many(packed, buckets, code, limits, hits, low, counters):  # type: ignore[no-untyped-def]
     """Append the nearest codes of buckets that hold more than the most hits to the first ``low`` hits; ``limits``:
     (radius, most hits).
@@ -300,7 +300,7 @@ def _scan_many(packed, buckets, code, limits, hits, low, counters):  # type: ign
     return count, reach
 
 
-@leaf
+@inline_njit
 def _find_buckets(packed, keys, found):  # type: ignore[no-untyped-def]
     """Key, begin and end of the bucket of each key into ``found``; the memory of all is fetched at the same time."""
     group_bytes = GROUP + packed.position_bytes
@@ -325,7 +325,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
     radius, max_hits, max_bucket, max_edited, max_scanned = limits
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
-    capped = np.zeros(n, np.uint8)
+    truncated = np.zeros(n, np.uint8)
     room = 16 * n + 1024
     hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
     count = 0
@@ -357,7 +357,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
                 key, begin, end = found[k]
                 own = np.uint64(key) == queries[q] & key_mask
                 if end - begin > min(max_bucket if own else max_edited, max_scanned - total):
-                    capped[q] = 1
+                    truncated[q] = 1
                 elif begin < end:
                     found[held, 0], found[held, 1], found[held, 2] = key, begin, end
                     held += 1
@@ -380,7 +380,7 @@ def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
                 count, reach = _scan_many(
                     packed, buckets, queries[q], (radius, max_hits), hits, count, counters
                 )
-                capped[q] |= reach < min(radius, COPY_DISTANCE)
+                truncated[q] |= reach < min(radius, COPY_DISTANCE)
             offsets[q + 1] = count
         first = last
-    return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), capped, scanned
+    return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), truncated, scanned

@@ -217,7 +217,7 @@ class DenseStore:
         compared: int,
     ) -> _Part:
         """The best of the ``rows``, by their products; they were found among so many vectors."""
-        offsets, kept, score, capped = _keep(
+        offsets, kept, score, truncated = _keep(
             rows,
             products,
             SCORE_SCALE / self.settings.scale(self.dimensions) ** 2,
@@ -225,7 +225,9 @@ class DenseStore:
             self.settings.ratio,
             effort.max_hits,
         )
-        return _Part(asked, Hits(offsets, self.position[kept], self.reverse[kept], score, capped, compared))
+        return _Part(
+            asked, Hits(offsets, self.position[kept], self.reverse[kept], score, truncated, compared)
+        )
 
     def parameters(self) -> dict[str, Any]:
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
@@ -243,15 +245,15 @@ def _joined(parts: Sequence[_Part], count: int) -> Hits:
     """The hits of ``count`` queries, each of which is in one of the parts."""
     query = np.concatenate([np.repeat(asked, np.diff(hits.offsets)) for asked, hits in parts])
     order = np.argsort(query, kind="stable")
-    capped = np.zeros(count, np.uint8)
+    truncated = np.zeros(count, np.uint8)
     for asked, hits in parts:
-        capped[asked] = hits.capped
+        truncated[asked] = hits.truncated
     return Hits(
         np.concatenate([[0], np.cumsum(np.bincount(query, minlength=count))]),
         np.concatenate([hits.position for _, hits in parts])[order],
         np.concatenate([hits.reverse for _, hits in parts])[order],
         np.concatenate([hits.score for _, hits in parts])[order],
-        capped,
+        truncated,
         sum(hits.scanned for _, hits in parts),
     )
 
@@ -297,7 +299,7 @@ def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[n
     kept = np.empty(n * min(width, max_hits), np.int64)
     score = np.empty(len(kept), np.int32)
     offsets = np.zeros(n + 1, np.int64)
-    capped = np.zeros(n, np.uint8)
+    truncated = np.zeros(n, np.uint8)
     scores = np.empty(width, np.int64)
     keys = np.empty(width, np.int64)
     count = 0
@@ -313,10 +315,10 @@ def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[n
                 # Sorted as one number: best score first, then position, which is the order of the vectors.
                 keys[held] = (-scores[j] << 32) | candidates[q, j]
                 held += 1
-        capped[q] = held > max_hits
+        truncated[q] = held > max_hits
         for key in np.sort(keys[:held])[:max_hits]:
             kept[count] = key & 0xFFFFFFFF
             score[count] = -(key >> 32)
             count += 1
         offsets[q + 1] = count
-    return offsets, kept[:count].copy(), score[:count].copy(), capped
+    return offsets, kept[:count].copy(), score[:count].copy(), truncated

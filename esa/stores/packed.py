@@ -5,7 +5,7 @@ then the position, each in as few whole bytes as hold it. They lie side by side,
 both.
 
 *Buckets*, in groups of `GROUP`: the entry at which the group begins, then the size of each bucket in a byte. A bucket
-of `CROWDED_SIZE` or more says so, and its size stands in a table of its own, as there are few.
+of `SIZE_ESCAPE` or more says so, and its size stands in a table of its own, as there are few.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import PADDING, load64
 
 CODE_BITS = 64
 GROUP_BITS = 4
 GROUP = 1 << GROUP_BITS
 """Buckets of a group: their sizes are two words."""
-CROWDED_SIZE = 255
+SIZE_ESCAPE = 255
 """What the byte of a bucket says that has so many codes or more."""
 
 _ORIENTATION = np.uint64(1)
@@ -39,14 +39,14 @@ class Packed(NamedTuple):
     Attributes:
         entries: ``uint8[n * (code_bytes + position_bytes) + PADDING]``.
         buckets: ``uint8[groups * (position_bytes + GROUP) + PADDING]``.
-        crowded: ``int64[m, 2]``, key and size of the buckets of `CROWDED_SIZE` and more, ascending.
+        escaped: ``int64[m, 2]``, key and size of the buckets of `SIZE_ESCAPE` and more, ascending.
         key_bits: there are ``2**key_bits`` buckets; a multiple of `GROUP`.
         code_bytes, position_bytes: of an entry; the latter also of the number of an entry.
     """
 
     entries: NDArray[np.uint8]
     buckets: NDArray[np.uint8]
-    crowded: NDArray[np.int64]
+    escaped: NDArray[np.int64]
     key_bits: int
     code_bytes: int
     position_bytes: int
@@ -63,7 +63,7 @@ def position_bytes(bases: int) -> int:
 
 
 def empty_packed(fragments: int, key_bits: int, bases: int) -> Packed:
-    """Room for so many fragments of a genome of so many bases; no bucket is crowded yet."""
+    """Room for so many fragments of a genome of so many bases; no bucket's size is escaped yet."""
     code, position = code_bytes(key_bits), position_bytes(bases)
     entries = np.empty(fragments * (code + position) + PADDING, np.uint8)
     groups = 1 << (key_bits - GROUP_BITS)
@@ -85,8 +85,8 @@ def entry_count(packed: Packed) -> int:
         rest
         or packed.code_bytes != code_bytes(packed.key_bits)
         or len(packed.buckets) != groups * width + PADDING
-        or packed.crowded.ndim != 2
-        or packed.crowded.shape[1] != 2
+        or packed.escaped.ndim != 2
+        or packed.escaped.shape[1] != 2
         or bucket_bounds(packed, (1 << packed.key_bits) - 1)[1] != n
     ):
         raise ValueError(f"not a code store: {len(packed.entries)} bytes, key of {packed.key_bits} bits")
@@ -100,9 +100,9 @@ def bucket_bounds(packed: Packed, key: int) -> tuple[int, int]:
     begin = int.from_bytes(group[: packed.position_bytes].tobytes(), "little")
     sizes = group[packed.position_bytes :].astype(np.int64)
     first = key >> GROUP_BITS << GROUP_BITS
-    for k in np.flatnonzero(sizes == CROWDED_SIZE).tolist():
-        row = np.searchsorted(packed.crowded[:, 0], first + k)
-        sizes[k] = packed.crowded[row, 1] if row < len(packed.crowded) else 0
+    for k in np.flatnonzero(sizes == SIZE_ESCAPE).tolist():
+        row = np.searchsorted(packed.escaped[:, 0], first + k)
+        sizes[k] = packed.escaped[row, 1] if row < len(packed.escaped) else 0
     inside = key - first
     begin += int(sizes[:inside].sum())
     return begin, begin + int(sizes[inside])
@@ -124,7 +124,7 @@ def _words(array: NDArray[np.uint8], at: NDArray[np.int64], size: int) -> NDArra
     return words.view("<u8")[:, 0].astype(np.uint64)
 
 
-@leaf
+@inline_njit
 def bounds(packed, key):  # type: ignore[no-untyped-def]
     """`bucket_bounds` in a kernel."""
     inside = key & (GROUP - 1)
@@ -135,45 +135,45 @@ def bounds(packed, key):  # type: ignore[no-untyped-def]
     shift = np.uint64(8 * (inside & 7))
     before = (np.uint64(1) << shift) - np.uint64(1)
     if inside < 8:
-        size = np.int64((low >> shift) & np.uint64(CROWDED_SIZE))
+        size = np.int64((low >> shift) & np.uint64(SIZE_ESCAPE))
         low &= before
         high = np.uint64(0)
     else:
-        size = np.int64((high >> shift) & np.uint64(CROWDED_SIZE))
+        size = np.int64((high >> shift) & np.uint64(SIZE_ESCAPE))
         high &= before
-    if size == CROWDED_SIZE or _holds_full_byte(low) or _holds_full_byte(high):
-        return _bounds_among_crowded(packed, key, base, at)
+    if size == SIZE_ESCAPE or _holds_full_byte(low) or _holds_full_byte(high):
+        return _bounds_among_escapes(packed, key, base, at)
     lanes = (low & _EVEN_BYTES) + ((low >> np.uint64(8)) & _EVEN_BYTES)
     lanes += (high & _EVEN_BYTES) + ((high >> np.uint64(8)) & _EVEN_BYTES)
     begin = base + np.int64((lanes * _LANES) >> np.uint64(48))
     return begin, begin + size
 
 
-@leaf
+@inline_njit
 def low_bytes(count):  # type: ignore[no-untyped-def]
     """Mask of so many bytes (1 to 8)."""
     return _ALL >> np.uint64(CODE_BITS - 8 * count)
 
 
-@leaf
+@inline_njit
 def _holds_full_byte(word):  # type: ignore[no-untyped-def]
-    """Whether a byte of it is `CROWDED_SIZE`: its complement is zero."""
+    """Whether a byte of it is `SIZE_ESCAPE`: its complement is zero."""
     return ((~word - _ONES) & word & _HIGH_BITS) != 0
 
 
-@leaf
-def _bounds_among_crowded(packed, key, begin, at):  # type: ignore[no-untyped-def]
+@inline_njit
+def _bounds_among_escapes(packed, key, begin, at):  # type: ignore[no-untyped-def]
     first = key & ~(GROUP - 1)
     size = np.int64(0)
     for k in range(first, key + 1):
         begin += size
         size = np.int64(packed.buckets[at + k - first])
-        if size == CROWDED_SIZE:
-            size = packed.crowded[np.searchsorted(packed.crowded[:, 0], k), 1]
+        if size == SIZE_ESCAPE:
+            size = packed.escaped[np.searchsorted(packed.escaped[:, 0], k), 1]
     return begin, begin + size
 
 
-@leaf
+@inline_njit
 def _store(array, at, word, count):  # type: ignore[no-untyped-def]
     """The low ``count`` bytes of a word."""
     for b in range(count):
@@ -190,13 +190,13 @@ def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # typ
         first_entry: entries of the runs before.
 
     Returns:
-        The crowded ones among the buckets, as `Packed.crowded` has them.
+        The escaped ones among the buckets, as `Packed.escaped` has them.
     """
     mask = np.uint64(keys - 1)
     ends = np.zeros(keys + 1, np.int64)
     for code in codes:
         ends[np.int64(code & mask) + 1] += 1
-    crowded = _pack_buckets(ends, part * keys, first_entry, packed)
+    escaped = _pack_buckets(ends, part * keys, first_entry, packed)
     for k in range(keys):
         ends[k + 1] += ends[k]
     # Each bucket's begin serves as its cursor.
@@ -207,7 +207,7 @@ def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # typ
         word = (codes[i] >> np.uint64(packed.key_bits)) << np.uint64(1) | np.uint64(reverse[i])
         _store(packed.entries, at, word, packed.code_bytes)
         _store(packed.entries, at + packed.code_bytes, np.uint64(position[i]), packed.position_bytes)
-    return crowded
+    return escaped
 
 
 @njit
@@ -215,8 +215,8 @@ def _pack_buckets(sizes, first_key, begin, packed):  # type: ignore[no-untyped-d
     """Write the groups of the buckets from ``first_key`` on; bucket k of them has ``sizes[k + 1]`` codes."""
     count = 0
     for size in sizes:
-        count += size >= CROWDED_SIZE
-    crowded = np.empty((count, 2), np.int64)
+        count += size >= SIZE_ESCAPE
+    escaped = np.empty((count, 2), np.int64)
     count = 0
     at = (first_key >> GROUP_BITS) * (packed.position_bytes + GROUP)
     for first in range(0, len(sizes) - 1, GROUP):
@@ -224,11 +224,11 @@ def _pack_buckets(sizes, first_key, begin, packed):  # type: ignore[no-untyped-d
         at += packed.position_bytes
         for k in range(first, first + GROUP):
             size = sizes[k + 1]
-            packed.buckets[at] = min(size, CROWDED_SIZE)
+            packed.buckets[at] = min(size, SIZE_ESCAPE)
             at += 1
             begin += size
-            if size >= CROWDED_SIZE:
-                crowded[count, 0] = first_key + k
-                crowded[count, 1] = size
+            if size >= SIZE_ESCAPE:
+                escaped[count, 0] = first_key + k
+                escaped[count, 1] = size
                 count += 1
-    return crowded
+    return escaped

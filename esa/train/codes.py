@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
 from esa.errors import EsaError, UsageError
 from esa.eval.recall import code_store, recall_at_cost
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence.genome import Genome
 from esa.stores.codes import MAX_KEY_BITS, default_key_bits
 from esa.train.code_model import CodeModel
@@ -55,7 +55,7 @@ class CodesConfig(NoiseConfig):
     """Training of `CodeModel`.
 
     Attributes:
-        k, window, half: the anchors (`AnchoredFragmenter`).
+        k, window, half: the anchors (`MinimizerFragmenter`).
         step: bases between the starts of groups (`CodeEncoder`).
         batch: fragments of a batch.
         hard: share of them drawn in groups of near copies.
@@ -66,9 +66,9 @@ class CodesConfig(NoiseConfig):
         balance, correlation: weights of the squared means of the bits and of their products in pairs.
     """
 
-    k: int = AnchoredFragmenter.k
-    window: int = AnchoredFragmenter.window
-    half: int = AnchoredFragmenter.half
+    k: int = MinimizerFragmenter.k
+    window: int = MinimizerFragmenter.window
+    half: int = MinimizerFragmenter.half
     step: int = 2
     batch: int = 1024
     hard: float = 0.5
@@ -98,9 +98,9 @@ class CodesConfig(NoiseConfig):
             raise UsageError(f"[codes]: {error}") from error
 
     @property
-    def fragmenter(self) -> AnchoredFragmenter:
+    def fragmenter(self) -> MinimizerFragmenter:
         """What cuts the references, and later the reads."""
-        return AnchoredFragmenter(self.k, self.window, self.half)
+        return MinimizerFragmenter(self.k, self.window, self.half)
 
 
 class CodesTask:
@@ -125,7 +125,7 @@ class CodesTask:
         self._validation_key = min(default_key_bits(held) + LONGER_KEY, MAX_KEY_BITS)
 
     @property
-    def fragmenter(self) -> AnchoredFragmenter:
+    def fragmenter(self) -> MinimizerFragmenter:
         return self.config.fragmenter
 
     @property

@@ -79,24 +79,24 @@ class NoiseConfig:
     """What happens to the noisy copies that an encoder is trained on.
 
     Attributes:
-        most_edits: largest share of edits in a copy; each has its own, uniform from 0.
-        least_indels, most_indels: share of indels among them, uniform between.
+        max_edits: largest share of edits in a copy; each has its own, uniform from 0.
+        min_indels, max_indels: share of indels among them, uniform between.
     """
 
-    most_edits: float = 0.2
-    least_indels: float = 0.1
-    most_indels: float = 0.3
+    max_edits: float = 0.2
+    min_indels: float = 0.1
+    max_indels: float = 0.3
 
     @property
     def noise(self) -> tuple[float, float, float]:
         """As the kernels take it."""
-        return self.most_edits, self.least_indels, self.most_indels
+        return self.max_edits, self.min_indels, self.max_indels
 
     def noise_checks(self) -> tuple[Check, ...]:
         """What `require` is to see to."""
         return (
-            (0 <= self.most_edits < 1, "most_edits lies between 0 and 1"),
-            (0 <= self.least_indels <= self.most_indels <= 1, "least_indels <= most_indels, between 0 and 1"),
+            (0 <= self.max_edits < 1, "max_edits lies between 0 and 1"),
+            (0 <= self.min_indels <= self.max_indels <= 1, "min_indels <= max_indels, between 0 and 1"),
         )
 
 

@@ -65,16 +65,16 @@ def noisy(codes, start, reverse, half, k, noise, seed, out):  # type: ignore[no-
     Args:
         codes: ``uint8[bases]``, base codes.
         start, reverse: ``int64[n]``, ``uint8[n]``, the fragments, without N.
-        noise: ``(most, least_indels, most_indels)``: edits a base are uniform up to ``most`` in each fragment,
+        noise: ``(most, min_indels, max_indels)``: edits a base are uniform up to ``most`` in each fragment,
             the share of them that are indels (half insertions, of one base) uniform between the other two.
         seed: ``uint64``; fragment i's noise depends on it and on i alone.
     """
-    most, least_indels, most_indels = noise
+    most, min_indels, max_indels = noise
     window = np.empty(2 * half, np.uint8)
     for f in range(len(start)):
         state = generator(seed, f)
         edits = most * uniform(state)
-        indels = least_indels + (most_indels - least_indels) * uniform(state)
+        indels = min_indels + (max_indels - min_indels) * uniform(state)
         anchor = half - k // 2
         window[anchor : anchor + k] = codes[start[f] + anchor : start[f] + anchor + k]
         whole = flank(state, codes, start[f] + anchor - 1, -1, anchor, edits, indels, window, anchor - 1)

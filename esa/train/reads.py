@@ -34,14 +34,14 @@ def read_out(codes, start, length, noise, seed, out):  # type: ignore[no-untyped
     """Writes noisy reads that begin at ``start`` into ``out`` (``uint8[n, length]``), forward.
 
     Args:
-        noise: ``(most, least_indels, most_indels)`` of `esa.train.noise.noisy`.
+        noise: ``(most, min_indels, max_indels)`` of `esa.train.noise.noisy`.
         seed: ``uint64``; read i's noise depends on it and on i alone.
     """
-    most, least_indels, most_indels = noise
+    most, min_indels, max_indels = noise
     for f in range(len(start)):
         state = generator(seed, f)
         edits = most * uniform(state)
-        indels = least_indels + (most_indels - least_indels) * uniform(state)
+        indels = min_indels + (max_indels - min_indels) * uniform(state)
         if not flank(state, codes, start[f], 1, length, edits, indels, out[f], 0):
             out[f] = codes[start[f] : start[f] + length]
 

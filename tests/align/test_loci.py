@@ -54,7 +54,7 @@ def test_fields_do_not_overlap(reads: int, room: int) -> None:
 def test_no_read_has_a_locus_at_first() -> None:
     loci = Loci.empty(5, 3)
     assert not loci.held.any()
-    assert not loci.capped.any()
+    assert not loci.truncated.any()
 
 
 @pytest.mark.parametrize("reads", [0, 1, 9])
@@ -66,7 +66,7 @@ def test_loci_that_wait_come_back_and_take_the_room_they_need(reads: int) -> Non
     assert_layout_of_empty(back)
     assert np.array_equal(back.held, loci.held)
     assert np.array_equal(back.rescues, loci.rescues)
-    assert np.array_equal(back.capped, loci.capped)
+    assert np.array_equal(back.truncated, loci.truncated)
     for mine, theirs in zip(arrays(back), arrays(loci), strict=True):
         for r in range(reads if mine.ndim == 2 else 0):
             assert np.array_equal(mine[r, : loci.held[r]], theirs[r, : loci.held[r]])
@@ -136,7 +136,7 @@ def test_candidates_without_those_of_reads_that_have_rivals() -> None:
     assert left.diagonal.tolist() == [0, 40, 50, 60]
     assert left.weight.tolist() == [50, 54, 55, 56]
     assert left.reverse.tolist() == [0, 0, 1, 0]
-    assert left.capped.tolist() == candidates.capped.tolist()
+    assert left.truncated.tolist() == candidates.truncated.tolist()
     for mine, theirs in zip(left, candidates, strict=True):
         assert mine.dtype == theirs.dtype
 

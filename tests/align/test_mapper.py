@@ -18,7 +18,7 @@ from esa.align.levels import NEVER, Level
 from esa.align.loci import Candidates
 from esa.align.mapper import SPLIT, Mapper
 from esa.align.scoring import MAX_READ_LENGTH
-from esa.align.state import SeededBatch
+from esa.align.state import MappingState
 from esa.encoders.registry import create_encoder
 from esa.index.build import assemble
 from esa.index.open import Index
@@ -26,7 +26,7 @@ from esa.index.presets import PRESETS
 from esa.io.records import FLAG_REVERSE, FLAG_UNMAPPED, Records
 from esa.sequence import dna
 from esa.sequence.reads import ReadBatch
-from esa.stores.base import CROWDED, Hits, Keys, SearchEffort
+from esa.stores.base import REPEAT_BUCKET, Hits, Keys, SearchEffort
 from esa.stores.codes import CodeStore
 
 
@@ -122,16 +122,16 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
     batch = make_batch(reads_of(built, 60))
     together = run(built, batch)
     sizes = []
-    search_part = Mapper._search_part
+    search_part = Mapper._search_chunk
 
     def count(
-        self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], *pairs: Any
+        self: Mapper, state: MappingState, level: Level, reads: NDArray[np.int32], *pairs: Any
     ) -> NDArray[np.bool_]:
         sizes.append(len(reads))
-        return search_part(self, seeded, level, reads, *pairs)
+        return search_part(self, state, level, reads, *pairs)
 
     monkeypatch.setattr(mapper, "SEARCHED_TOGETHER", 200)
-    monkeypatch.setattr(Mapper, "_search_part", count)
+    monkeypatch.setattr(Mapper, "_search_chunk", count)
     apart = run(built, batch)
     assert len(sizes) > 2 * len(built.preset.levels)
     assert 0 < max(sizes) < len(batch) / 2
@@ -144,8 +144,8 @@ def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     assert all(level.longest <= MAX_READ_LENGTH for level in searcher.config.levels)
     levels = tuple(level._replace(longest=100) for level in searcher.config.levels)
     searcher.config = searcher.config._replace(levels=levels)
-    seeded = searcher.seed(make_batch(reads))
-    counts = [counts["reads"] for counts in seeded.work.levels.values()]
+    state = searcher.seed(make_batch(reads))
+    counts = [counts["reads"] for counts in state.statistics.levels.values()]
     assert sum(counts) == sum(len(read) <= 100 for read in reads) < len(reads)
 
 
@@ -157,22 +157,22 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     searcher = mapper_of(built)
     searcher.config = searcher.config._replace(levels=(*levels[:-1], levels[-1]._replace(longest=longest)))
     asked: list[tuple[str, set[int]]] = []
-    search_part = Mapper._search_part
+    search_part = Mapper._search_chunk
 
     def ask(
-        self: Mapper, seeded: SeededBatch, level: Level, reads: NDArray[np.int32], *pairs: Any
+        self: Mapper, state: MappingState, level: Level, reads: NDArray[np.int32], *pairs: Any
     ) -> NDArray[np.bool_]:
-        if seeded.gaps is None:
+        if state.gaps is None:
             asked.append((level.name, set(reads.tolist())))
-        return search_part(self, seeded, level, reads, *pairs)
+        return search_part(self, state, level, reads, *pairs)
 
-    monkeypatch.setattr(Mapper, "_search_part", ask)
+    monkeypatch.setattr(Mapper, "_search_chunk", ask)
     reads = reads_of(built, 150)
     searcher.finish(searcher.seed(make_batch(reads)), None)
-    # No bucket of this genome is crowded.
-    assert [name for name, _ in asked] == [level.name for level in levels if level.crowded is None]
+    # No bucket of this genome is a repeat's.
+    assert [name for name, _ in asked] == [level.name for level in levels if level.repeats_below is None]
     # What has few fragments was looked at with all of them at once.
-    sampled = [level.sample is not None for level in levels if level.crowded is None]
+    sampled = [level.sample is not None for level in levels if level.repeats_below is None]
     assert all(asked[i + 1][1] < asked[i][1] for i in range(len(asked) - 1) if sampled[i])
     whole = [reads for (_, reads), sample in zip(asked, [False, *sampled], strict=False) if not sample]
     for before, after in itertools.pairwise(whole):
@@ -187,15 +187,15 @@ def test_a_sample_of_fragments_settles_only_reads_that_stand_alone():
     index = build("anchored", [np.concatenate([unique, copy]), copy])
     searcher = mapper_of(index)
 
-    def seeded(begin: int, edits: int) -> SeededBatch:
+    def state(begin: int, edits: int) -> MappingState:
         reads = [index.genome.fetch(begin + 10 * i, begin + 10 * i + 200) for i in range(100)]
         return searcher.seed(make_batch([mutate(rng, read, edits, 0) for read in reads]))
 
-    assert seeded(500, 0).sampled.mean() > 0.9
-    assert seeded(500, 2).sampled.mean() > 0.9
+    assert state(500, 0).sampled.mean() > 0.9
+    assert state(500, 2).sampled.mean() > 0.9
     # Under 90 % of their length.
-    assert not seeded(500, 30).sampled.any()
-    copies = seeded(3500, 0)
+    assert not state(500, 30).sampled.any()
+    copies = state(3500, 0)
     assert not copies.sampled.any()
     assert (copies.loci.held == 2).all()
 
@@ -210,20 +210,20 @@ def satellite(rng: np.random.Generator, copies: int) -> list[Codes]:
 def test_reads_of_crowded_repeats_go_to_their_copy():
     """Their few fragments in small buckets lead to copies that share an edit, or an error, with the read."""
     rng = np.random.default_rng(11)
-    copies = CROWDED + 60
+    copies = REPEAT_BUCKET + 60
     index = build("anchored", satellite(rng, copies))
     starts = 2000 + 300 * rng.integers(0, copies - 1, 200)
     reads = [mutate(rng, index.genome.fetch(int(at), int(at) + 150), 1, 0) for at in starts]
     found = {}
-    for crowded in (True, False):
+    for repeats_below in (True, False):
         searcher = mapper_of(index)
-        if not crowded:
-            levels = tuple(x for x in searcher.config.levels if x.crowded is None)
+        if not repeats_below:
+            levels = tuple(x for x in searcher.config.levels if x.repeats_below is None)
             searcher.config = searcher.config._replace(levels=levels)
         records = searcher.finish(searcher.seed(make_batch(reads)), None)
-        found[crowded] = int((abs(records.position - starts) < 5).sum())
+        found[repeats_below] = int((abs(records.position - starts) < 5).sum())
         sure = (records.mapq >= 20) & (abs(records.position - starts) >= 5)
-        assert not sure.any() or not crowded
+        assert not sure.any() or not repeats_below
     assert found[True] > found[False]
 
 
@@ -249,37 +249,37 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
     true = np.repeat(copies * 2 * half, 2) + np.tile([0, half], len(copies))
     searcher = mapper_of(index)
     levels = [
-        level._replace(effort=replace(level.effort, max_bucket=16)) if level.crowded is None else level
+        level._replace(effort=replace(level.effort, max_bucket=16)) if level.repeats_below is None else level
         for level in searcher.config.levels
     ]
     searcher.config = searcher.config._replace(
         levels=tuple(levels),
         max_loci=10,
-        chain=searcher.config.chain._replace(max_candidates=10, max_joined=10),
-        pair=searcher.config.pair._replace(max_rescues=2, most_rescues=2),
+        cluster=searcher.config.cluster._replace(max_candidates=10, max_paired_candidates=10),
+        pair=searcher.config.pair._replace(max_rescues=2, max_tied_rescues=2),
     )
     inserts = InsertSizes(FR, 250, 350, 300.0, 10.0, 100)
-    chained = mapper.chain_hits
+    chained = mapper.cluster_hits
     asked = set()
 
-    def chain(*arguments: Any) -> Candidates:
+    def cluster(*arguments: Any) -> Candidates:
         asked.add(arguments[-1])
         return chained(*arguments[:-1], arguments[-1] if together else None)
 
     search, rescued = Mapper._search, Mapper._rescue
-    taken, unsure = [], []
+    taken, maybe_other_copy = [], []
 
-    def look(self: Mapper, seeded: SeededBatch, level: Level, active: NDArray[np.bool_], *rest: Any) -> Any:
-        if level.crowded is not None:
-            taken.append((active.copy(), seeded.loci.capped != 0))
-        return search(self, seeded, level, active, *rest)
+    def look(self: Mapper, state: MappingState, level: Level, active: NDArray[np.bool_], *rest: Any) -> Any:
+        if level.repeats_below is not None:
+            taken.append((active.copy(), state.loci.truncated != 0))
+        return search(self, state, level, active, *rest)
 
     def rescue(self: Mapper, *arguments: Any, again: bool = False) -> None:
         if again:
-            unsure.append(arguments[-1])
+            maybe_other_copy.append(arguments[-1])
         rescued(self, *arguments, again=again)
 
-    monkeypatch.setattr(mapper, "chain_hits", chain)
+    monkeypatch.setattr(mapper, "cluster_hits", cluster)
     monkeypatch.setattr(Mapper, "_search", look)
     monkeypatch.setattr(Mapper, "_rescue", rescue)
     right_ones = {}
@@ -289,19 +289,19 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
     assert asked == {None, inserts.range}
     assert right_ones[True] > 0.95 * len(reads)
     assert right_ones[False] < 0.7 * len(reads)
-    # Where either end is looked for, both are, and what was looked up in whole is not doubtful.
+    # Where either end is looked for, both are, and what was looked up in whole may have no other copy.
     for active, hidden in taken:
         assert active.any()
         assert np.array_equal(active, np.repeat(active[0::2] | active[1::2], 2) & hidden)
-    assert len(unsure) == 2
-    assert not np.any(unsure)
+    assert len(maybe_other_copy) == 2
+    assert not np.any(maybe_other_copy)
 
 
 def test_as_many_alignments_as_are_wanted_are_verified():
     config = AlignConfig(PRESETS["anchored"].levels)
-    assert config.chain.max_joined < config.chain.max_candidates
-    assert config.reporting(1000, True).chain.max_joined >= 1000
-    assert config.reporting(2, False).chain == config.chain
+    assert config.cluster.max_paired_candidates < config.cluster.max_candidates
+    assert config.reporting(1000, True).cluster.max_paired_candidates >= 1000
+    assert config.reporting(2, False).cluster == config.cluster
 
 
 def test_reads_are_parted_between_pairs():
@@ -361,20 +361,20 @@ def test_what_a_limit_hid_counts_as_searched_where_later_levels_would_hide_it_to
     for counts in (True, False):
         levels = [
             level._replace(
-                hidden_counts=counts and level.hidden_counts,
+                truncated_count=counts and level.truncated_count,
                 effort=replace(level.effort, max_hits=4),
-                resolved=level.resolved if level.name == "edited anchors" else ((0, 101), (1, 100)),
+                resolved=level.resolved if level.name == "edited minimizers" else ((0, 101), (1, 100)),
             )
             for level in searcher.config.levels
         ]
         searcher.config = searcher.config._replace(levels=tuple(levels))
-        seeded = searcher.seed(make_batch([unit[50:200]]))
-        searcher.finish(seeded, None)
-        asked[counts] = [name for name, count in seeded.work.levels.items() if count["reads"]]
+        state = searcher.seed(make_batch([unit[50:200]]))
+        searcher.finish(state, None)
+        asked[counts] = [name for name, count in state.statistics.levels.items() if count["reads"]]
     assert asked[True] == asked[False][: len(asked[True])]
-    assert [level.name for level in index.preset.levels if level.hidden_counts] == ["edited anchors"]
-    assert asked[True][-1] == "edited anchors"
-    assert "overhanging" in asked[False]
+    assert [level.name for level in index.preset.levels if level.truncated_count] == ["edited minimizers"]
+    assert asked[True][-1] == "edited minimizers"
+    assert "overhang" in asked[False]
 
 
 @pytest.mark.parametrize("copies", [64, 63])
@@ -388,10 +388,10 @@ def test_a_read_with_as_many_perfect_loci_as_are_kept_is_not_searched_for_any_fu
     assert searcher.config.max_loci == 64
     never = tuple(level._replace(resolved=((0, 101),)) for level in searcher.config.levels)
     searcher.config = searcher.config._replace(levels=never)
-    seeded = searcher.seed(make_batch([unit[50:200], unit[100:300]]))
-    searcher.finish(seeded, None)
-    further = [name for name, counts in seeded.work.levels.items() if counts["reads"]]
-    assert ("edited anchors" in further) == (copies < 64)
+    state = searcher.seed(make_batch([unit[50:200], unit[100:300]]))
+    searcher.finish(state, None)
+    further = [name for name, counts in state.statistics.levels.items() if counts["reads"]]
+    assert ("edited minimizers" in further) == (copies < 64)
 
 
 def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: Index):
@@ -399,7 +399,7 @@ def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: 
     searcher = Mapper(built.genome, built.fragmenter, built.encoder, built.store, config)
     batch = searcher.seed(make_batch(reads_of(built, 20)))
     whole = next(level for level in built.preset.levels if level.sample is None)
-    assert list(batch.work.levels) == [whole.name]
+    assert list(batch.statistics.levels) == [whole.name]
 
 
 def test_what_an_alignment_leaves_over_is_searched_at_levels_for_reads_of_any_length(built: Index):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esa.align import statistics
-from esa.align.statistics import Work
+from esa.align.statistics import RunStatistics
 
 
 @pytest.fixture
@@ -17,24 +17,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_stage_within_another_stops_its_clock(clock: list[float]):
-    spent = Work()
+    spent = RunStatistics()
     with spent.stage("split"):
         clock[0] += 1
-        with spent.stage("chain"):
+        with spent.stage("cluster"):
             clock[0] += 2
             with spent.stage("verify"):
                 clock[0] += 4
         clock[0] += 8
-        with spent.stage("chain"):
+        with spent.stage("cluster"):
             clock[0] += 16
     clock[0] += 32
     with spent.stage("pair"):
         clock[0] += 64
-    assert spent.seconds == {"split": 9, "chain": 18, "verify": 4, "pair": 64}
+    assert spent.seconds == {"split": 9, "cluster": 18, "verify": 4, "pair": 64}
 
 
 def test_a_stage_that_fails_ends(clock: list[float]):
-    spent = Work()
+    spent = RunStatistics()
 
     def fail() -> None:
         with spent.stage("read"):
@@ -50,13 +50,13 @@ def test_a_stage_that_fails_ends(clock: list[float]):
 
 
 def test_work_adds_up(clock: list[float]):
-    spent, other = Work(), Work()
+    spent, other = RunStatistics(), RunStatistics()
     for one in (spent, other):
         with one.stage("read"):
             clock[0] += 1
-        one.count("anchors", reads=2, hits=5)
+        one.count("minimizers", reads=2, hits=5)
     other.count("sliding", reads=1)
     spent.add(other)
     assert spent.seconds == {"read": 2}
-    assert spent.levels == {"anchors": {"reads": 4, "hits": 10}, "sliding": {"reads": 1}}
-    assert other.levels["anchors"] == {"reads": 2, "hits": 5}
+    assert spent.levels == {"minimizers": {"reads": 4, "hits": 10}, "sliding": {"reads": 1}}
+    assert other.levels["minimizers"] == {"reads": 2, "hits": 5}

@@ -40,5 +40,5 @@ def test_every_table_has_its_rows(
     printed = capsys.readouterr()
     assert "| codes, level `anchors` |" in printed.out
     # Its keys are not those of margins: another script measures it.
-    assert "edited anchors" not in printed.out
+    assert "edited minimizers" not in printed.out
     assert "left out" in printed.err

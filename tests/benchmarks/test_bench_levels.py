@@ -50,7 +50,7 @@ def test_shares_of_reads_and_of_time(index: Index, data_dir: Path, tmp_path: Pat
     assert (label, len(levels)) == ("some", len(index.preset.levels) + len([SPLIT]))
     reached = [float(cell.split(" / ")[0]) for cell in levels]
     # No bucket of a phage is crowded.
-    assert reached.pop([level.name for level in index.preset.levels].index("crowded anchors")) == 0
+    assert reached.pop([level.name for level in index.preset.levels].index("repeats")) == 0
     assert reached[0] == 100
     # Few reads of 60 bases have so many fragments that some are left out.
     assert reached[0] > reached[2] > reached[3] > reached[4] > reached[5] == 0

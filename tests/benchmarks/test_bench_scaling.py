@@ -22,7 +22,7 @@ ALIGNED = Aligned(
     350_000_000,
     400_000_000,
     98.5,
-    {"read": 1.5, "chain": 2.25},
+    {"read": 1.5, "cluster": 2.25},
 )
 MEASURED = Built(4_641_652, 9_283_304, Run(90.0, 150.0, 500_000_000))
 PNG = b"\x89PNG\r\n"
@@ -34,13 +34,13 @@ def test_rates_of_each_round() -> None:
             "reads": 100,
             "seconds": seconds,
             "first_record_seconds": seconds - 1,
-            "stages": {"chain": seconds / 1e6},
+            "stages": {"cluster": seconds / 1e6},
         }
         for seconds in (2.0, 4.0)
     ]
     found = summary([Run(5.0, 0.0, 0), Run(10.0, 0.0, 0)], stats, (7, 9), 99.0)
     assert found == Aligned(
-        (20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 9, 99.0, {"chain": pytest.approx(0.03)}
+        (20.0, 10.0), (50.0, 25.0), (1.0, 3.0), 7, 9, 99.0, {"cluster": pytest.approx(0.03)}
     )
 
 
@@ -86,9 +86,9 @@ def test_what_is_asked_at_human_size() -> None:
 
 def test_stages_have_a_row_each() -> None:
     table = stage_table(
-        chosen("ec,chr20"), {"ec": ALIGNED, "chr20": replace(ALIGNED, stages={"read": 1, "chain": 3})}
+        chosen("ec,chr20"), {"ec": ALIGNED, "chr20": replace(ALIGNED, stages={"read": 1, "cluster": 3})}
     )
-    assert table.rows == [["read", "1.50", "1.00"], ["chain", "2.25", "3.00"]]
+    assert table.rows == [["read", "1.50", "1.00"], ["cluster", "2.25", "3.00"]]
 
 
 def test_an_unknown_genome_is_named() -> None:

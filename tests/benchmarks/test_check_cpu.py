@@ -37,10 +37,10 @@ for lead in range(0, 40):
     for above in range(lead, 150, 7):
         for near in (0, 1, 5, 70):
             for score in (above, 140):
-                found = [mapping_quality(lead, above, near, score, 150, capped) for capped in (0, 1)]
+                found = [mapping_quality(lead, above, near, score, 150, truncated) for truncated in (0, 1)]
                 digest.update(repr(found).encode())
 digest.update(InsertSizes(0, 120, 900, 431.7, 57.3, 5000).penalties.tobytes())
-vectors = [name for name in ("zmm", "ymm") if name in "".join(fill_lanes.from_python.inspect_asm().values())]
+vectors = [name for name in ("zmm", "ymm") if name in "".join(fill_lanes.python_entry.inspect_asm().values())]
 print(cpu_target.target_context.codegen().magic_tuple()[1], len(vectors), digest.hexdigest())
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pysam
 import pytest
-from real_reads import best_part
+from real_reads import local_score
 
 HEADER = pysam.AlignmentHeader.from_dict({"SQ": [{"SN": "one", "LN": 1000}]})
 
@@ -30,4 +30,4 @@ HEADER = pysam.AlignmentHeader.from_dict({"SQ": [{"SN": "one", "LN": 1000}]})
 )
 def test_best_part(cigar: str, md: str, bases: str, score: int):
     line = "\t".join(["r", "0", "one", "1", "60", cigar, "*", "0", "0", bases, "*", f"MD:Z:{md}"])
-    assert best_part(pysam.AlignedSegment.fromstring(line, HEADER)) == score
+    assert local_score(pysam.AlignedSegment.fromstring(line, HEADER)) == score

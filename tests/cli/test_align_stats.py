@@ -39,11 +39,11 @@ def test_stats_say_what_was_done(index: Path, tmp_path: Path, threads: int):
     assert 0 < sum(told["stages"].values()) < (threads + 2) * told["seconds"] + 0.01
     assert 0 < told["first_record_seconds"] <= told["seconds"]
     levels = {level["name"]: level for level in told["levels"]}
-    first = levels["some anchors"]
+    first = levels["sampled minimizers"]
     assert (first["reads"], first["share_of_reads"]) == (55, 1)
-    assert levels["anchors"]["reads"] < 10
+    assert levels["minimizers"]["reads"] < 10
     # What belongs nowhere comes to all levels that take reads of its length, the others to the first alone.
-    for later in ("edited anchors", "overhanging", "sliding"):
+    for later in ("edited minimizers", "overhang", "sliding"):
         assert levels[later]["reads"] == 5
     for level in levels.values():
         assert set(LEVEL_COUNTS) <= set(level)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from esa.encoders.codes import BITS, GROUP, CodeEncoder, grouped
 from esa.encoders.projection import ProjectionEncoder
 from esa.fragments.base import Fragments
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence import dna
 
 LENGTH = 12
@@ -136,7 +136,7 @@ def test_grouped_sums_base_by_base():
 
 
 def test_the_largest_sums_do_not_overflow():
-    length = AnchoredFragmenter().length
+    length = MinimizerFragmenter().length
     table = np.full((length, 4, BITS), 127, np.int8)
     encoder = CodeEncoder(grouped(table, np.full(BITS, 1000, np.int16)))
     found = encoder.embed(np.zeros(length, np.uint8), windows([0], [0], length))
@@ -164,14 +164,14 @@ def sample_of(
     rng: np.random.Generator, bases: int, letters: list[float]
 ) -> tuple[NDArray[np.uint8], Fragments]:
     codes = rng.choice(4, bases, p=letters).astype(np.uint8)
-    fragmenter = AnchoredFragmenter()
+    fragmenter = MinimizerFragmenter()
     return codes, fragmenter.reference(codes, np.array([0, bases]))
 
 
 def test_calibration_balances_each_bit():
     """On a reference of uneven composition, whose sums are far from balanced without."""
     codes, fragments = sample_of(np.random.default_rng(3), 60_000, [0.45, 0.05, 0.2, 0.3])
-    plain = ProjectionEncoder.untrained(AnchoredFragmenter().length)
+    plain = ProjectionEncoder.untrained(MinimizerFragmenter().length)
     fitted = plain.calibrated(codes, fragments)
 
     def imbalance(encoder: CodeEncoder) -> float:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from esa.encoders.codes import BITS, CodeEncoder, groups_of
-from esa.fragments.base import AnchorEdits, Fragments
+from esa.fragments.base import Fragments, MinimizerEdits
 from esa.sequence import dna
 
 LENGTH = 16
@@ -35,7 +35,7 @@ def fragment_at(start: int, reverse: int, length: int = LENGTH) -> Fragments:
 def found(
     encoder: CodeEncoder, codes: Bases, fragment: Fragments, bits: int, plausible: int, depth: int
 ) -> list[int]:
-    edits = AnchorEdits(*ANCHOR, np.full(1, plausible, np.int64))
+    edits = MinimizerEdits(*ANCHOR, np.full(1, plausible, np.int64))
     offsets, keys = encoder.edited_keys(codes, np.array([0, len(codes)]), fragment, bits, edits, depth)
     assert offsets.tolist() == [0, len(keys)]
     return keys.tolist()
@@ -152,7 +152,7 @@ def test_fragments_do_not_mix() -> None:
     many = Fragments(starts, np.full(5, LENGTH, np.int32), np.zeros(5, np.uint8), np.zeros(5, np.int32))
     masks = np.array(MASKS, np.int64)
     offsets, keys = encoder.edited_keys(
-        codes, np.array([0, len(codes)]), many, 12, AnchorEdits(*ANCHOR, masks), 2
+        codes, np.array([0, len(codes)]), many, 12, MinimizerEdits(*ANCHOR, masks), 2
     )
     for f in range(5):
         alone = found(encoder, codes, fragment_at(f * LENGTH, 0), 12, MASKS[f], 2)

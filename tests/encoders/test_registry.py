@@ -23,11 +23,11 @@ from esa.encoders.registry import (
 from esa.encoders.sketch import SketchEncoder
 from esa.errors import EsaError, OutputError, UsageError
 from esa.fragments.base import Fragments
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 
 LENGTH = 48
 
-LENGTH_SHIPPED = AnchoredFragmenter().length
+LENGTH_SHIPPED = MinimizerFragmenter().length
 
 
 @pytest.fixture

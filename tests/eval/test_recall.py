@@ -32,12 +32,12 @@ from esa.eval.recall import (
 )
 from esa.fragments.base import Fragments
 from esa.fragments.fixed import FixedFragmenter
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence.genome import Genome
-from esa.stores.base import CROWDED
+from esa.stores.base import REPEAT_BUCKET
 from esa.stores.codes import CodeStore, binarize, probe_patterns
 
-FRAGMENTER = AnchoredFragmenter()
+FRAGMENTER = MinimizerFragmenter()
 ENCODER = ProjectionEncoder.untrained(FRAGMENTER.length)
 KEY_BITS = 10
 
@@ -85,7 +85,8 @@ def recall_slowly(genome: Genome, reads: ReadSet, probes: int, max_bucket: int) 
 
 
 @pytest.mark.parametrize(
-    ("substitutions", "probes", "max_bucket"), [(0.0, 1, CROWDED), (0.05, 1, 9), (0.05, 1, 20), (0.1, 4, 30)]
+    ("substitutions", "probes", "max_bucket"),
+    [(0.0, 1, REPEAT_BUCKET), (0.05, 1, 9), (0.05, 1, 20), (0.1, 4, 30)],
 )
 def test_recall_is_what_a_search_of_everything_finds(
     genome: Genome, store: CodeStore, substitutions: float, probes: int, max_bucket: int

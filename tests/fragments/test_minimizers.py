@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments
-from esa.fragments.minimizers import BLOCK, LONGEST_ANCHOR, PLAUSIBLE, AnchoredFragmenter
+from esa.fragments.minimizers import BLOCK, LONGEST_MINIMIZER, PLAUSIBLE, MinimizerFragmenter
 from esa.sequence import dna
 from esa.sequence.hashing import mix64
 
 Codes = NDArray[np.uint8]
-SMALL = AnchoredFragmenter(k=4, window=5, half=6)
+SMALL = MinimizerFragmenter(k=4, window=5, half=6)
 Row = tuple[int, int, int]
 """(Start, reverse, owner)."""
 
@@ -36,7 +36,7 @@ def join(parts: Sequence[Codes]) -> tuple[Codes, NDArray[np.int64]]:
     return np.concatenate([np.empty(0, np.uint8), *parts]), offsets
 
 
-def queries(fragmenter: AnchoredFragmenter, parts: Sequence[Codes], stride: int = 0) -> list[Row]:
+def queries(fragmenter: MinimizerFragmenter, parts: Sequence[Codes], stride: int = 0) -> list[Row]:
     codes, offsets = join(parts)
     return rows_of(fragmenter.queries(codes, offsets, np.arange(len(parts), dtype=np.int32), stride))
 
@@ -65,7 +65,7 @@ def anchors_slowly(codes: Codes, k: int, window: int) -> list[tuple[int, int]]:
 @given(st.one_of(sequences, repetitive), st.integers(1, 12))
 @settings(max_examples=200)
 def test_fragments_are_centred_on_naive_minimizers(codes: Codes, window: int):
-    fragmenter = AnchoredFragmenter(k=4, window=window, half=6)
+    fragmenter = MinimizerFragmenter(k=4, window=window, half=6)
     expected = []
     if len(codes) >= fragmenter.length:
         for place, strand in anchors_slowly(codes, 4, window):
@@ -76,10 +76,10 @@ def test_fragments_are_centred_on_naive_minimizers(codes: Codes, window: int):
 
 
 @pytest.mark.parametrize("bases", [400, BLOCK + 30, 3 * BLOCK])
-@pytest.mark.parametrize("window", [1, 11, AnchoredFragmenter().window])
+@pytest.mark.parametrize("window", [1, 11, MinimizerFragmenter().window])
 def test_default_parameters_against_naive_minimizers(bases: int, window: int):
     """A repeat among them, that spans blocks."""
-    fragmenter = AnchoredFragmenter(window=window)
+    fragmenter = MinimizerFragmenter(window=window)
     codes = np.random.default_rng(bases).integers(0, 4, bases).astype(np.uint8)
     codes[200] = dna.N
     codes[250 : bases - 50] = np.resize(codes[250 : 250 + bases // 4], bases - 300)
@@ -122,7 +122,7 @@ def test_anchors_are_defined_by_content(seed: int, begin: int, end: int):
 
 def test_a_read_of_the_guaranteed_length_shares_a_fragment_with_its_reference():
     """Wherever it lies: 47 bases by default; a base less is not enough everywhere."""
-    fragmenter = AnchoredFragmenter()
+    fragmenter = MinimizerFragmenter()
     assert fragmenter.guaranteed == 47
     reference = np.random.default_rng(5).integers(0, 4, 20_000).astype(np.uint8)
     anchored = {row[:2] for row in queries(fragmenter, [reference])}
@@ -142,7 +142,7 @@ def test_a_read_of_the_guaranteed_length_shares_a_fragment_with_its_reference():
 
 def test_spacing_is_about_half_a_window():
     codes = np.random.default_rng(2).integers(0, 4, 50_000).astype(np.uint8)
-    fragmenter = AnchoredFragmenter(k=10, window=20, half=16)
+    fragmenter = MinimizerFragmenter(k=10, window=20, half=16)
     found = queries(fragmenter, [codes])
     assert len(found) == pytest.approx(2 * 50_000 / 21, rel=0.05)
     # Both strands, about evenly.
@@ -249,17 +249,17 @@ def test_dtypes_and_emptiness():
 @pytest.mark.parametrize("parameters", [{"k": 9}, {"k": 2}, {"k": 32}, {"window": 0}, {"k": 20, "half": 9}])
 def test_parameters_that_cut_no_anchors_are_refused(parameters: dict[str, int]):
     with pytest.raises(ValueError, match="no anchors"):
-        AnchoredFragmenter(**parameters)
+        MinimizerFragmenter(**parameters)
 
 
 def test_parameters_make_the_fragmenter_again():
-    fragmenter = AnchoredFragmenter(k=12, window=9, half=20)
-    assert AnchoredFragmenter(**fragmenter.parameters()) == fragmenter
+    fragmenter = MinimizerFragmenter(k=12, window=9, half=20)
+    assert MinimizerFragmenter(**fragmenter.parameters()) == fragmenter
     assert fragmenter.length == 40
 
 
-def plausible_slowly(fragmenter: AnchoredFragmenter, window: Codes, reverse: int, limit: float) -> int:
-    """`AnchorEdits.plausible` of one fragment: every edited k-mer is hashed anew."""
+def plausible_slowly(fragmenter: MinimizerFragmenter, window: Codes, reverse: int, limit: float) -> int:
+    """`MinimizerEdits.plausible` of one fragment: every edited k-mer is hashed anew."""
     fragment = dna.reverse_complement(window) if reverse else window
     begin = fragmenter.half - fragmenter.k // 2
     mask = 0
@@ -273,12 +273,12 @@ def plausible_slowly(fragmenter: AnchoredFragmenter, window: Codes, reverse: int
     return mask
 
 
-@pytest.mark.parametrize("fragmenter", [SMALL, AnchoredFragmenter(), AnchoredFragmenter(window=2)])
-def test_edits_count_that_leave_a_low_hash_on_the_fragment_s_strand(fragmenter: AnchoredFragmenter) -> None:
+@pytest.mark.parametrize("fragmenter", [SMALL, MinimizerFragmenter(), MinimizerFragmenter(window=2)])
+def test_edits_count_that_leave_a_low_hash_on_the_fragment_s_strand(fragmenter: MinimizerFragmenter) -> None:
     codes = np.random.default_rng(61).integers(0, 4, 90).astype(np.uint8)
     codes[70] = dna.N
     fragments = fragmenter.queries(codes, np.array([0, 90]), np.array([0], np.int32), 1)
-    edits = fragmenter.anchor_edits(codes, fragments, on_anchors=False)
+    edits = fragmenter.minimizer_edits(codes, fragments, on_minimizers=False)
     assert edits.end - edits.begin == fragmenter.k
     assert edits.begin == fragmenter.length - edits.end
     limit = min(1.0, PLAUSIBLE / fragmenter.window) * 2.0**64
@@ -287,19 +287,19 @@ def test_edits_count_that_leave_a_low_hash_on_the_fragment_s_strand(fragmenter: 
         middle = window[edits.begin : edits.end]
         expected = 0 if dna.N in middle else plausible_slowly(fragmenter, window, row[1], limit)
         assert mask == expected
-    known = fragmenter.anchor_edits(codes, fragments, on_anchors=True)
+    known = fragmenter.minimizer_edits(codes, fragments, on_minimizers=True)
     np.testing.assert_array_equal(known.plausible, edits.plausible | 1)
 
 
 def test_hardly_any_anchor_of_a_reference_is_implausible() -> None:
     codes = np.random.default_rng(62).integers(0, 4, 200_000).astype(np.uint8)
-    fragmenter = AnchoredFragmenter()
+    fragmenter = MinimizerFragmenter()
     anchors = fragmenter.reference(codes, np.array([0, len(codes)]))
-    plausible = fragmenter.anchor_edits(codes, anchors, on_anchors=False).plausible & 1
+    plausible = fragmenter.minimizer_edits(codes, anchors, on_minimizers=False).plausible & 1
     assert 0.975 < plausible.mean() < 0.99
 
 
 def test_an_anchor_too_long_for_its_mask_of_edits_is_refused() -> None:
-    AnchoredFragmenter(k=LONGEST_ANCHOR)
+    MinimizerFragmenter(k=LONGEST_MINIMIZER)
     with pytest.raises(ValueError, match="no anchors"):
-        AnchoredFragmenter(k=LONGEST_ANCHOR + 2)
+        MinimizerFragmenter(k=LONGEST_MINIMIZER + 2)

@@ -184,7 +184,7 @@ def offsets_of(items: Sequence[Sequence[int] | Codes | bytes]) -> NDArray[np.int
 
 
 def make_candidates(
-    reads: Sequence[Sequence[tuple[int, int, int]]], capped: Sequence[int] = ()
+    reads: Sequence[Sequence[tuple[int, int, int]]], truncated: Sequence[int] = ()
 ) -> Candidates:
     """Candidates from each read's (diagonal, reverse, contig)."""
     flat = [candidate for read in reads for candidate in read]
@@ -194,7 +194,7 @@ def make_candidates(
         np.array([c[1] for c in flat], np.uint8),
         np.array([c[2] for c in flat], np.int32),
         np.ones(len(flat), np.int32),
-        np.array(capped if len(capped) else [0] * len(reads), np.uint8),
+        np.array(truncated if len(truncated) else [0] * len(reads), np.uint8),
     )
 
 

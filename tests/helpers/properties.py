@@ -80,7 +80,7 @@ def rescored(record: pysam.AlignedSegment, contig: str) -> tuple[int, int, str]:
     return score, edits, f"{described}{run}"
 
 
-def best_part(record: pysam.AlignedSegment, contig: str) -> int:
+def local_score(record: pysam.AlignedSegment, contig: str) -> int:
     """Score of the best stretch of a record's alignment."""
     bases = record.query_sequence or ""
     best = running = 0
@@ -147,7 +147,7 @@ def check_alignment(record: pysam.AlignedSegment, bases: str, contig: str) -> No
     if record.is_proper_pair and not record.is_supplementary:
         least = min(least, LEAST_RESCUED)
     begin, end = query_interval(record)
-    assert best_part(record, contig) >= least
+    assert local_score(record, contig) >= least
     assert end - begin >= least
     assert 0 <= record.mapping_quality <= 60
     if record.has_tag("XS") and record.get_tag("XS") == record.get_tag("AS") and not record.is_paired:

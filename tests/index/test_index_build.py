@@ -13,7 +13,7 @@ from esa.encoders.codes import BITS, CodeEncoder, grouped
 from esa.encoders.projection import ProjectionEncoder
 from esa.encoders.registry import create_encoder, save_encoder
 from esa.errors import FastaError, IndexFormatError, OutputError, UsageError
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.index import build as index_build
 from esa.index.build import assemble, build_index, default_path
 from esa.index.open import Index, open_index
@@ -73,7 +73,7 @@ def assert_same_searches(one: Index, two: Index) -> None:
         fragments = built.fragmenter.queries(codes, offsets, reads, 0)
         found.append(built.store.search(built.encoder.embed(codes, fragments), EFFORTS[built.preset.name]))
     assert len(found[0].position)
-    for field in ("offsets", "position", "reverse", "score", "capped"):
+    for field in ("offsets", "position", "reverse", "score", "truncated"):
         np.testing.assert_array_equal(getattr(found[0], field), getattr(found[1], field))
 
 
@@ -117,7 +117,7 @@ def test_groups_of_contigs_and_chunks_do_not_matter(
 ):
     """With an encoder that is not calibrated, since the calibration's sample goes by the size of a group."""
     genome = read_fasta(str(fasta)).genome
-    fragmenter = AnchoredFragmenter()
+    fragmenter = MinimizerFragmenter()
     done: list[int] = []
 
     def run() -> tuple[Index, int]:
@@ -164,7 +164,7 @@ def test_pieces_of_a_contig_have_the_fragments_of_the_whole(
     )
     codes = np.concatenate([codes, rng.integers(0, 2, 400)]).astype(np.uint8)
     genome = Genome.of_contigs({"a": codes[:30], "b": codes, "c": codes[500:1500]})
-    fragmenter = AnchoredFragmenter(**parameters)
+    fragmenter = MinimizerFragmenter(**parameters)
     whole = fragmenter.reference(genome.fetch(0, genome.bases), genome.offsets)
     monkeypatch.setattr(index_build, "GROUP_BASES", piece)
     with ThreadPoolExecutor(1) as pool:
@@ -210,7 +210,7 @@ def test_the_summary_counts(fasta: Path, tmp_path: Path):
 
 
 def test_an_encoder_from_a_directory_is_kept_in_the_index(fasta: Path, tmp_path: Path):
-    encoder = learned_encoder(AnchoredFragmenter().length)
+    encoder = learned_encoder(MinimizerFragmenter().length)
     save_encoder(encoder, tmp_path / "weights")
     build_index(str(fasta), tmp_path / "x", preset="anchored", encoder=str(tmp_path / "weights"))
     for file in (tmp_path / "weights").iterdir():
@@ -253,7 +253,7 @@ def test_parts_that_do_not_fit_each_other_are_refused(
     """An intact index of another kind of esa: the digests agree, the parts do not."""
     build_index(str(fasta), tmp_path / "x", preset="anchored")
     for parameters in ({"k": 11}, {"unheard_of": 1}):
-        monkeypatch.setattr(AnchoredFragmenter, "parameters", lambda self, p=parameters: p)
+        monkeypatch.setattr(MinimizerFragmenter, "parameters", lambda self, p=parameters: p)
         build_index(str(fasta), tmp_path / "x", preset="anchored", force=True)
         with pytest.raises(IndexFormatError, match="parts do not fit"):
             open_index(str(tmp_path / "x"))

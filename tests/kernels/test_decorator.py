@@ -179,7 +179,7 @@ def wait(said: list[str], heard: threading.Event) -> None:
 
 def test_a_kernel_has_one_twin_however_many_ask_for_it_at_once():
     kernel = njit(lambda x: x)
-    ask = Kernel.__dict__["from_python"].func  # without what Python's own lock, up to 3.11, does for it
+    ask = Kernel.__dict__["python_entry"].func  # without what Python's own lock, up to 3.11, does for it
     assert ask(kernel) is ask(kernel)
 
 
@@ -278,11 +278,11 @@ start = Barrier(8)
 def call(_):
     start.wait()
     return outer(x)
-print(inner(x)[1], *counts(inner.from_python))
+print(inner(x)[1], *counts(inner.python_entry))
 with ThreadPoolExecutor(8) as pool:
     results = list(pool.map(call, range(8)))
 assert all(r[0].tolist() == [4, 3, 2, 1, 0] and r[1:] == ("5", 2.0) for r in results), results
-print(*counts(inner), *counts(outer.from_python))
+print(*counts(inner), *counts(outer.python_entry))
 """
 
 

@@ -1,4 +1,4 @@
-"""`esa.kernels.decorator.leaf`: what its kernels may not do, since they are compiled without numba's reference
+"""`esa.kernels.decorator.inline_njit`: what its kernels may not do, since they are compiled without numba's reference
 counts."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import esa
 from esa.align.config import AlignConfig
 from esa.align.extend.mismatch_masks import Strands
 from esa.index.presets import PRESETS
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 
 def leaves() -> dict[str, Any]:
@@ -119,11 +119,11 @@ def fills(array: Any) -> int:
 
 def test_a_leaf_that_allocates_is_refused() -> None:
     with pytest.raises(NumbaError):
-        leaf(allocates)(3)
+        inline_njit(allocates)(3)
 
 
 def test_a_leaf_may_look_at_a_part_of_an_array() -> None:
     array = np.zeros(4, np.int64)
-    assert leaf(fills)(array) == 4
+    assert inline_njit(fills)(array) == 4
     assert array.tolist() == [0, 7, 0, 0]
-    assert leaf(fills).targetoptions["_nrt"] is False
+    assert inline_njit(fills).targetoptions["_nrt"] is False

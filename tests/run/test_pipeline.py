@@ -233,7 +233,7 @@ def test_summary_counts(aligner: Aligner, paired: str) -> None:
     assert summary.mapped == sum(not flag & 4 for flag in flags)
     assert summary.proper == sum(bool(flag & 2) for flag in flags) // 2
     assert summary.seconds > 0
-    assert summary.work.levels[aligner.config.levels[0].name]["reads"] == 2 * PAIRS
+    assert summary.statistics.levels[aligner.config.levels[0].name]["reads"] == 2 * PAIRS
 
 
 def test_progress_counts_the_bytes_of_what_is_done(aligner: Aligner) -> None:
@@ -294,7 +294,7 @@ def test_a_failing_worker_stops_the_run(
 ) -> None:
     seed = pipeline.Mapper.seed
 
-    def fail_at_the_third(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.SeededBatch:
+    def fail_at_the_third(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.MappingState:
         if batch.name(0) == "pair100":
             raise ZeroDivisionError("a bug")
         return seed(self, batch)
@@ -318,7 +318,7 @@ def test_an_output_that_fails_stops_the_run(small: Aligner) -> None:
 
 def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
     written = threading.Event()
-    seeded = []
+    state = []
     seed = pipeline.Mapper.seed
 
     class Full(Collected):
@@ -327,18 +327,18 @@ def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pyt
                 written.set()
                 raise BrokenPipeError
 
-    def wait_after_the_first(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.SeededBatch:
-        if seeded:
+    def wait_after_the_first(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.MappingState:
+        if state:
             written.wait()
             time.sleep(0.05)
-        seeded.append(batch.name(0))
+        state.append(batch.name(0))
         return seed(self, batch)
 
     monkeypatch.setattr(pipeline.Mapper, "seed", wait_after_the_first)
     reads = write(small.folder / "w.fq", fastq_text(FIRST))
     with ReadSource(reads, batch_size=10) as source, pytest.raises(BrokenPipeError):
         align(small.index, source, Full(), small.config, OPTIONS)  # type: ignore[arg-type]
-    assert len(seeded) <= 2
+    assert len(state) <= 2
 
 
 def test_a_source_that_cannot_be_closed_is_a_fault(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,11 +359,11 @@ def test_a_source_that_cannot_be_closed_is_a_fault(small: Aligner, monkeypatch: 
 def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
     small: Aligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeded = []
+    state = []
     seed = pipeline.Mapper.seed
 
-    def slowly(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.SeededBatch:
-        seeded.append(batch.name(0))
+    def slowly(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.MappingState:
+        state.append(batch.name(0))
         time.sleep(0.05)
         return seed(self, batch)
 
@@ -375,8 +375,8 @@ def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
     monkeypatch.setattr(small, "config", small.config._replace(pair=PairConfig(learning_pairs=10)))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         small.sam(FIRST, SECOND, threads=1, batch_size=10)
-    # Two teach; of the four that wait behind them when these are done one is in work, and perhaps the next.
-    assert 2 <= len(seeded) <= 4
+    # Two teach; of the four that wait behind them when these are done one is in statistics, and perhaps the next.
+    assert 2 <= len(state) <= 4
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -390,12 +390,12 @@ def test_work_keeps_order_and_does_not_run_ahead(threads: int) -> None:
             taken += 1
             yield item
 
-    def work(item: int) -> int:
+    def statistics(item: int) -> int:
         time.sleep(0.002 * (item % 3))
         return item * item
 
     with ThreadPoolExecutor(threads) as pool:
-        for result in pipeline._ordered(pool, (partial(work, item) for item in items()), threads):
+        for result in pipeline._ordered(pool, (partial(statistics, item) for item in items()), threads):
             assert result == done * done
             done += 1
             ahead.append(taken - done)

@@ -33,7 +33,7 @@ from esa.cli.main import run
 
 def loaded():
     values = [v for name, m in list(sys.modules.items()) if name.startswith("esa.") for v in vars(m).values()]
-    kernels = [v.__dict__.get("from_python") for v in values if isinstance(v, Dispatcher)]
+    kernels = [v.__dict__.get("python_entry") for v in values if isinstance(v, Dispatcher)]
     return {(k.py_func.__qualname__, str(s)) for k in kernels if k is not None for s in k.signatures}
 
 with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from esa.run.shared_memory import AREA, Parcel, Rooms, pack, unpack
+from esa.run.shared_memory import AREA, Message, Slots, pack, unpack
 
 CONTENT = {
     "odd": np.arange(7, dtype=np.uint8),
@@ -28,13 +28,13 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("room", [0, 2])
+@pytest.mark.parametrize("slot", [0, 2])
 @pytest.mark.parametrize("copy", [False, True])
-def test_arrays_go_through_an_area(room: int, copy: bool) -> None:
-    area = Rooms(3).area(room, back=True)
-    parcel = pack(CONTENT, area)
-    assert len(parcel.pickled) < 2000
-    found = unpack(parcel, area, copy)
+def test_arrays_go_through_an_area(slot: int, copy: bool) -> None:
+    area = Slots(3).area(slot, back=True)
+    message = pack(CONTENT, area)
+    assert len(message.pickled) < 2000
+    found = unpack(message, area, copy)
     assert same(found, CONTENT)
     assert all(array.ctypes.data % array.itemsize == 0 for array in (found["odd"], found["long"]))
     area[:] = bytes(len(area))
@@ -44,15 +44,15 @@ def test_arrays_go_through_an_area(room: int, copy: bool) -> None:
 @pytest.mark.parametrize("size", [None, 100], ids=["no area", "small area"])
 def test_what_has_no_room_is_pickled(size: int | None) -> None:
     area = None if size is None else memoryview(bytearray(size))
-    parcel = pack(CONTENT, area)
-    assert parcel.extents is None
-    assert same(unpack(parcel, area, copy=False), CONTENT)
+    message = pack(CONTENT, area)
+    assert message.extents is None
+    assert same(unpack(message, area, copy=False), CONTENT)
 
 
 def test_areas_are_apart_and_shared_with_what_is_forked() -> None:
-    rooms = Rooms(2)
-    areas = [rooms.area(room, back) for room in range(2) for back in (False, True)]
-    assert rooms.area(None, back=False) is None
+    slots = Slots(2)
+    areas = [slots.area(slot, back) for slot in range(2) for back in (False, True)]
+    assert slots.area(None, back=False) is None
     for i, area in enumerate(areas):
         assert len(area) == AREA
         area[0] = area[-1] = i
@@ -67,6 +67,6 @@ def test_areas_are_apart_and_shared_with_what_is_forked() -> None:
 def test_the_last_byte_of_an_area_is_used() -> None:
     area = memoryview(bytearray(256))
     for length, fits in ((256, True), (257, False)):
-        parcel: Parcel = pack(np.ones(length, np.uint8), area)
-        assert (parcel.extents is not None) == fits
-        assert unpack(parcel, area, copy=True).sum() == length
+        message: Message = pack(np.ones(length, np.uint8), area)
+        assert (message.extents is not None) == fits
+        assert unpack(message, area, copy=True).sum() == length

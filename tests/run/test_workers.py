@@ -20,8 +20,8 @@ import pytest
 from samples import Aligner, Read, fastq_text, make_index, random_bases, reverse_complement
 
 from esa.align.mapper import Mapper
-from esa.align.state import SeededBatch
-from esa.align.statistics import Work
+from esa.align.state import MappingState
+from esa.align.statistics import RunStatistics
 from esa.errors import EsaError
 from esa.index.open import open_index
 from esa.run import shared_memory, workers
@@ -45,11 +45,11 @@ def aligner(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
 
 @pytest.fixture
 def seeding(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Functions called before a batch is seeded."""
+    """Functions called before a batch is state."""
     calls: list[object] = []
     seed = Mapper.seed
 
-    def after_calls(self: Mapper, batch: ReadBatch) -> SeededBatch:
+    def after_calls(self: Mapper, batch: ReadBatch) -> MappingState:
         for call in calls:
             call(batch)  # type: ignore[operator]
         return seed(self, batch)
@@ -85,8 +85,8 @@ def test_processes_make_what_threads_make(
 
 @pytest.mark.parametrize(
     ("module", "name", "value"),
-    [(shared_memory, "AREA", 20_000), (workers, "SPARE_ROOMS", 1 - MANY)],
-    ids=["small rooms", "one room"],
+    [(shared_memory, "AREA", 20_000), (workers, "SPARE_SLOTS", 1 - MANY)],
+    ids=["small slots", "one slot"],
 )
 def test_what_finds_no_room_comes_through(
     module: object, name: str, value: int, aligner: Aligner, monkeypatch: pytest.MonkeyPatch
@@ -94,14 +94,14 @@ def test_what_finds_no_room_comes_through(
     whole = aligner.sam(READS, MATES, batch_size=50)
     sent = []
 
-    def recorded(content: object, area: memoryview | None) -> shared_memory.Parcel:
+    def recorded(content: object, area: memoryview | None) -> shared_memory.Message:
         sent.append(shared_memory.pack(content, area))
         return sent[-1]
 
     monkeypatch.setattr(workers, "pack", recorded)
     monkeypatch.setattr(module, name, value)
     assert aligner.sam(READS, MATES, threads=MANY, batch_size=50) == whole
-    assert any(parcel.extents is None for parcel in sent)
+    assert any(message.extents is None for message in sent)
 
 
 def test_where_processes_die_at_once_threads_do_it(
@@ -224,17 +224,17 @@ def test_signals_amid_a_fork_come_after_it(elsewhere: bool) -> None:
 def test_a_room_is_left_when_nobody_holds_what_lies_in_it(aligner: Aligner) -> None:
     """Not even a view of it; what holds more than records is copied."""
 
-    def sent(content: object) -> Future[shared_memory.Parcel]:
-        done: Future[shared_memory.Parcel] = Future()
-        done.set_result(shared_memory.pack(content, rooms.area(0, back=True)))
+    def sent(content: object) -> Future[shared_memory.Message]:
+        done: Future[shared_memory.Message] = Future()
+        done.set_result(shared_memory.pack(content, slots.area(0, back=True)))
         return done
 
     pool = workers._Processes.__new__(workers._Processes)
-    pool._rooms = rooms = shared_memory.Rooms(1)
+    pool._slots = slots = shared_memory.Slots(1)
     pool._free = deque()
     made = np.arange(100, dtype=np.uint8)
     delivered: Future[workers.AlignedBatch] = Future()
-    pool._deliver(0, delivered, sent(workers.AlignedBatch(made, 1, 1, 0, 0, Work())))
+    pool._deliver(0, delivered, sent(workers.AlignedBatch(made, 1, 1, 0, 0, RunStatistics())))
     batch = delivered.result()
     view = batch.made[40:]
     del delivered, batch
@@ -245,10 +245,10 @@ def test_a_room_is_left_when_nobody_holds_what_lies_in_it(aligner: Aligner) -> N
     lesson: Future[object] = Future()
     pool._deliver(0, lesson, sent((made, None)))
     assert list(pool._free) == [0, 0]
-    rooms.area(0, back=True)[:] = bytes(shared_memory.AREA)  # type: ignore[index]
+    slots.area(0, back=True)[:] = bytes(shared_memory.AREA)  # type: ignore[index]
     assert lesson.result()[0].tolist() == made.tolist()  # type: ignore[index]
     failed: Future[object] = Future()
-    broken: Future[shared_memory.Parcel] = Future()
+    broken: Future[shared_memory.Message] = Future()
     broken.set_exception(ZeroDivisionError())
     pool._deliver(None, failed, broken)
     assert isinstance(failed.exception(), ZeroDivisionError)
@@ -258,7 +258,7 @@ def test_a_room_is_left_when_nobody_holds_what_lies_in_it(aligner: Aligner) -> N
 def test_a_process_forked_amid_signals_dies_of_them_in_silence(
     aligner: Aligner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """One that is told to end before it has begun: threads do the work."""
+    """One that is told to end before it has begun: threads do the statistics."""
     begin = workers._begin
 
     def told(*arguments: object) -> None:

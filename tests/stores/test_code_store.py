@@ -75,7 +75,7 @@ class Found:
     """Hits of one query, in order, as (position, reverse, score)."""
 
     hits: list[tuple[int, int, int]]
-    capped: int
+    truncated: int
     scanned: int
 
 
@@ -85,14 +85,14 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     margins = [abs(int(value)) for value in embedding[:KEY_BITS]]
     least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
     hits = []
-    scanned = crowded = 0
+    scanned = escaped = 0
     for number, pattern in enumerate(probe_patterns(KEY_BITS, effort.probes).tolist()):
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
         most = effort.max_edited if number else effort.max_bucket
         if len(bucket) > most or scanned + len(bucket) > effort.max_scanned:
-            crowded = 1
+            escaped = 1
             continue
         scanned += len(bucket)
         for other_code, position, reverse in bucket:
@@ -100,17 +100,17 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
             if distance < effort.radius:
                 hits.append((position, reverse, effort.radius - distance))
     if len(hits) <= effort.max_hits:
-        return Found(hits, crowded, scanned)
+        return Found(hits, escaped, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
     kept = [hit for hit in hits if hit[2] == scores[0]]
     if len(kept) > effort.max_hits:
-        return Found(kept[: effort.max_hits], crowded | is_copy(scores[0], effort), scanned)
+        return Found(kept[: effort.max_hits], escaped | is_copy(scores[0], effort), scanned)
     for score in scores[1:]:
         wider = [hit for hit in hits if hit[2] >= score]
         if len(wider) > effort.max_hits:
             break
         kept = wider
-    return Found(kept, crowded | is_copy(score, effort), scanned)
+    return Found(kept, escaped | is_copy(score, effort), scanned)
 
 
 def is_copy(score: int, effort: SearchEffort) -> int:
@@ -148,7 +148,7 @@ def test_search_equals_a_look_at_every_code(
     for q, embedding in enumerate(queries):
         expected = search_slowly(fragments, embedding, effort)
         assert hits_of(found, q) == expected.hits
-        assert found.capped[q] == expected.capped
+        assert found.truncated[q] == expected.truncated
         scanned += expected.scanned
     assert found.scanned == scanned
     assert found.offsets[0] == 0
@@ -177,7 +177,7 @@ def test_what_is_cut_off_on_the_way_is_cut_off_in_the_end(order: str, max_hits: 
     found = fragments.build().search(query[None], effort)
     expected = search_slowly(fragments, query, effort)
     assert hits_of(found, 0) == expected.hits
-    assert found.capped.tolist() == [expected.capped]
+    assert found.truncated.tolist() == [expected.truncated]
 
 
 def test_the_keys_that_are_given_are_looked_up(fragments: Fragments):
@@ -205,7 +205,7 @@ def test_capping_keeps_whole_classes_of_distance():
 
     def scores(max_hits: int) -> tuple[list[int], int]:
         found = store.search(query[None], SearchEffort(max_hits, probes=1, radius=10))
-        return [score for _, _, score in hits_of(found, 0)], int(found.capped[0])
+        return [score for _, _, score in hits_of(found, 0)], int(found.truncated[0])
 
     assert scores(9) == ([9] * 5 + [8] * 3 + [7], 0)
     assert scores(8) == ([9] * 5 + [8] * 3, 1)
@@ -217,25 +217,25 @@ def test_capping_keeps_whole_classes_of_distance():
 def test_nobody_hears_of_far_codes_that_were_cut_off():
     """Two codes at distance 1 and two just within or at the distance of copies."""
     query = np.full(64, 100, np.int16)
-    for far, capped in ((COPY_DISTANCE - 1, 1), (COPY_DISTANCE, 0)):
+    for far, truncated in ((COPY_DISTANCE - 1, 1), (COPY_DISTANCE, 0)):
         rows = np.stack([query] * 4)
         for row, distance in zip(rows, (1, 1, far, far), strict=True):
             row[20 : 20 + distance] = -100
         store = Fragments(rows, np.arange(4) * 10, np.zeros(4, np.uint8)).build()
         found = store.search(query[None], SearchEffort(3, probes=1, radius=20))
         assert [score for _, _, score in hits_of(found, 0)] == [19, 19]
-        assert found.capped.tolist() == [capped]
+        assert found.truncated.tolist() == [truncated]
 
 
 def test_a_search_does_not_depend_on_its_batch(fragments: Fragments):
     store = fragments.build()
     effort = SearchEffort(max_hits=9, probes=20, radius=24)
     together = store.search(fragments.embeddings, effort)
-    assert together.capped.any()
+    assert together.truncated.any()
     for q in range(0, 300, 17):
         alone = store.search(fragments.embeddings[q : q + 1], effort)
         assert hits_of(alone, 0) == hits_of(together, q)
-        assert alone.capped[0] == together.capped[q]
+        assert alone.truncated[0] == together.truncated[q]
 
 
 @pytest.mark.parametrize("max_hits", [7, 100_000])
@@ -334,7 +334,7 @@ def test_bounds_of_crowded_buckets(sizes: tuple[int, ...]):
         expected = (ends[key] - size_of[key], ends[key])
         assert bounds(store.packed, key) == expected
         assert bucket_bounds(store.packed, key) == expected
-    assert len(store.packed.crowded) == np.count_nonzero(size_of >= 255)
+    assert len(store.packed.escaped) == np.count_nonzero(size_of >= 255)
     assert len(store) == len(codes)
 
 
@@ -347,7 +347,7 @@ def test_parts_that_do_not_fit_are_no_store(fragments: Fragments):
         ({}, {"entries": store.packed.entries[:-1]}),
         ({}, {"entries": np.append(store.packed.entries, np.zeros(11, np.uint8))}),
         ({}, {"buckets": store.packed.buckets[:-1]}),
-        ({}, {"crowded": np.zeros(3, np.int64)}),
+        ({}, {"escaped": np.zeros(3, np.int64)}),
     ):
         with pytest.raises(ValueError, match="not a code store"):
             CodeStore.from_arrays(store.parameters() | parameters, store.arrays() | arrays)

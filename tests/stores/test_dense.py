@@ -62,12 +62,12 @@ def row(hits: Hits, i: int) -> list[tuple[int, int, int]]:
 
 
 def assert_equal(a: Hits, b: Hits) -> None:
-    for name in ("offsets", "position", "reverse", "score", "capped"):
+    for name in ("offsets", "position", "reverse", "score", "truncated"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
 def assert_sorted(hits: Hits) -> None:
-    for i in range(len(hits.capped)):
+    for i in range(len(hits.truncated)):
         order = [(-score, position) for score, position, _ in row(hits, i)]
         assert order == sorted(order)
 
@@ -90,7 +90,7 @@ def test_hits_are_those_of_numpy(settings: DenseParameters) -> None:
     # Rounding to 8 bits moves a cosine a little.
     np.testing.assert_allclose(scores / SCORE_SCALE, queries @ vectors.T, atol=0.02)
     assert_sorted(hits)
-    assert hits.capped.all()
+    assert hits.truncated.all()
     assert hits.scanned == 1500 * 40
     for i in range(len(queries)):
         found = row(hits, i)
@@ -128,7 +128,7 @@ def test_hits_do_not_depend_on_the_batch(settings: DenseParameters) -> None:
     whole = store.search(queries, effort)
     for cut in ([1, 2, 3, 50], list(range(1, len(queries)))):
         parts = [store.search(part, effort) for part in np.split(queries, cut)]
-        rows = [row(part, i) for part in parts for i in range(len(part.capped))]
+        rows = [row(part, i) for part in parts for i in range(len(part.truncated))]
         assert rows == [row(whole, i) for i in range(len(queries))]
 
 
@@ -188,7 +188,7 @@ def test_a_zero_vector_finds_nothing(settings: DenseParameters) -> None:
     assert hits.offsets[1] == 0
     assert row(hits, 1)[0] == (pytest.approx(1000, abs=8), 500, 1)
     assert 700 not in hits.position
-    assert not hits.capped[0]
+    assert not hits.truncated[0]
 
 
 @pytest.mark.parametrize("vectors", [0, 1, 3])
@@ -196,7 +196,7 @@ def test_few_vectors_and_no_queries(vectors: int) -> None:
     store = build(random_vectors(vectors, 13))
     hits = store.search(random_vectors(2, 14), SearchEffort(max_hits=5))
     assert len(hits.offsets) == 3
-    assert not hits.capped.any()
+    assert not hits.truncated.any()
     none = store.search(np.empty((0, DIMENSIONS), np.float32), SearchEffort(max_hits=5))
     assert none.offsets.tolist() == [0]
     assert len(none.position) == 0
@@ -206,9 +206,9 @@ def test_capped_says_that_hits_were_left_out() -> None:
     vectors = np.repeat(random_vectors(2, 15), [4, 9], axis=0)
     queries = vectors[[0, 4]]
     settings = DenseParameters(floor=0.9)
-    for limit, capped in ((3, [1, 1]), (4, [0, 1]), (8, [0, 1]), (9, [0, 0])):
+    for limit, truncated in ((3, [1, 1]), (4, [0, 1]), (8, [0, 1]), (9, [0, 0])):
         hits = build(vectors, settings).search(queries, SearchEffort(max_hits=limit))
-        assert hits.capped.tolist() == capped
+        assert hits.truncated.tolist() == truncated
         assert np.diff(hits.offsets).tolist() == [min(limit, 4), min(limit, 9)]
         assert [position for _, position, _ in row(hits, 1)] == [100 * i for i in range(4, 4 + min(limit, 9))]
 

@@ -80,7 +80,7 @@ def test_the_hits_of_any_store_are_those_of_an_exact_one(way: dict[str, int], pr
     assert hits.scanned == 2000 * 31
     # Of equal products at the end of its shortlist faiss keeps any.
     expected = store_of(vectors, DenseParameters()).search(queries, effort)
-    for name in ("offsets", "score", "capped"):
+    for name in ("offsets", "score", "truncated"):
         np.testing.assert_array_equal(getattr(hits, name), getattr(expected, name), err_msg=name)
     rounded = quantize(queries, settings.scale(64))
     scale = SCORE_SCALE / settings.scale(64) ** 2

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments
-from esa.fragments.minimizers import AnchoredFragmenter
+from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence import dna
 from esa.train.noise import cut, noisy
 
-FRAGMENTER = AnchoredFragmenter()
+FRAGMENTER = MinimizerFragmenter()
 K, HALF, LENGTH = FRAGMENTER.k, FRAGMENTER.half, FRAGMENTER.length
 ANCHOR = slice(HALF - K // 2, HALF + K // 2)
 

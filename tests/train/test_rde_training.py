@@ -64,7 +64,7 @@ def test_batches_depend_on_seed_and_step_alone(task: RdeTask, small_genome: str)
 
 def test_a_read_is_of_its_fragment(task: RdeTask, small_genome: str):
     """Without noise nearly all of its k-mers are there; those of another fragment are not."""
-    config = RdeConfig(**{**vars(SMALL), "most_edits": 0.0, "shortest": 150, "hard": 0.0})
+    config = RdeConfig(**{**vars(SMALL), "max_edits": 0.0, "shortest": 150, "hard": 0.0})
     batch = RdeTask(config, *read_references([small_genome]), seed=1).batch(0)
     own, other = [], []
     for i, read in enumerate(batch["read_rows"]):
@@ -214,8 +214,8 @@ def test_the_command_s_encoder_makes_an_index(small_genome: str, tmp_path: Path)
         ({"batch": 8}, "batch is at least 16"),
         ({"hard": 1.5}, "hard lies between"),
         ({"prefixes": (30,)}, "prefixes are multiples of 4"),
-        ({"most_edits": 1.0}, "most_edits"),
-        ({"least_indels": 0.5}, "least_indels <= most_indels"),
+        ({"max_edits": 1.0}, "max_edits"),
+        ({"min_indels": 0.5}, "min_indels <= max_indels"),
         ({"longest": 300}, "shortest <= longest <= length"),
         ({"heads": 3}, "width is a multiple of heads"),
         ({"stride": 300}, "no sequence can be covered"),

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from esa.align.extend.banded import best_part_of_path
+from esa.align.extend.banded import local_score_of_path
 from esa.align.extend.gapped import align_gapped, load_window, result_of_task
-from esa.align.extend.mismatch_masks import best_part_marked, extend_marked, mark_mismatches
-from esa.align.extend.ungapped import best_part, extend_ungapped, gap_gain
+from esa.align.extend.mismatch_masks import extend_marked, local_score_marked, mark_mismatches
+from esa.align.extend.ungapped import extend_ungapped, gap_gain, local_score
 from esa.align.loci import Locus, offer
 from esa.align.scoring import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 from esa.sequence.dna import unpack
 
 SHORT_READ = 60
@@ -27,20 +27,20 @@ FILTERED_REACH = 18
 """Longest possible gap up to which `gap_gain` costs less than the bands that it may save."""
 
 
-@leaf
-def least_score_of(length, least_score):  # type: ignore[no-untyped-def]
-    """Score from which an alignment of a read is reported: ``least_score``, scaled down for short reads as far as
+@inline_njit
+def min_score_of(length, min_score):  # type: ignore[no-untyped-def]
+    """Score from which an alignment of a read is reported: ``min_score``, scaled down for short reads as far as
     `LEAST_EVIDENCE`."""
-    return min(least_score, max(LEAST_EVIDENCE, least_score * length // SHORT_READ))
+    return min(min_score, max(LEAST_EVIDENCE, min_score * length // SHORT_READ))
 
 
-@leaf
+@inline_njit
 def score_of(total, begin, end, length):  # type: ignore[no-untyped-def]
     """Alignment score of a total: without the bonuses of the ends reached."""
     return total - (END_BONUS if begin == 0 else 0) - (END_BONUS if end == length else 0)
 
 
-@leaf
+@inline_njit
 def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-untyped-def]
     """Bases of the contig on a diagonal into ``window``; (first, end) of the query that they pair with."""
     lo = min(n, max(0, reference.offsets[contig] - diagonal))
@@ -50,14 +50,14 @@ def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-u
     return lo, hi
 
 
-@leaf
+@inline_njit
 def score_ungapped(query, reference, contig, diagonal, scratch):  # type: ignore[no-untyped-def]
     """Total and query interval of the best ungapped alignment on a diagonal (`extend_ungapped`)."""
     mismatches = mark_mismatches(query, reference, contig, diagonal, scratch.marks)
     return score_marked(query, reference, contig, diagonal, mismatches, scratch)
 
 
-@leaf
+@inline_njit
 def score_marked(query, reference, contig, diagonal, mismatches, scratch):  # type: ignore[no-untyped-def]
     """`score_ungapped` after `mark_mismatches` has returned ``mismatches``."""
     n = len(query.codes)
@@ -67,13 +67,13 @@ def score_marked(query, reference, contig, diagonal, mismatches, scratch):  # ty
     return extend_ungapped(query.codes, scratch.window, -lo, lo, hi)
 
 
-@leaf
+@inline_njit
 def band_for(length, total, max_gap):  # type: ignore[no-untyped-def]
     """Longest gap with which an alignment of a read could beat ``total``, within ``max_gap``."""
     return min(max_gap, (length * MATCH + 2 * END_BONUS - total - 1 - GAP_OPEN) // GAP_EXTEND)
 
 
-class Trial(NamedTuple):
+class BandState(NamedTuple):
     """The best alignment found so far of a read at a place, and what may still be tried.
 
     total: with the bonuses of the ends reached.
@@ -94,27 +94,28 @@ class Trial(NamedTuple):
     reach: int
 
 
-TRIAL_FIELDS = len(Trial._fields)
+BAND_STATE_FIELDS = len(BandState._fields)
 
 
-@leaf
-def trial_at(trials, i):  # type: ignore[no-untyped-def]
-    """The `Trial` in row i of ``int64[rows, TRIAL_FIELDS]``."""
-    t = trials[i]
-    return Trial(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
+@inline_njit
+def state_at(states, i):  # type: ignore[no-untyped-def]
+    """The `BandState` in row i of ``int64[rows, BAND_STATE_FIELDS]``."""
+    t = states[i]
+    return BandState(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
 
 
-@leaf
-def put_trial(trials, i, trial):  # type: ignore[no-untyped-def]
-    """The inverse of `trial_at`."""
-    t = trials[i]
-    t[0], t[1], t[2], t[3] = trial.total, trial.begin, trial.stop, trial.start
-    t[4], t[5], t[6], t[7] = trial.end, trial.band, trial.tried, trial.reach
+@inline_njit
+def put_state(states, i, state):  # type: ignore[no-untyped-def]
+    """The inverse of `state_at`."""
+    t = states[i]
+    t[0], t[1], t[2], t[3] = state.total, state.begin, state.stop, state.start
+    t[4], t[5], t[6], t[7] = state.end, state.band, state.tried, state.reach
 
 
-@leaf
-def first_trial(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
-    """The `Trial` without gaps at a place (diagonal, strand, contig), of which ``ungapped`` is the `score_ungapped`."""
+@inline_njit
+def ungapped_state(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
+    """The `BandState` without gaps at a place (diagonal, strand, contig), of which ``ungapped`` is the
+    `score_ungapped`."""
     diagonal, _, contig = place
     total, begin, stop = ungapped
     n = len(query.codes)
@@ -123,54 +124,54 @@ def first_trial(query, reference, place, ungapped, max_gap, scratch):  # type: i
         load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
         if gap_gain(query.codes, scratch.window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
-    return Trial(total, begin, stop, diagonal + begin, diagonal + stop, 0, 0, reach)
+    return BandState(total, begin, stop, diagonal + begin, diagonal + stop, 0, 0, reach)
 
 
-@leaf
-def next_band(trial, least):  # type: ignore[no-untyped-def]
+@inline_njit
+def next_band(state, least):  # type: ignore[no-untyped-def]
     """Half-width of the band to try next; 0: none.
 
     A narrow band first: what it finds mostly proves that no longer gap can do better. Heuristic: what has no total of
     ``least`` with short gaps is not aligned with long ones.
     """
-    if trial.tried >= trial.reach:
+    if state.tried >= state.reach:
         return 0
-    if trial.tried == 0:
-        return min(trial.reach, FIRST_BAND)
-    return trial.reach if trial.total >= least else 0
+    if state.tried == 0:
+        return min(state.reach, FIRST_BAND)
+    return state.reach if state.total >= least else 0
 
 
-@leaf
-def after_band(trial, n, band, gapped):  # type: ignore[no-untyped-def]
-    """The trial of a read of n bases after a band; ``gapped``: what `align_gapped` returns."""
-    if gapped[0] <= trial.total:
-        return Trial(
-            trial.total, trial.begin, trial.stop, trial.start, trial.end, trial.band, band, trial.reach
+@inline_njit
+def after_band(state, n, band, gapped):  # type: ignore[no-untyped-def]
+    """The state of a read of n bases after a band; ``gapped``: what `align_gapped` returns."""
+    if gapped[0] <= state.total:
+        return BandState(
+            state.total, state.begin, state.stop, state.start, state.end, state.band, band, state.reach
         )
     total = gapped[0]
-    return Trial(
-        total, gapped[1], gapped[2], gapped[3], gapped[4], band, band, band_for(n, total, trial.reach)
+    return BandState(
+        total, gapped[1], gapped[2], gapped[3], gapped[4], band, band, band_for(n, total, state.reach)
     )
 
 
-@leaf
-def take_task(trials, i, n, tasks, done, t):  # type: ignore[no-untyped-def]
-    """Go on from the trial in row i, of a read of n bases, to that after task t
+@inline_njit
+def take_task(states, i, n, tasks, done, t):  # type: ignore[no-untyped-def]
+    """Go on from the state in row i, of a read of n bases, to that after task t
     (`esa.align.extend.gapped.align_tasks`)."""
-    after = after_band(trial_at(trials, i), n, np.int64(tasks.band[t]), result_of_task(done, t))
-    put_trial(trials, i, after)
+    after = after_band(state_at(states, i), n, np.int64(tasks.band[t]), result_of_task(done, t))
+    put_state(states, i, after)
 
 
-@leaf
-def locus_of(trial, place, n):  # type: ignore[no-untyped-def]
+@inline_njit
+def locus_of(state, place, n):  # type: ignore[no-untyped-def]
     """The locus of a read of n bases at a place; its best part is not looked at."""
     diagonal, reverse, contig = place
-    score = score_of(trial.total, trial.begin, trial.stop, n)
-    begin, stop = (n - trial.stop, n - trial.begin) if reverse else (trial.begin, trial.stop)
-    return Locus(score, diagonal, reverse, contig, trial.start, trial.end, trial.band, begin, stop, score)
+    score = score_of(state.total, state.begin, state.stop, n)
+    begin, stop = (n - state.stop, n - state.begin) if reverse else (state.begin, state.stop)
+    return Locus(score, diagonal, reverse, contig, state.start, state.end, state.band, begin, stop, score)
 
 
-class Least(NamedTuple):
+class Thresholds(NamedTuple):
     """What is asked of a locus of a read.
 
     held: of its best part, to be a locus at all.
@@ -181,44 +182,44 @@ class Least(NamedTuple):
     sure: int
 
 
-@leaf
-def least_of(length, least_score, least_rescued):  # type: ignore[no-untyped-def]
-    """`Least` of a read, of the least score and that in a proper pair."""
-    return Least(min(least_score_of(length, least_score), least_rescued), least_score + 2 * END_BONUS)
+@inline_njit
+def thresholds_of(length, min_score, min_rescued_score):  # type: ignore[no-untyped-def]
+    """`Thresholds` of a read, of the least score and that in a proper pair."""
+    return Thresholds(min(min_score_of(length, min_score), min_rescued_score), min_score + 2 * END_BONUS)
 
 
-@leaf
-def _part_of(query, reference, place, trial, scratch):  # type: ignore[no-untyped-def]
+@inline_njit
+def _local_score_of(query, reference, place, state, scratch):  # type: ignore[no-untyped-def]
     """Score of the best part of an alignment."""
     diagonal, _, contig = place
-    if trial.band == 0:
+    if state.band == 0:
         if mark_mismatches(query, reference, contig, diagonal, scratch.marks) >= 0:
-            return best_part_marked(scratch.marks, trial.begin, trial.stop)
+            return local_score_marked(scratch.marks, state.begin, state.stop)
         lo, _ = _load_diagonal(reference, contig, diagonal, len(query.codes), scratch.window)
-        return best_part(query.codes, scratch.window, -lo, trial.begin, trial.stop)
-    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, trial.band, scratch)
-    return best_part_of_path(
-        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - trial.band)
+        return local_score(query.codes, scratch.window, -lo, state.begin, state.stop)
+    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, state.band, scratch)
+    return local_score_of_path(
+        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - state.band)
     )
 
 
-@leaf
-def is_unsure(score, least):  # type: ignore[no-untyped-def]
-    """Whether the best part of an alignment tells if it is a locus (`Least`)."""
+@inline_njit
+def needs_local_score(score, least):  # type: ignore[no-untyped-def]
+    """Whether the best part of an alignment tells if it is a locus (`Thresholds`)."""
     return score < least.sure and score + 2 * END_BONUS >= least.held
 
 
-@leaf
-def offer_trial(loci, r, query, place, trial, reference, least, known, scratch):  # type: ignore[no-untyped-def]
-    """Offer read r the locus of a trial, if that scores enough; returns whether it does.
+@inline_njit
+def offer_state(loci, r, query, place, state, reference, least, known, scratch):  # type: ignore[no-untyped-def]
+    """Offer read r the locus of a state, if that scores enough; returns whether it does.
 
-    ``least``: a `Least`. ``known``: (salt, near, room, rescued) of `offer`.
+    ``least``: a `Thresholds`. ``known``: (salt, near, room, rescued) of `offer`.
     """
-    locus = locus_of(trial, place, len(query.codes))
-    if is_unsure(locus.score, least):
+    locus = locus_of(state, place, len(query.codes))
+    if needs_local_score(locus.score, least):
         locus = Locus(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
-            locus.query_begin, locus.query_end, _part_of(query, reference, place, trial, scratch),
+            locus.query_begin, locus.query_end, _local_score_of(query, reference, place, state, scratch),
         )  # fmt: skip
     if locus.part < least.held:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from esa.align.scoring import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 OUTSIDE = np.uint8(5)
 """Code of a window position beyond the contig; nothing aligns there."""
@@ -18,7 +18,7 @@ OUTSIDE = np.uint8(5)
 IMPOSSIBLE = np.int32(-(1 << 24))
 
 
-@leaf
+@inline_njit
 def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
     """``profile[q, j]`` (``int32[5, >= width]``): score of query base q against ``window[j]``."""
     for q in range(5):
@@ -32,7 +32,7 @@ def fill_profile(window, width, profile):  # type: ignore[no-untyped-def]
                 profile[q, j] = MATCH if base == q else MISMATCH
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def align_banded(query, profile, columns, matched, inserted, deleted):  # type: ignore[no-untyped-def]
     """Fill the band of ``query`` against a window of ``len(query) + columns - 1`` bases.
 
@@ -84,7 +84,7 @@ def align_banded(query, profile, columns, matched, inserted, deleted):  # type: 
     return best, end_i, end_b
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # type: ignore[no-untyped-def]
     """Walk back from a cell of a band filled with rows = len(query) + 1.
 
@@ -125,8 +125,8 @@ def trace(query, profile, matched, inserted, deleted, end_i, end_b, ops):  # typ
             return count, i, b
 
 
-@leaf(forceinline=False)
-def best_part_of_path(query, profile, ops, i, j):  # type: ignore[no-untyped-def]
+@inline_njit(forceinline=False)
+def local_score_of_path(query, profile, ops, i, j):  # type: ignore[no-untyped-def]
     """Best score of a stretch of a path (``ops`` of `trace`, last first) that begins with query base i on window base
     j, without the bonuses of the ends."""
     best, running, before = 0, 0, 0

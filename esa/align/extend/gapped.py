@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from esa.align.extend.banded import OUTSIDE, align_banded, fill_profile, trace
 from esa.align.extend.lanes import LANES, LONGEST, Lanes, fill_lanes, make_lanes, result_of, trace_lane
 from esa.align.extend.mismatch_masks import Strands, is_plain, make_strands, orient, query_on, words_for
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.dna import N, base_at, unpack
 
 FEWEST_LANES = 4
@@ -49,7 +49,7 @@ def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def load_window(reference, contig, start, width, window):  # type: ignore[no-untyped-def]
     """Bases ``[start, start + width)`` (global) into ``window``, `OUTSIDE` where the contig has none."""
     lo = min(max(start, reference.offsets[contig]), start + width)
@@ -60,7 +60,7 @@ def load_window(reference, contig, start, width, window):  # type: ignore[no-unt
         unpack(reference.packed, reference.n_starts, reference.n_ends, lo, hi, window[lo - start :])
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ignore[no-untyped-def]
     """Best alignment within ``band`` of a diagonal.
 
@@ -106,7 +106,7 @@ class Gapped(NamedTuple):
     ops_offsets: NDArray[np.int64]
 
 
-@leaf
+@inline_njit
 def result_of_task(done, t):  # type: ignore[no-untyped-def]
     """(Total, query begin, query end, global start, global end) of a task, as `align_gapped` returns them."""
     return (
@@ -135,7 +135,7 @@ class _Room(NamedTuple):
     task: NDArray[np.int64]
 
 
-@leaf
+@inline_njit
 def _class_of(band):  # type: ignore[no-untyped-def]
     """The first of `BAND_CLASSES` that is no less than a band; beyond the last each is by itself."""
     for widest in BAND_CLASSES:
@@ -184,7 +184,7 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
     return done
 
 
-@leaf
+@inline_njit
 def _align_in_order(tasks, order, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
     used = 0
     for x in range(len(order)):
@@ -201,7 +201,7 @@ def _align_in_order(tasks, order, codes, offsets, reference, room, done):  # typ
         _finish_lanes(tasks, used, codes, offsets, reference, room, done)
 
 
-@leaf
+@inline_njit
 def _load_lane(tasks, t, codes, offsets, reference, lanes, lane):  # type: ignore[no-untyped-def]
     """Put a task into a lane, if it can be aligned there."""
     read, band = tasks.read[t], tasks.band[t]
@@ -224,7 +224,7 @@ def _load_lane(tasks, t, codes, offsets, reference, lanes, lane):  # type: ignor
     return True
 
 
-@leaf
+@inline_njit
 def _finish_lanes(tasks, used, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
     """Align what the first ``used`` lanes hold: tasks of one class of bands, the last one the longest."""
     lanes = room.lanes
@@ -251,7 +251,7 @@ def _finish_lanes(tasks, used, codes, offsets, reference, room, done):  # type: 
         )
 
 
-@leaf
+@inline_njit
 def _align_alone(tasks, t, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
     begin, end = offsets[tasks.read[t]], offsets[tasks.read[t] + 1]
     orient(codes, begin, end, room.strands)
@@ -265,7 +265,7 @@ def _align_alone(tasks, t, codes, offsets, reference, room, done):  # type: igno
         ops[x] = room.scratch.ops[x]
 
 
-@leaf
+@inline_njit
 def _keep(done, t, result):  # type: ignore[no-untyped-def]
     done.total[t], done.begin[t], done.stop[t] = result[0], result[1], result[2]
     done.start[t], done.end[t], done.steps[t] = result[3], result[4], result[5]

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from esa.align.scoring import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import first_item
 
 LANES = 32
@@ -208,7 +208,7 @@ def _end_row(
     return types.none(state, extra, best, lengths, row), generate
 
 
-@leaf
+@inline_njit
 def fill_lanes(lanes, rows, columns):  # type: ignore[no-untyped-def]
     """Align the pairs in ``lanes``; ``rows``: the longest query, ``columns``: the widest band.
 
@@ -236,14 +236,14 @@ def fill_lanes(lanes, rows, columns):  # type: ignore[no-untyped-def]
         _end_row(state, extra, lanes.best, lanes.lengths, i)
 
 
-@leaf
+@inline_njit
 def result_of(lanes, lane):  # type: ignore[no-untyped-def]
     """(Best total, end bonuses included, and the row and column where its path ends) of a lane."""
     best = lanes.best
     return np.int64(best[_BEST + lane]), np.int64(best[_END_ROW + lane]), np.int64(best[_END_COLUMN + lane])
 
 
-@leaf
+@inline_njit
 def trace_lane(lanes, lane, columns, i, b, ops):  # type: ignore[no-untyped-def]
     """`esa.align.extend.banded.trace` of a lane: (number of operations, first query base, its column)."""
     directions = lanes.directions

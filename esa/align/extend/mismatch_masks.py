@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from esa.align.scoring import END_BONUS, MATCH, MISMATCH
 from esa.kernels.bits import lowest_bit, popcount
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import load64
 from esa.sequence.dna import WORD, N, complement_word, pack_word
 
@@ -45,7 +45,7 @@ class Query(NamedTuple):
     plain: bool
 
 
-@leaf
+@inline_njit
 def words_for(bases):  # type: ignore[no-untyped-def]
     """Words that hold so many bases."""
     return (bases + WORD - 1) // WORD
@@ -60,7 +60,7 @@ def make_strands(longest):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@inline_njit
 def orient(codes, begin, end, strands):  # type: ignore[no-untyped-def]
     """Put the read ``codes[begin:end]`` into ``strands``."""
     n = end - begin
@@ -84,7 +84,7 @@ def query_on(strands, n, reverse):  # type: ignore[no-untyped-def]
     return Query(strands.codes[reverse][:n], strands.words[reverse], strands.plain[0])
 
 
-@leaf
+@inline_njit
 def _pack(codes, words, out):  # type: ignore[no-untyped-def]
     """Pack ``codes[: words * WORD]``; returns whether no N is among them."""
     seen = False
@@ -94,7 +94,7 @@ def _pack(codes, words, out):  # type: ignore[no-untyped-def]
     return not seen
 
 
-@leaf
+@inline_njit
 def _complement(words, count, n, out):  # type: ignore[no-untyped-def]
     """The reverse complement of n packed bases in ``count`` words."""
     spare = np.uint64(2 * (count * WORD - n))
@@ -106,7 +106,7 @@ def _complement(words, count, n, out):  # type: ignore[no-untyped-def]
         before = swapped
 
 
-@leaf
+@inline_njit
 def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[no-untyped-def]
     """Bit 2 i of ``mask`` (``uint64``, a bit pair a base) is set where query base i differs from its partner on a
     diagonal.
@@ -131,7 +131,7 @@ def mark_mismatches(query, reference, contig, diagonal, mask):  # type: ignore[n
     return count
 
 
-@leaf
+@inline_njit
 def is_plain(reference, contig, start, end):  # type: ignore[no-untyped-def]
     """Whether global positions ``[start, end)`` lie in a contig, hold no N, and can be read in whole words."""
     if start < reference.offsets[contig] or end > reference.offsets[contig + 1]:
@@ -142,7 +142,7 @@ def is_plain(reference, contig, start, end):  # type: ignore[no-untyped-def]
     return run == len(reference.n_starts) or reference.n_starts[run] >= end
 
 
-@leaf
+@inline_njit
 def extend_marked(mask, mismatches, n):  # type: ignore[no-untyped-def]
     """`esa.align.extend.ungapped.extend_ungapped` of a whole diagonal from its `mark_mismatches`, from mark to mark."""
     if mismatches <= 1 and n * MATCH > 2 * (MATCH - MISMATCH):
@@ -180,9 +180,9 @@ def extend_marked(mask, mismatches, n):  # type: ignore[no-untyped-def]
     return best, best_begin, best_end
 
 
-@leaf
-def best_part_marked(mask, lo, hi):  # type: ignore[no-untyped-def]
-    """`esa.align.extend.ungapped.best_part` from marks."""
+@inline_njit
+def local_score_marked(mask, lo, hi):  # type: ignore[no-untyped-def]
+    """`esa.align.extend.ungapped.local_score` from marks."""
     best, running, at = 0, 0, lo
     for w in range(lo // WORD, words_for(hi)):
         bits = mask[w]

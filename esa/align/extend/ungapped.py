@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from esa.align.scoring import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 
 @njit(inline="always")
@@ -14,7 +14,7 @@ def pair_score(a, b):  # type: ignore[no-untyped-def]
     return MATCH if a == b else MISMATCH
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
     """Best local alignment of ``query[i]`` with ``window[i + shift]``, i in ``[lo, hi)``.
 
@@ -48,8 +48,8 @@ def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-de
     return best, best_begin, best_end
 
 
-@leaf
-def best_part(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+@inline_njit
+def local_score(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
     """Best score of a stretch of ``query[lo:hi]`` aligned as in `extend_ungapped`, without the bonuses of the ends."""
     best, running = 0, 0
     for i in range(lo, hi):
@@ -58,7 +58,7 @@ def best_part(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
     return best
 
 
-@leaf
+@inline_njit
 def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
     """What query base i loses on window base j against a match."""
     if 0 <= j < len(window):
@@ -66,7 +66,7 @@ def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
     return MATCH - MISMATCH
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
     """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
 
@@ -104,7 +104,7 @@ def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
     return best
 
 
-@leaf
+@inline_njit
 def _there_and_back(query, window, shift, gap, best, at_stake):  # type: ignore[no-untyped-def]
     """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add; else ``best``.
 

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.extend.band_state import (
-    TRIAL_FIELDS,
-    first_trial,
-    is_unsure,
-    least_of,
+    BAND_STATE_FIELDS,
+    needs_local_score,
     next_band,
-    offer_trial,
-    put_trial,
+    offer_state,
+    put_state,
     score_of,
     score_ungapped,
+    state_at,
     take_task,
-    trial_at,
+    thresholds_of,
+    ungapped_state,
 )
 from esa.align.extend.gapped import Scratch, align_tasks, make_scratch, make_tasks
 from esa.align.extend.mismatch_masks import Strands, make_strands, orient, query_on
 from esa.align.loci import HOPELESS, Candidates, Loci, Reads, Reference
 from esa.align.scoring import END_BONUS, MATCH, MAX_READ_LENGTH
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import prefetch
 
 ASKED_AHEAD = 32
@@ -48,14 +48,14 @@ def verify(
     """
     reads = Reads(codes, offsets, salts)
     limits = (
-        config.least_score,
-        config.pair.least_rescued if paired else config.least_score,
+        config.min_score,
+        config.pair.min_rescued_score if paired else config.min_score,
         config.max_loci,
     )
     _verify(reads, candidates, reference, config.verify, limits, loci)
 
 
-@leaf
+@inline_njit
 def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
     """(Longest read that has candidates, most candidates of a read)."""
     longest, most = 1, 1
@@ -68,7 +68,7 @@ def _sizes(offsets, candidates):  # type: ignore[no-untyped-def]
     return longest, most
 
 
-@leaf
+@inline_njit
 def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
     """The value that fewer than ``rank`` others exceed; ``best``: room for so many."""
     best[:rank] = HOPELESS
@@ -82,7 +82,7 @@ def _best_of(values, rank, best):  # type: ignore[no-untyped-def]
     return best[rank - 1]
 
 
-@leaf
+@inline_njit
 def _ask_for(reference, candidates, length, begin, end):  # type: ignore[no-untyped-def]
     """Prefetch the reference at the candidates ``[begin, end)``, for reads of about ``length`` bases; returns where the
     next ones begin."""
@@ -102,14 +102,14 @@ class _Buffers(NamedTuple):
     strands, scratch: for the longest read.
     ungapped: ``int64[most candidates of a read, 3]``, what `score_ungapped` returns.
     best: ``int64[max_gapped]``, see `_best_of`.
-    trials: ``int64[candidates, 8]``, the `Trial` of each.
+    states: ``int64[candidates, 8]``, the `BandState` of each.
     """
 
     strands: Strands
     scratch: Scratch
     ungapped: NDArray[np.int64]
     best: NDArray[np.int64]
-    trials: NDArray[np.int64]
+    states: NDArray[np.int64]
 
 
 @njit
@@ -121,35 +121,35 @@ def _verify(reads, candidates, reference, config, limits, loci):  # type: ignore
         make_scratch(longest, config.max_gap),
         np.empty((most, 3), np.int64),
         np.empty(config.max_gapped, np.int64),
-        np.zeros((count, TRIAL_FIELDS), np.int64),
+        np.zeros((count, BAND_STATE_FIELDS), np.int64),
     )
     _score_reads(reads, candidates, reference, config, buffers, loci)
     no_tasks, no_candidates = make_tasks(0), np.empty(0, np.int64)
     while True:
         # All of the batch that want a band together: they are aligned side by side.
-        wanting = _gather(reads.offsets, candidates, limits, buffers.trials, no_tasks, no_candidates)
+        wanting = _gather(reads.offsets, candidates, limits, buffers.states, no_tasks, no_candidates)
         if wanting == 0:
             break
         tasks, candidate_of = make_tasks(wanting), np.empty(wanting, np.int64)
-        _gather(reads.offsets, candidates, limits, buffers.trials, tasks, candidate_of)
+        _gather(reads.offsets, candidates, limits, buffers.states, tasks, candidate_of)
         done = align_tasks(tasks, wanting, reads.codes, reads.offsets, reference)
-        _take(reads.offsets, tasks, candidate_of, done, buffers.trials)
+        _take(reads.offsets, tasks, candidate_of, done, buffers.states)
     _offer_reads(reads, candidates, reference, config, limits, buffers, loci)
 
 
-@leaf
+@inline_njit
 def _place(candidates, c):  # type: ignore[no-untyped-def]
     return candidates.diagonal[c], np.int64(candidates.reverse[c]), np.int64(candidates.contig[c])
 
 
-@leaf
-def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: ignore[no-untyped-def]
+@inline_njit
+def _gather(offsets, candidates, limits, states, tasks, candidate_of):  # type: ignore[no-untyped-def]
     """Count the candidates that want a band, and put them into the tasks as far as these have room."""
     made = 0
     for r in range(len(offsets) - 1):
-        least = least_of(offsets[r + 1] - offsets[r], limits[0], limits[1])
+        least = thresholds_of(offsets[r + 1] - offsets[r], limits[0], limits[1])
         for c in range(candidates.offsets[r], candidates.offsets[r + 1]):
-            band = next_band(trial_at(trials, c), least.held)
+            band = next_band(state_at(states, c), least.held)
             if band == 0:
                 continue
             if made < len(candidate_of):
@@ -160,30 +160,30 @@ def _gather(offsets, candidates, limits, trials, tasks, candidate_of):  # type: 
     return made
 
 
-@leaf
-def _take(offsets, tasks, candidate_of, done, trials):  # type: ignore[no-untyped-def]
+@inline_njit
+def _take(offsets, tasks, candidate_of, done, states):  # type: ignore[no-untyped-def]
     for t in range(len(candidate_of)):
         c, r = candidate_of[t], tasks.read[t]
-        take_task(trials, c, offsets[r + 1] - offsets[r], tasks, done, t)
+        take_task(states, c, offsets[r + 1] - offsets[r], tasks, done, t)
 
 
-@leaf
+@inline_njit
 def _score_reads(reads, candidates, reference, config, buffers, loci):  # type: ignore[no-untyped-def]
-    """The first trial of every candidate."""
+    """The first state of every candidate."""
     asked_for = 0
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
         first, end = candidates.offsets[r], candidates.offsets[r + 1]
-        loci.capped[r] |= candidates.capped[r]
+        loci.truncated[r] |= candidates.truncated[r]
         if first < end and n <= MAX_READ_LENGTH:
             orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
             top = np.int64(loci.score[r, 0]) if loci.held[r] else 0
             asked_for = _score_read(n, top, first, end, asked_for, candidates, reference, config, buffers)
 
 
-@leaf
+@inline_njit
 def _score_read(n, top, first, end, asked_for, candidates, reference, config, buffers):  # type: ignore[no-untyped-def]
-    """The first trial of the candidates of a read of n bases, which ``buffers.strands`` holds.
+    """The first state of the candidates of a read of n bases, which ``buffers.strands`` holds.
 
     ``top``: score of the best locus it has. ``asked_for``: as far the reference was prefetched; returned anew.
     """
@@ -199,36 +199,38 @@ def _score_read(n, top, first, end, asked_for, candidates, reference, config, bu
     # Without gaps a locus with an indel may look worse than a copy without; its anchors tell it apart.
     heavy = top < n * MATCH + 2 * END_BONUS - config.gapped_margin
     rank = _best_of(ungapped[: end - first, 0], config.max_gapped, buffers.best)
-    least_gapped = max(top - config.gapped_margin, rank)
+    min_gapped = max(top - config.gapped_margin, rank)
     for c in range(first, end):
         total, begin, stop = ungapped[c - first]
-        promising = total >= least_gapped or (heavy and c - first < config.heaviest)
+        promising = total >= min_gapped or (heavy and c - first < config.heaviest)
         query = query_on(strands, n, candidates.reverse[c])
         max_gap = config.max_gap if promising else 0
-        trial = first_trial(query, reference, _place(candidates, c), (total, begin, stop), max_gap, scratch)
-        put_trial(buffers.trials, c, trial)
+        state = ungapped_state(
+            query, reference, _place(candidates, c), (total, begin, stop), max_gap, scratch
+        )
+        put_state(buffers.states, c, state)
     return asked_for
 
 
-@leaf
+@inline_njit
 def _offer_reads(reads, candidates, reference, config, limits, buffers, loci):  # type: ignore[no-untyped-def]
-    """Offer every read the loci of its trials."""
-    least_score, least_rescued, max_loci = limits
+    """Offer every read the loci of its states."""
+    min_score, min_rescued_score, max_loci = limits
     for r in range(len(reads.offsets) - 1):
         n = reads.offsets[r + 1] - reads.offsets[r]
         first, end = candidates.offsets[r], candidates.offsets[r + 1]
         if first == end or n > MAX_READ_LENGTH:
             continue
         known = (reads.salts[r], n * config.same_locus // 100, max_loci, 0)
-        least = least_of(n, least_score, least_rescued)
+        least = thresholds_of(n, min_score, min_rescued_score)
         oriented = False
         for c in range(first, end):
-            trial = trial_at(buffers.trials, c)
-            if not oriented and is_unsure(score_of(trial.total, trial.begin, trial.stop, n), least):
+            state = state_at(buffers.states, c)
+            if not oriented and needs_local_score(score_of(state.total, state.begin, state.stop, n), least):
                 # Only the best part asks for the bases.
                 orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], buffers.strands)
                 oriented = True
             query = query_on(buffers.strands, n, candidates.reverse[c])
-            offer_trial(
-                loci, r, query, _place(candidates, c), trial, reference, least, known, buffers.scratch
+            offer_state(
+                loci, r, query, _place(candidates, c), state, reference, least, known, buffers.scratch
             )

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
-from esa.align.extend.band_state import least_score_of
+from esa.align.extend.band_state import min_score_of
 from esa.align.inserts import FF, FR, RF, RR, InsertSizes
 from esa.align.loci import HOPELESS, Loci, rival
 from esa.align.pairing.mapq import FLOOR, TIE, mapping_quality, rivals
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 UNIQUE_GAP = 10
 """A read teaches insert sizes if its best score leads the next by this much."""
@@ -50,14 +50,14 @@ class Choice(NamedTuple):
         )
 
 
-@leaf
+@inline_njit
 def five_prime(loci, r, k, length):  # type: ignore[no-untyped-def]
     """Global position of the 5' end of a read at a locus (of the base beyond it on the reverse strand)."""
     return loci.diagonal[r, k] + (length if loci.reverse[r, k] else 0)
 
 
-@leaf
-def lie_of(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
+@inline_njit
+def pair_geometry(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
     """(Orientation, size) of locus j of read r and locus k of its mate, read r + 1."""
     mine = five_prime(loci, r, j, lengths[r])
     mates = five_prime(loci, r + 1, k, lengths[r + 1])
@@ -69,7 +69,7 @@ def lie_of(loci, r, j, k, lengths):  # type: ignore[no-untyped-def]
     return (FR if ahead >= 0 else RF), abs(ahead)
 
 
-@leaf
+@inline_njit
 def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
     count = 0
     for p in range(pairs):
@@ -80,21 +80,21 @@ def _sample(loci, lengths, pairs, out):  # type: ignore[no-untyped-def]
             if loci.held[r + end] == 0 or loci.score[r + end, 0] - max(second, FLOOR) < UNIQUE_GAP:
                 unique = False
         if unique and loci.contig[r, 0] == loci.contig[r + 1, 0]:
-            out[count, 0], out[count, 1] = lie_of(loci, r, 0, 0, lengths)
+            out[count, 0], out[count, 1] = pair_geometry(loci, r, 0, 0, lengths)
             count += out[count, 1] <= LEARNT_MAX
     return count
 
 
-@leaf
+@inline_njit
 def is_proper(loci, r, j, k, lengths, inserts):  # type: ignore[no-untyped-def]
     """(Whether locus j of read r and locus k of its mate, read r + 1, lie as the insert sizes say, their size)."""
     if loci.contig[r, j] != loci.contig[r + 1, k]:
         return False, 0
-    lie, size = lie_of(loci, r, j, k, lengths)
+    lie, size = pair_geometry(loci, r, j, k, lengths)
     return lie == inserts.orientation and inserts.low <= size <= inserts.high, size
 
 
-@leaf
+@inline_njit
 def _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired):  # type: ignore[no-untyped-def]
     """(Joint score, proper) of locus j of read r and locus k of its mate."""
     score = np.int64(loci.score[r, j]) + np.int64(loci.score[r + 1, k])
@@ -106,34 +106,34 @@ def _pair_score(loci, r, j, k, lengths, inserts, penalties, unpaired):  # type: 
 
 def choose_single(loci: Loci, lengths: NDArray[np.int64], config: AlignConfig, choice: Choice) -> None:
     """The best locus of each read by itself, if it scores enough."""
-    _choose_single(loci, lengths, config.least_score, 0, len(lengths), choice)
+    _choose_single(loci, lengths, config.min_score, 0, len(lengths), choice)
 
 
-@leaf
-def _stands_alone(loci, r, k, length, least_score):  # type: ignore[no-untyped-def]
+@inline_njit
+def _stands_alone(loci, r, k, length, min_score):  # type: ignore[no-untyped-def]
     """Whether locus k of read r is reported whatever its mate has."""
-    return loci.part[r, k] >= least_score_of(length, least_score)
+    return loci.part[r, k] >= min_score_of(length, min_score)
 
 
-@leaf
-def standing_alone(loci, r, length, least_score):  # type: ignore[no-untyped-def]
+@inline_njit
+def standing_alone(loci, r, length, min_score):  # type: ignore[no-untyped-def]
     """The best locus of a read that is reported whatever its mate has; -1 if it has none."""
     for k in range(loci.held[r]):
-        if _stands_alone(loci, r, k, length, least_score):
+        if _stands_alone(loci, r, k, length, min_score):
             return k
     return -1
 
 
-@leaf
-def _choose_single(loci, lengths, least_score, begin, end, choice):  # type: ignore[no-untyped-def]
+@inline_njit
+def _choose_single(loci, lengths, min_score, begin, end, choice):  # type: ignore[no-untyped-def]
     for r in range(begin, end):
-        k = standing_alone(loci, r, lengths[r], least_score)
+        k = standing_alone(loci, r, lengths[r], min_score)
         if k >= 0:
             choice.locus[r] = k
             choice.second[r], choice.mapq[r] = judge_alone(loci, r, k, lengths[r], FLOOR)
 
 
-@leaf
+@inline_njit
 def judge_alone(loci, r, chosen, length, floor):  # type: ignore[no-untyped-def]
     """(XS, MAPQ) of a locus of read r by itself.
 
@@ -141,7 +141,7 @@ def judge_alone(loci, r, chosen, length, floor):  # type: ignore[no-untyped-def]
     """
     second, near = rivals(loci, r, chosen)
     score = np.int64(loci.score[r, chosen])
-    return second, mapping_quality(score - second, score - floor, near, score, length, loci.capped[r])
+    return second, mapping_quality(score - second, score - floor, near, score, length, loci.truncated[r])
 
 
 def choose_pairs(
@@ -160,22 +160,22 @@ def choose_pairs(
     ``expected`` (``int64[reads]``): bases that its locus should align; the whole read, if not given.
     """
     expected = lengths if expected is None else expected
-    limits = (config.pair.unpaired_penalty, config.least_score)
+    limits = (config.pair.unpaired_penalty, config.min_score)
     _choose_pairs(loci, lengths, expected, inserts.range, inserts.penalties, limits, choice)
 
 
-@leaf
-def _weak_together(loci, r, j, k, lengths, least_score):  # type: ignore[no-untyped-def]
+@inline_njit
+def _weak_together(loci, r, j, k, lengths, min_score):  # type: ignore[no-untyped-def]
     """Whether neither of two loci stands alone, nor both together: what both cover is evidence once."""
-    if _stands_alone(loci, r, j, lengths[r], least_score):
+    if _stands_alone(loci, r, j, lengths[r], min_score):
         return False
-    if _stands_alone(loci, r + 1, k, lengths[r + 1], least_score):
+    if _stands_alone(loci, r + 1, k, lengths[r + 1], min_score):
         return False
     shared = min(loci.end[r, j], loci.end[r + 1, k]) - max(loci.start[r, j], loci.start[r + 1, k])
-    return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < least_score
+    return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < min_score
 
 
-@leaf
+@inline_njit
 def _tied(loci, r, chosen):  # type: ignore[no-untyped-def]
     """Whether read r by itself has another locus as good as the chosen one."""
     return rivals(loci, r, chosen)[0] >= loci.score[r, chosen] - TIE
@@ -183,14 +183,14 @@ def _tied(loci, r, chosen):  # type: ignore[no-untyped-def]
 
 @njit
 def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice):  # type: ignore[no-untyped-def]
-    unpaired, least_score = limits
+    unpaired, min_score = limits
     rooms = loci.score.shape[1]
     joint = np.empty((rooms, rooms), np.int64)
     reached = np.empty(rooms, np.int64)
     for r in range(0, len(lengths), 2):
         n, m = loci.held[r], loci.held[r + 1]
         if n == 0 or m == 0:
-            _choose_single(loci, expected, least_score, r, r + 2, choice)
+            _choose_single(loci, expected, min_score, r, r + 2, choice)
             continue
         best, at_j, at_k = HOPELESS, 0, 0
         for j in range(n):
@@ -201,12 +201,12 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
                     best, at_j, at_k = joint[j, k], j, k
                     choice.proper[r] = choice.proper[r + 1] = proper
         if not choice.proper[r] and not (
-            _stands_alone(loci, r, at_j, lengths[r], least_score)
-            and _stands_alone(loci, r + 1, at_k, lengths[r + 1], least_score)
+            _stands_alone(loci, r, at_j, lengths[r], min_score)
+            and _stands_alone(loci, r + 1, at_k, lengths[r + 1], min_score)
         ):
-            _choose_single(loci, expected, least_score, r, r + 2, choice)
+            _choose_single(loci, expected, min_score, r, r + 2, choice)
             continue
-        if choice.proper[r] and _weak_together(loci, r, at_j, at_k, lengths, least_score):
+        if choice.proper[r] and _weak_together(loci, r, at_j, at_k, lengths, min_score):
             choice.proper[r] = choice.proper[r + 1] = 0
             continue
         for end in range(2):
@@ -226,13 +226,13 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
             above = best - (FLOOR + mate_score - unpaired)
             choice.locus[mine] = chosen
             choice.second[mine] = rivals(loci, mine, chosen)[0]
-            length, capped = expected[mine], loci.capped[mine]
+            length, truncated = expected[mine], loci.truncated[mine]
             if choice.proper[mine]:
                 score += loci.score[mine ^ 1, at_j if end else at_k]
                 length += expected[mine ^ 1]
                 # A pair is hidden only if both its loci are.
-                capped &= loci.capped[mine ^ 1]
-            quality = mapping_quality(best - second, above, near, score, length, capped)
-            if capped and _tied(loci, r, at_j) and _tied(loci, r + 1, at_k):
+                truncated &= loci.truncated[mine ^ 1]
+            quality = mapping_quality(best - second, above, near, score, length, truncated)
+            if truncated and _tied(loci, r, at_j) and _tied(loci, r + 1, at_k):
                 quality = min(quality, TIED_MAPQ)
             choice.mapq[mine] = quality

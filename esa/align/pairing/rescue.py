@@ -7,17 +7,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import AlignConfig, LocateConfig, PairConfig, VerifyConfig
+from esa.align.config import AlignConfig, PairConfig, VerifyConfig, VotingConfig
 from esa.align.extend.band_state import (
-    TRIAL_FIELDS,
-    first_trial,
-    least_of,
+    BAND_STATE_FIELDS,
     next_band,
-    offer_trial,
-    put_trial,
+    offer_state,
+    put_state,
     score_ungapped,
+    state_at,
     take_task,
-    trial_at,
+    thresholds_of,
+    ungapped_state,
 )
 from esa.align.extend.gapped import Scratch, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.extend.mismatch_masks import Strands, make_strands, orient, query_on
@@ -26,7 +26,7 @@ from esa.align.loci import Loci, Reads, Reference
 from esa.align.pairing.choose import five_prime, is_proper, standing_alone
 from esa.align.scoring import MAX_READ_LENGTH
 from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, vote
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 
 def rescue(
@@ -38,30 +38,30 @@ def rescue(
     inserts: InsertSizes,
     config: AlignConfig,
     loci: Loci,
-    doubtful: NDArray[np.bool_] | None = None,
+    maybe_other_copy: NDArray[np.bool_] | None = None,
 ) -> None:
     """Search each good locus's mate window for the mate, where no locus of the mate lies in it, in place.
 
-    ``active`` (``bool[pairs]``): the pairs to look at. ``doubtful`` (``bool[reads]``, none): reads that are searched
-    for where they have a locus, too: another copy of a tandem repeat may lie beside it. Those of them that nothing is
-    reported of otherwise are scored on every diagonal (`PairConfig.longest_scored`).
+    ``active`` (``bool[pairs]``): the pairs to look at. ``maybe_other_copy`` (``bool[reads]``, none): reads that are
+    searched for where they have a locus, too: another copy of a tandem repeat may lie beside it. Those of them that
+    nothing is reported of otherwise are scored on every diagonal (`PairConfig.longest_scored`).
     """
-    settings = _Settings(config.pair, config.locate, config.verify, config.least_score, config.max_loci)
-    doubtful = np.zeros(2 * len(active), np.bool_) if doubtful is None else doubtful
-    _rescue(Reads(codes, offsets, salts), active, doubtful, reference, inserts.range, settings, loci)
+    settings = _Settings(config.pair, config.voting, config.verify, config.min_score, config.max_loci)
+    maybe_other_copy = np.zeros(2 * len(active), np.bool_) if maybe_other_copy is None else maybe_other_copy
+    _rescue(Reads(codes, offsets, salts), active, maybe_other_copy, reference, inserts.range, settings, loci)
 
 
 class _Settings(NamedTuple):
     """What kernels need of an `AlignConfig`."""
 
     pair: PairConfig
-    locate: LocateConfig
+    voting: VotingConfig
     verify: VerifyConfig
-    least_score: int
+    min_score: int
     max_loci: int
 
 
-@leaf
+@inline_njit
 def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-untyped-def]
     """(First base, width, strand) of the window in which the mate of a read at a locus should lie."""
     at = five_prime(loci, r, k, length)
@@ -80,7 +80,7 @@ def _mate_window(loci, r, k, length, mate_length, inserts):  # type: ignore[no-u
     return begin, end - begin, strand
 
 
-@leaf
+@inline_njit
 def _has_mate(loci, r, k, lengths, inserts, unpaired):  # type: ignore[no-untyped-def]
     """Whether a locus of the mate makes a proper pair with locus k of read r that its best locus, unpaired, does not
     beat: a poor copy of a repeat beside that locus is no reason not to look for the mate there."""
@@ -114,7 +114,7 @@ def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
     return _Buffers(
         make_strands(longest),
         np.empty(widest, np.uint8),
-        np.zeros(4**config.locate.k, np.int32),
+        np.zeros(4**config.voting.k, np.int32),
         np.empty(longest, np.int32),
         np.zeros(widest + longest, np.int32),
         np.empty(widest, np.int32),
@@ -124,7 +124,7 @@ def _make_buffers(longest, inserts, config):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@inline_njit
 def _is_known(loci, r, place, near, unpaired):  # type: ignore[no-untyped-def]
     """Whether read r has a locus at a place (diagonal, strand, contig), or near it, that may be chosen in a pair.
 
@@ -151,7 +151,7 @@ class _Searches(NamedTuple):
     thorough: every diagonal of this window is scored if shared k-mers lead to nothing.
     stage: what led to the place that the mate is being aligned at: `_VOTED`, `_SCORED`; `_NOTHING`: there is none.
     place: ``int64[pairs, 3]``, (diagonal, strand, contig).
-    trials: ``int64[pairs, TRIAL_FIELDS]``, the `Trial` there.
+    states: ``int64[pairs, BAND_STATE_FIELDS]``, the `BandState` there.
     """
 
     side: NDArray[np.int64]
@@ -161,7 +161,7 @@ class _Searches(NamedTuple):
     thorough: NDArray[np.bool_]
     stage: NDArray[np.int64]
     place: NDArray[np.int64]
-    trials: NDArray[np.int64]
+    states: NDArray[np.int64]
 
 
 _NOTHING, _VOTED, _SCORED = range(3)
@@ -177,7 +177,7 @@ def _make_searches(pairs):  # type: ignore[no-untyped-def]
         np.zeros(pairs, np.bool_),
         np.full(pairs, _NOTHING, np.int64),
         np.empty((pairs, 3), np.int64),
-        np.empty((pairs, TRIAL_FIELDS), np.int64),
+        np.empty((pairs, BAND_STATE_FIELDS), np.int64),
     )
 
 
@@ -186,7 +186,7 @@ class _Run(NamedTuple):
 
     reads: Reads
     lengths: NDArray[np.int64]
-    doubtful: NDArray[np.bool_]
+    maybe_other_copy: NDArray[np.bool_]
     reference: Reference
     inserts: InsertRange
     config: _Settings
@@ -195,23 +195,23 @@ class _Run(NamedTuple):
     searches: _Searches
 
 
-@leaf
+@inline_njit
 def _mate_of(searches, p):  # type: ignore[no-untyped-def]
     """The read that is searched for."""
     return (2 * p + searches.side[p]) ^ 1
 
 
-@leaf
+@inline_njit
 def _place_of(searches, p):  # type: ignore[no-untyped-def]
     return searches.place[p, 0], searches.place[p, 1], searches.place[p, 2]
 
 
-@leaf
+@inline_njit
 def _put_place(searches, p, place):  # type: ignore[no-untyped-def]
     searches.place[p, 0], searches.place[p, 1], searches.place[p, 2] = place
 
 
-@leaf
+@inline_njit
 def _next_read(run, p):  # type: ignore[no-untyped-def]
     """Go on to the next read of pair p that has loci and a mate that can be searched for; whether there is one."""
     searches, config = run.searches, run.config
@@ -219,14 +219,14 @@ def _next_read(run, p):  # type: ignore[no-untyped-def]
         searches.side[p] += 1
         mate = _mate_of(searches, p)
         length = run.lengths[mate]
-        if run.loci.held[mate ^ 1] and config.locate.k <= length <= MAX_READ_LENGTH:
+        if run.loci.held[mate ^ 1] and config.voting.k <= length <= MAX_READ_LENGTH:
             searches.k[p], searches.tried[p] = -1, 0
-            searches.lost[p] = standing_alone(run.loci, mate, length, config.least_score) < 0
+            searches.lost[p] = standing_alone(run.loci, mate, length, config.min_score) < 0
             return True
     return False
 
 
-@leaf
+@inline_njit
 def _next_window(run, p):  # type: ignore[no-untyped-def]
     """Go on to the next locus of pair p's read whose window is looked into; whether there is one."""
     searches, loci, config = run.searches, run.loci, run.config.pair
@@ -235,20 +235,20 @@ def _next_window(run, p):  # type: ignore[no-untyped-def]
     for k in range(searches.k[p] + 1, loci.held[r]):
         few = searches.tried[p] < config.max_rescues
         worst = loci.score[r, 0] - (config.rescue_margin if few else 0)
-        if searches.tried[p] == config.most_rescues or loci.score[r, k] < worst:
+        if searches.tried[p] == config.max_tied_rescues or loci.score[r, k] < worst:
             return False
         has_mate = _has_mate(loci, r, k, run.lengths, run.inserts, config.unpaired_penalty)
-        if has_mate and not (few and run.doubtful[mate]):
+        if has_mate and not (few and run.maybe_other_copy[mate]):
             continue
         searches.k[p] = k
         searches.tried[p] += 1
         short = run.lengths[mate] <= config.longest_scored
-        searches.thorough[p] = run.doubtful[mate] and not has_mate and searches.lost[p] and short
+        searches.thorough[p] = run.maybe_other_copy[mate] and not has_mate and searches.lost[p] and short
         return True
     return False
 
 
-@leaf
+@inline_njit
 def _next(run, p):  # type: ignore[no-untyped-def]
     """Go on to the next window of pair p; whether there is one."""
     while True:
@@ -268,7 +268,7 @@ def _mate_query(run, p, reverse):  # type: ignore[no-untyped-def]
     return query_on(buffers.strands, run.lengths[mate], reverse)
 
 
-@leaf
+@inline_njit
 def _load_mate_window(run, p):  # type: ignore[no-untyped-def]
     """Pair p's window into ``buffers.window``; (first base, width, strand, contig)."""
     mate, k = _mate_of(run.searches, p), run.searches.k[p]
@@ -279,11 +279,11 @@ def _load_mate_window(run, p):  # type: ignore[no-untyped-def]
     return origin, width, reverse, contig
 
 
-@leaf
+@inline_njit
 def _vote_for_place(run, p):  # type: ignore[no-untyped-def]
     """Find the mate's place in pair p's window by shared k-mers; whether there is one."""
     mate, buffers, config = _mate_of(run.searches, p), run.buffers, run.config
-    n, k_mer, slack = run.lengths[mate], config.locate.k, config.locate.slack
+    n, k_mer, slack = run.lengths[mate], config.voting.k, config.voting.slack
     origin, width, reverse, contig = _load_mate_window(run, p)
     query = _mate_query(run, p, reverse)
     index_kmers(query.codes, n, k_mer, buffers.head, buffers.following)
@@ -298,10 +298,10 @@ def _vote_for_place(run, p):  # type: ignore[no-untyped-def]
         )  # fmt: skip
     clear_kmers(query.codes, n, k_mer, buffers.head)
     _put_place(run.searches, p, (origin + shift, reverse, contig))
-    return votes >= config.locate.least_votes
+    return votes >= config.voting.min_votes
 
 
-@leaf
+@inline_njit
 def _score_for_place(run, p):  # type: ignore[no-untyped-def]
     """Find the mate's place in pair p's window by the scores of all diagonals."""
     buffers = run.buffers
@@ -311,36 +311,36 @@ def _score_for_place(run, p):  # type: ignore[no-untyped-def]
     _put_place(run.searches, p, (origin + shift, reverse, contig))
 
 
-@leaf
+@inline_njit
 def _try_place(run, p):  # type: ignore[no-untyped-def]
-    """The first trial of pair p's mate at its place."""
+    """The first state of pair p's mate at its place."""
     scratch = run.buffers.scratch
     place = _place_of(run.searches, p)
     query = _mate_query(run, p, place[1])
     ungapped = score_ungapped(query, run.reference, place[2], place[0], scratch)
-    trial = first_trial(query, run.reference, place, ungapped, run.config.verify.max_gap, scratch)
-    put_trial(run.searches.trials, p, trial)
+    state = ungapped_state(query, run.reference, place, ungapped, run.config.verify.max_gap, scratch)
+    put_state(run.searches.states, p, state)
 
 
-@leaf
+@inline_njit
 def _least_of_mate(run, p):  # type: ignore[no-untyped-def]
     n, config = run.lengths[_mate_of(run.searches, p)], run.config
-    return least_of(n, config.least_score, config.pair.least_rescued)
+    return thresholds_of(n, config.min_score, config.pair.min_rescued_score)
 
 
-@leaf
+@inline_njit
 def _offer_place(run, p):  # type: ignore[no-untyped-def]
-    """Offer pair p's mate the locus of its trial; whether that scores enough."""
+    """Offer pair p's mate the locus of its state; whether that scores enough."""
     mate, config = _mate_of(run.searches, p), run.config
     place = _place_of(run.searches, p)
     known = (run.reads.salts[mate], run.lengths[mate] * config.verify.same_locus // 100, config.max_loci, 1)
-    return offer_trial(
-        run.loci, mate, _mate_query(run, p, place[1]), place, trial_at(run.searches.trials, p), run.reference,
+    return offer_state(
+        run.loci, mate, _mate_query(run, p, place[1]), place, state_at(run.searches.states, p), run.reference,
         _least_of_mate(run, p), known, run.buffers.scratch,
     )  # fmt: skip
 
 
-@leaf
+@inline_njit
 def _search_on(run, p):  # type: ignore[no-untyped-def]
     """Search for the mates of pair p until one is to be aligned with gaps; the half-width of the band; 0: done."""
     searches = run.searches
@@ -348,7 +348,7 @@ def _search_on(run, p):  # type: ignore[no-untyped-def]
         stage = searches.stage[p]
         found = False
         if stage != _NOTHING:
-            band = next_band(trial_at(searches.trials, p), _least_of_mate(run, p).held)
+            band = next_band(state_at(searches.states, p), _least_of_mate(run, p).held)
             if band:
                 return band
             found = _offer_place(run, p)
@@ -373,11 +373,11 @@ def _align_mates(run, pairs, tasks):  # type: ignore[no-untyped-def]
         tasks.diagonal[t], tasks.reverse[t], tasks.contig[t] = _place_of(searches, pairs[t])
     done = align_tasks(tasks, len(pairs), run.reads.codes, run.reads.offsets, run.reference)
     for t in range(len(pairs)):
-        take_task(searches.trials, pairs[t], run.lengths[tasks.read[t]], tasks, done, t)
+        take_task(searches.states, pairs[t], run.lengths[tasks.read[t]], tasks, done, t)
 
 
 @njit
-def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
+def _rescue(reads, active, maybe_other_copy, reference, inserts, config, loci):  # type: ignore[no-untyped-def]
     lengths = reads.offsets[1:] - reads.offsets[:-1]
     longest = 1
     for p in range(len(active)):
@@ -385,7 +385,7 @@ def _rescue(reads, active, doubtful, reference, inserts, config, loci):  # type:
             if active[p] and lengths[r] <= MAX_READ_LENGTH:
                 longest = max(longest, lengths[r])
     buffers, searches = _make_buffers(longest, inserts, config), _make_searches(len(active))
-    run = _Run(reads, lengths, doubtful, reference, inserts, config, loci, buffers, searches)
+    run = _Run(reads, lengths, maybe_other_copy, reference, inserts, config, loci, buffers, searches)
     pairs = np.flatnonzero(active)
     tasks = make_tasks(len(pairs))
     # Each pair goes on until it needs an alignment with gaps; then all of these are made together.

@@ -32,7 +32,7 @@ OF_THE_READ = np.uint16(
 """Flags that all records of a read have in common, as in bwa mem."""
 
 
-def with_further(
+def with_nonprimary(
     records: Records,
     further: Alignments,
     batch: ReadBatch,

@@ -39,7 +39,7 @@ from esa.io.records import (
     Records,
 )
 from esa.kernels.bits import lowest_bit
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import grown
 from esa.sequence.dna import LETTERS, WORD, base_at
 from esa.sequence.reads import ReadBatch
@@ -149,7 +149,7 @@ def signed_length(ahead: NDArray[np.int64]) -> NDArray[np.int64]:
     return ahead + np.sign(ahead)
 
 
-@leaf
+@inline_njit
 def _append_number(out, at, number):  # type: ignore[no-untyped-def]
     digits = 1
     rest = number // 10
@@ -162,7 +162,7 @@ def _append_number(out, at, number):  # type: ignore[no-untyped-def]
     return at + digits
 
 
-@leaf
+@inline_njit
 def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
     """Add so many bases of an operation to the CIGAR ``cigar[begin:end]``; returns its new end."""
     if count == 0:
@@ -174,7 +174,7 @@ def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
     return end + 1
 
 
-@leaf
+@inline_njit
 def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-untyped-def]
     """Append the CIGAR (without clips) and MD of an alignment; its operations are ``ops[:count]``, last first.
 
@@ -219,7 +219,7 @@ def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-
     return at, _append_number(md, md_at, run), edits, j
 
 
-@leaf
+@inline_njit
 def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type: ignore[no-untyped-def]
     """`_describe` of an alignment without gaps, of the query bases ``interval``, from `mark_mismatches`.
 
@@ -251,7 +251,7 @@ def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type:
     return at, _append_number(md, md_at, last - done), edits
 
 
-@leaf
+@inline_njit
 def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
     longest = 1
     for r in range(len(locus)):
@@ -315,7 +315,7 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
     return cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets
 
 
-@leaf
+@inline_njit
 def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
     """Count the chosen loci with gaps, and put them into the tasks as far as these have room; fills ``task``."""
     made = 0
@@ -331,7 +331,7 @@ def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
     return made
 
 
-@leaf
+@inline_njit
 def _report(r, k, reads, loci, reference, eqx, buffers, placed, texts):  # type: ignore[no-untyped-def]
     """Place read r at locus k, append its CIGAR and MD, and return where these end; ``reads``: (codes, offsets)."""
     contig, position, span, nm, score = placed

@@ -3,7 +3,7 @@
 A read whose alignment leaves bases over at an end is searched once more with those bases alone
 (`Parts.gaps`), and the best alignment that is not masked by the parts known (`esa.align.loci.same_bases`)
 becomes one more part (`Parts.add`), until nothing is left over or found. Every part is judged against its own
-rivals. `further_alignments` lists what is reported beside the primary alignments.
+rivals. `nonprimary_alignments` lists what is reported beside the primary alignments.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig, SplitConfig
-from esa.align.extend.band_state import least_score_of
+from esa.align.extend.band_state import min_score_of
 from esa.align.loci import Candidates, Loci, rival, same_bases
 from esa.align.pairing.choose import Choice, judge_alone
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
 from esa.kernels.decorator import njit
 from esa.sequence.reads import ReadBatch
 
-PART_FLOOR = 16
+SEGMENT_FLOOR = 16
 """In place of `esa.align.pairing.mapq.FLOOR`: what is left over is searched with so many probes that a better place is
 overlooked less often than a whole read's is by its first levels."""
 
@@ -62,7 +62,7 @@ class Cover(NamedTuple):
     """The parts of each read: intervals of the read.
 
     parts: ``int32[reads]``, how many.
-    begin, end: ``int64[reads, max_parts]``, in the order of finding, the primary first.
+    begin, end: ``int64[reads, max_segments]``, in the order of finding, the primary first.
     fresh: ``int32[reads]``: parts from this one on were found in the last round.
     """
 
@@ -103,17 +103,17 @@ class Parts:
     Args:
         loci, choice: the primary alignments.
         lengths: ``int64[reads]``.
-        config, least_score: as in `esa.align.config.AlignConfig`.
+        config, min_score: as in `esa.align.config.AlignConfig`.
     """
 
     def __init__(
-        self, loci: Loci, choice: Choice, lengths: NDArray[np.int64], config: SplitConfig, least_score: int
+        self, loci: Loci, choice: Choice, lengths: NDArray[np.int64], config: SplitConfig, min_score: int
     ) -> None:
         reads = len(lengths)
         self._loci, self._choice, self._lengths = loci, choice, lengths
-        self._config, self._least_score = config, least_score
+        self._config, self._least_score = config, min_score
         self._found: list[Alignments] = []
-        shape = (reads, config.max_parts)
+        shape = (reads, config.max_segments)
         self._cover = Cover(
             np.zeros(reads, np.int32), np.zeros(shape, np.int64), np.zeros(shape, np.int64),
             np.zeros(reads, np.int32),
@@ -125,7 +125,7 @@ class Parts:
 
     def gaps(self) -> Gaps:
         """What the parts found leave over and was not yet searched."""
-        cover, least = self._cover, self._config.least_bases
+        cover, least = self._cover, self._config.min_bases
         open_ended = (cover.begin[:, 0] >= least) | (self._lengths - cover.end[:, 0] >= least)
         reads = np.flatnonzero(open_ended & (cover.parts > cover.fresh)).astype(np.int32)
         gaps = Gaps(*_gaps(cover, self._lengths, reads, least))
@@ -135,7 +135,7 @@ class Parts:
     def add(self, gaps: Gaps, loci: Loci) -> None:
         """Take from the loci of each gap's stretch the best one that is a part of its own."""
         order = self._by_score(gaps, loci)
-        chosen = _choose_parts(gaps, order, loci, self._cover, self._lengths, self._least_score)
+        chosen = _choose_segments(gaps, order, loci, self._cover, self._lengths, self._least_score)
         rows = order[chosen[order] >= 0]
         m = len(rows)
         self._found.append(
@@ -186,7 +186,7 @@ def select(alignments: Alignments, rows: NDArray[np.integer]) -> Alignments:
     return Alignments(loci=alignments.loci.select(rows), **columns)
 
 
-def further_alignments(
+def nonprimary_alignments(
     loci: Loci,
     choice: Choice,
     lengths: NDArray[np.int64],
@@ -207,7 +207,7 @@ def further_alignments(
     )  # fmt: skip
     reported = primaries if parts is None else concatenated([primaries, parts])
     reported = select(reported, np.argsort(reported.read, kind="stable"))
-    least = np.array([least_score_of(length, config.least_score) for length in lengths[reported.read]])
+    least = np.array([min_score_of(length, config.min_score) for length in lengths[reported.read]])
     rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, least, config.secondary)
     further = select(reported, rows)
     secondary = locus != further.locus
@@ -247,7 +247,7 @@ def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: ignore[no-untyped-def]
+def _choose_segments(gaps, order, loci, cover, lengths, min_score):  # type: ignore[no-untyped-def]
     """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``, in the ``order`` of their gaps.
 
     A part has at least as many bases as its score must be.
@@ -256,7 +256,7 @@ def _choose_parts(gaps, order, loci, cover, lengths, least_score):  # type: igno
     for g in order:
         r = gaps.read[g]
         count = cover.parts[r]
-        least = least_score_of(lengths[r], least_score)
+        least = min_score_of(lengths[r], min_score)
         for k in range(loci.held[g]):
             if count == cover.begin.shape[1]:
                 break
@@ -307,7 +307,7 @@ def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
         r = parts.read[i]
         part = part + 1 if i > 0 and parts.read[i - 1] == r else 1
         expected = _expected(cover, r, part, lengths[r])
-        parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected, PART_FLOOR)
+        parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected, SEGMENT_FLOOR)
 
 
 @njit
@@ -323,7 +323,7 @@ def _with_secondaries(read, loci, locus, least, config):  # type: ignore[no-unty
         made += 1
         first = made
         for k in range(loci.held[i]):
-            share = loci.score[i, locus[i]] * config.least_share
+            share = loci.score[i, locus[i]] * config.min_share
             worth = loci.part[i, k] >= least[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue

@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.search.sorting import SortRoom, make_sort_room, sort_keys
-from esa.kernels.decorator import leaf, njit
-from esa.stores.base import CROWDED
+from esa.kernels.decorator import inline_njit, njit
+from esa.stores.base import REPEAT_BUCKET
 
 ENOUGH = 1024
-"""Heuristic: hits of a read from which clusters are made: the queries with more than `CROWDED` hits that are beyond
-only add to these. Where most fragments have hundreds of copies, those with the fewest say where the read may lie."""
+"""Heuristic: hits of a read from which clusters are made: the queries with more than `REPEAT_BUCKET` hits that are
+beyond only add to these. Where most fragments have hundreds of copies, those with the fewest say where the read may
+lie."""
 
 _INDEX_BITS = 24
-"""Low bits of a sort key, which hold the hit's number within its read; hits beyond make no cluster (capped)."""
+"""Low bits of a sort key, which hold the hit's number within its read; hits beyond make no cluster (truncated)."""
 _INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
 
 
-@leaf
+@inline_njit
 def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
     """Index of the contig that holds a global position."""
     return np.searchsorted(contig_offsets, position, side="right") - 1
@@ -50,7 +51,7 @@ def make_clusters(most):  # type: ignore[no-untyped-def]
     )  # fmt: skip
 
 
-@leaf
+@inline_njit
 def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
     """(Most queries, most hits) of a read, the queries' owners being non-decreasing."""
     queries, hits = 0, 0
@@ -114,15 +115,15 @@ def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type:
     )
 
 
-@leaf
+@inline_njit
 def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, room, clusters):  # type: ignore[no-untyped-def]
     """The clusters of a read's queries ``[lo, hi)``, in order of strand and diagonal.
 
     Returns how many, and what those may weigh at most that were not made since only queries lead there that were not
     chosen.
 
-    ``read``: its (offset, length) in the batch. ``limits``: (`ChainConfig.diagonal_slack`, least share of the heaviest
-    one's weight (per cent) that a cluster must have to be wanted).
+    ``read``: its (offset, length) in the batch. ``limits``: (`ClusterConfig.diagonal_slack`, least share of the
+    heaviest one's weight (per cent) that a cluster must have to be wanted).
     """
     slack, least = limits
     low, high = hits.offsets[queries[0]], hits.offsets[queries[1]]
@@ -153,14 +154,14 @@ def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, roo
     return made, 0
 
 
-@leaf
+@inline_njit
 def _choose(hits, queries, chosen):  # type: ignore[no-untyped-def]
     """Choose the queries that clusters are made of: those with the fewest hits; returns whether it is all of them."""
     lo, hi = queries
     left, total = 0, 0
     for q in range(lo, hi):
         size = hits.offsets[q + 1] - hits.offsets[q]
-        chosen[q - lo] = size <= CROWDED or not hits.in_order
+        chosen[q - lo] = size <= REPEAT_BUCKET or not hits.in_order
         left += chosen[q - lo] == 0
         total += size if chosen[q - lo] else 0
     while left and total < ENOUGH:
@@ -175,20 +176,20 @@ def _choose(hits, queries, chosen):  # type: ignore[no-untyped-def]
     return left == 0
 
 
-@leaf
+@inline_njit
 def _begins(fragments, q, read):  # type: ignore[no-untyped-def]
     """Where a query begins in its read, on either strand."""
     begin = fragments.start[q] - read[0]
     return begin, read[1] - begin - fragments.length[q]
 
 
-@leaf
+@inline_njit
 def _place_of(strand, diagonal, room):  # type: ignore[no-untyped-def]
     """Strand and diagonal as one number."""
     return (np.int64(strand) << room.diagonal_bits) | (diagonal + room.shift)
 
 
-@leaf
+@inline_njit
 def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made):  # type: ignore[no-untyped-def]
     """Add to the first ``made`` clusters what the queries weigh there that were not chosen.
 
@@ -224,7 +225,7 @@ def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
             last[at], worth[at] = q, max(value, known)
 
 
-@leaf
+@inline_njit
 def _sorted_keys(hits, fragments, queries, read, room):  # type: ignore[no-untyped-def]
     """Sort key (strand, diagonal, number) of each hit of the chosen queries; returns how many."""
     lo, hi = queries
@@ -247,7 +248,7 @@ def _sorted_keys(hits, fragments, queries, read, room):  # type: ignore[no-untyp
     return count
 
 
-@leaf
+@inline_njit
 def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyped-def]
     """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on.
 
@@ -276,7 +277,7 @@ def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyp
     return weight, diagonal
 
 
-@leaf
+@inline_njit
 def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: ignore[no-untyped-def]
     """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import ChainConfig, LocateConfig
+from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.extend.gapped import load_window
 from esa.align.extend.mismatch_masks import make_strands, orient
 from esa.align.loci import Candidates, Reads, Reference
@@ -14,11 +14,11 @@ from esa.align.search.candidates import append_heaviest, make_candidates, trimme
 from esa.align.search.clusters import contig_of, make_clusters, most_of_a_read
 from esa.align.search.sorting import make_rank_room
 from esa.fragments.base import Fragments
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.stores.base import Hits
 
 
-def locate_hits(
+def vote_hits(
     codes: NDArray[np.uint8],
     offsets: NDArray[np.int64],
     salts: NDArray[np.uint64],
@@ -26,28 +26,28 @@ def locate_hits(
     fragments: Fragments,
     fragment_length: int,
     reference: Reference,
-    chain: ChainConfig,
-    config: LocateConfig,
+    cluster: ClusterConfig,
+    config: VotingConfig,
 ) -> Candidates:
     """Candidates of every read of a batch from hits that name only a window, on either strand.
 
     A hit says that a reference fragment resembles a fragment of the read: the read lies within a read's length
     of it. The window is searched on both strands; a candidate's weight is the number of k-mers that agree.
     """
-    candidates: Candidates = _locate_hits(
-        Reads(codes, offsets, salts), hits, fragments.arrays, fragment_length, reference, chain, config
+    candidates: Candidates = _vote_hits(
+        Reads(codes, offsets, salts), hits, fragments.arrays, fragment_length, reference, cluster, config
     )
     return candidates
 
 
-@leaf
+@inline_njit
 def _kmer_step(kmer, valid, base, mask):  # type: ignore[no-untyped-def]
     if base > 3:
         return np.int64(0), np.int64(0)
     return ((kmer << 2) | base) & mask, valid + 1
 
 
-@leaf
+@inline_njit
 def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
     """Chain the places of each k-mer of ``query[:n]``: ``head[kmer]`` is the last one + 1, 0 where there is none."""
     mask = (np.int64(1) << (2 * k)) - 1
@@ -59,7 +59,7 @@ def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
             head[kmer] = i - k + 2
 
 
-@leaf
+@inline_njit
 def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
     """Undo `index_kmers`."""
     mask = (np.int64(1) << (2 * k)) - 1
@@ -70,7 +70,7 @@ def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
             head[kmer] = 0
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the most votes within ``slack``, and how many.
 
@@ -108,7 +108,7 @@ def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):
     return peak - n, best
 
 
-@leaf(forceinline=False)
+@inline_njit(forceinline=False)
 def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyped-def]
     """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
 
@@ -138,15 +138,15 @@ def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyp
     return at, total
 
 
-@leaf
-def _locate_in_window(window, width, n, config, tables, votes, clusters, made):  # type: ignore[no-untyped-def]
+@inline_njit
+def _vote_in_window(window, width, n, config, tables, votes, clusters, made):  # type: ignore[no-untyped-def]
     """Append the best diagonal on either strand to the clusters, as an offset into the window."""
     head, following = tables
     for strand in range(2):
         diagonal, weight = vote(
             window, width, n, config.k, config.slack, head[strand], following[strand], votes
         )
-        if weight >= config.least_votes:
+        if weight >= config.min_votes:
             clusters.weight[made] = weight
             clusters.diagonal[made] = diagonal
             clusters.strand[made] = strand
@@ -155,7 +155,7 @@ def _locate_in_window(window, width, n, config, tables, votes, clusters, made): 
 
 
 @njit
-def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, config):  # type: ignore[no-untyped-def]
+def _vote_hits(reads, hits, fragments, fragment_length, reference, cluster, config):  # type: ignore[no-untyped-def]
     count = len(reads.offsets) - 1
     longest, widest = 1, 1
     for r in range(count):
@@ -170,12 +170,12 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
     window = np.empty(widest, np.uint8)
     clusters = make_clusters(2 * most_hits)
     order = make_rank_room(2 * most_hits)
-    candidates = make_candidates(count, chain.max_candidates)
+    candidates = make_candidates(count, cluster.max_candidates)
     q = 0
     for r in range(count):
         lo = q
         while q < len(fragments.owner) and fragments.owner[q] == r:
-            candidates.capped[r] |= hits.capped[q]
+            candidates.truncated[r] |= hits.truncated[q]
             q += 1
         made = 0
         if hits.offsets[q] > hits.offsets[lo]:
@@ -190,12 +190,10 @@ def _locate_hits(reads, hits, fragments, fragment_length, reference, chain, conf
                     origin = hits.position[h] - fragments.length[f]
                     load_window(reference, contig, origin, width, window)
                     before = made
-                    made = _locate_in_window(
-                        window, width, n, config, (head, following), votes, clusters, made
-                    )
+                    made = _vote_in_window(window, width, n, config, (head, following), votes, clusters, made)
                     clusters.diagonal[before:made] += origin
                     clusters.place[before:made] = hits.position[h]
             for strand in range(2):
                 clear_kmers(strands.codes[strand], n, config.k, head[strand])
-        append_heaviest(clusters, made, r, reads.salts[r], reference.offsets, chain, order, candidates)
+        append_heaviest(clusters, made, r, reads.salts[r], reference.offsets, cluster, order, candidates)
     return trimmed(candidates)

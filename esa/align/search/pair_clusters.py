@@ -7,11 +7,11 @@ and which of the places are worth most together, tells them apart.
 from __future__ import annotations
 
 from esa.align.inserts import FF, FR, RR
-from esa.kernels.decorator import leaf
+from esa.kernels.decorator import inline_njit
 
 
-@leaf
-def join_clusters(first, second, counts, lengths, inserts):  # type: ignore[no-untyped-def]
+@inline_njit
+def pair_clusters(first, second, counts, lengths, inserts):  # type: ignore[no-untyped-def]
     """Give each cluster of either end the weight of the heaviest one of the mate that it may make a pair with.
 
     ``first``, ``second``: `esa.align.search.clusters.Clusters` of both reads, of which ``counts`` count, in order of

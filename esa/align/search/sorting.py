@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.kernels.bits import popcount
-from esa.kernels.decorator import leaf, njit
+from esa.kernels.decorator import inline_njit, njit
 
 FEW = 224
 """Up to so many keys it is faster to count for each how many are less: all pairs are compared, but many at a time."""
@@ -37,7 +37,7 @@ def make_sort_room(most, bits):  # type: ignore[no-untyped-def]
     return SortRoom(np.empty(most, np.int64), np.empty((DIGITS, 1 << width), np.int32))
 
 
-@leaf
+@inline_njit
 def sort_keys(keys, count, low, room):  # type: ignore[no-untyped-def]
     """Sort the distinct keys ``keys[:count]``, which are not negative. Those that are alike from bit ``low`` up must be
     in order already."""
@@ -47,7 +47,7 @@ def sort_keys(keys, count, low, room):  # type: ignore[no-untyped-def]
         _sort_by_digits(keys, count, low, room.keys, room.counts)
 
 
-@leaf
+@inline_njit
 def _sort_by_rank(keys, count, unsorted):  # type: ignore[no-untyped-def]
     for i in range(count):
         unsorted[i] = keys[i]
@@ -59,7 +59,7 @@ def _sort_by_rank(keys, count, unsorted):  # type: ignore[no-untyped-def]
         keys[rank] = key
 
 
-@leaf
+@inline_njit
 def _sort_by_digits(keys, count, low, room, counts):  # type: ignore[no-untyped-def]
     """By least significant digit."""
     mask = np.int64(counts.shape[1] - 1)
@@ -114,7 +114,7 @@ def make_rank_room(most):  # type: ignore[no-untyped-def]
     )
 
 
-@leaf
+@inline_njit
 def largest_first(room, count, wanted):  # type: ignore[no-untyped-def]
     """The ``wanted`` largest of the first ``count`` keys, none of them negative, into ``room.ranked_keys`` with their
     numbers, largest first; of equal ones those that came first.
@@ -137,7 +137,7 @@ def largest_first(room, count, wanted):  # type: ignore[no-untyped-def]
     return left_out
 
 
-@leaf
+@inline_njit
 def _select_largest(room, count, wanted):  # type: ignore[no-untyped-def]
     """Move the ``wanted`` largest keys, but not all, to the front, in the order they are in; returns the largest of the
     others."""

@@ -17,14 +17,14 @@ from esa.align.extend.gapped import make_scratch
 from esa.align.extend.mismatch_masks import (
     WORD,
     Strands,
-    best_part_marked,
     extend_marked,
+    local_score_marked,
     make_strands,
     mark_mismatches,
     orient,
     words_for,
 )
-from esa.align.extend.ungapped import best_part, extend_ungapped
+from esa.align.extend.ungapped import extend_ungapped, local_score
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
@@ -229,7 +229,7 @@ def test_best_part_from_marks_equals_that_base_by_base(differs: list[bool], data
     query, window = sequences(differs)
     lo = data.draw(st.integers(0, len(differs)))
     hi = data.draw(st.integers(lo, len(differs)))
-    assert best_part_marked(mask_of(differs), lo, hi) == best_part(query, window, 0, lo, hi)
+    assert local_score_marked(mask_of(differs), lo, hi) == local_score(query, window, 0, lo, hi)
 
 
 def test_a_word_holds_as_many_bases_as_these_tests_say() -> None:

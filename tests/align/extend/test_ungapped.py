@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_banded import align_path
 
-from esa.align.extend.ungapped import best_part, extend_ungapped, gap_gain
+from esa.align.extend.ungapped import extend_ungapped, gap_gain, local_score
 from esa.sequence import dna
 
 bases = st.integers(0, 4)
@@ -82,7 +82,7 @@ def test_the_best_part_is_the_best_of_all_parts():
         hi = int(rng.integers(lo, len(query) + 1))
         scores = [score_pair(int(query[i]), int(window[i + 4])) for i in range(len(query))]
         stretches = [sum(scores[i:j]) for i in range(lo, hi) for j in range(i, hi + 1)]
-        assert best_part(query, window, 4, lo, hi) == max(stretches, default=0)
+        assert local_score(query, window, 4, lo, hi) == max(stretches, default=0)
 
 
 def best_one_gap(query: Codes, window: Codes, shift: int, max_gap: int) -> int:

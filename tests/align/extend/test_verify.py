@@ -20,14 +20,14 @@ from align_oracles import (
 )
 
 from esa.align.config import AlignConfig, VerifyConfig
-from esa.align.extend.band_state import FIRST_BAND, least_score_of
+from esa.align.extend.band_state import FIRST_BAND, min_score_of
 from esa.align.extend.gapped import load_window
 from esa.align.extend.verify import verify
 from esa.align.loci import Candidates, Loci
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
-CONFIG = AlignConfig(levels=(), least_score=15)
+CONFIG = AlignConfig(levels=(), min_score=15)
 
 
 def run(
@@ -94,7 +94,7 @@ def test_score_equals_the_full_dynamic_programme(hang: int):
     rng = np.random.default_rng(hang)
     genome = random_genome(rng, [150, 90, 300], ns=True)
     reads, origins = simulate(rng, genome, 40, hang)
-    config = CONFIG._replace(verify=VerifyConfig(max_gap=6), least_score=1)
+    config = CONFIG._replace(verify=VerifyConfig(max_gap=6), min_score=1)
     loci = run(genome, reads, make_candidates([[origin] for origin in origins]), config)
     for r, (diagonal, reverse, contig) in enumerate(origins):
         query = dna.reverse_complement(reads[r]) if reverse else reads[r]
@@ -198,7 +198,7 @@ def test_loci_come_best_first_up_to_the_limit():
         found = loci_of(loci, 0)
         assert [x.score for x in found] == [100 - 5 * i for i in range(min(6, room))]
         assert [x.diagonal for x in found] == places[: min(6, room)]
-        assert loci.capped[0] == 0
+        assert loci.truncated[0] == 0
 
 
 def test_ties_do_not_depend_on_the_order_of_candidates_but_on_the_read():
@@ -228,8 +228,8 @@ def test_candidates_capped_make_loci_capped_and_no_candidates_leave_a_read_alone
     loci.held[2] = 1
     for array, value in zip((*loci[1:8], loci.part), vars(kept).values(), strict=True):
         array[2, 0] = value
-    run(genome, reads, make_candidates([[(100, 0, 0)], [(200, 0, 0)], []], capped=[0, 1, 0]), loci=loci)
-    assert loci.capped.tolist() == [0, 1, 0]
+    run(genome, reads, make_candidates([[(100, 0, 0)], [(200, 0, 0)], []], truncated=[0, 1, 0]), loci=loci)
+    assert loci.truncated.tolist() == [0, 1, 0]
     assert loci_of(loci, 2) == [kept]
 
 
@@ -251,10 +251,10 @@ def test_ends_of_pairs_have_a_lower_least_score():
     read = np.random.default_rng(16).integers(0, 4, 100).astype(np.uint8)
     read[:25] = genome.fetch(100, 125)
     batch, salt = make_batch([read]), np.zeros(1, np.uint64)
-    config = CONFIG._replace(least_score=30)
-    for paired, least_rescued, held in ((False, 19, 0), (True, 19, 1), (True, 40, 0)):
+    config = CONFIG._replace(min_score=30)
+    for paired, min_rescued_score, held in ((False, 19, 0), (True, 19, 1), (True, 40, 0)):
         loci = Loci.empty(1, 8)
-        limits = config._replace(pair=config.pair._replace(least_rescued=least_rescued))
+        limits = config._replace(pair=config.pair._replace(min_rescued_score=min_rescued_score))
         verify(
             batch.codes, batch.offsets, salt, make_candidates([[(100, 0, 0)]]), reference_of(genome), limits,
             loci, paired,
@@ -267,8 +267,8 @@ def test_scores_below_the_least_are_no_loci():
     read = np.random.default_rng(12).integers(0, 4, 100).astype(np.uint8)
     read[:30] = genome.fetch(100, 130)
     candidates = make_candidates([[(100, 0, 0)]])
-    assert [x.score for x in loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=29)), 0)]
-    assert not loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=40)), 0)
+    assert [x.score for x in loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=29)), 0)]
+    assert not loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=40)), 0)
 
 
 @pytest.mark.parametrize("reverse", [0, 1])
@@ -282,7 +282,7 @@ def test_what_reaching_an_end_costs_is_no_reason_not_to_report(reverse: int):
     if reverse:
         read = dna.reverse_complement(read)
     for least, held in ((30, 1), (31, 0)):
-        loci = run(genome, [read], candidates, CONFIG._replace(least_score=least))
+        loci = run(genome, [read], candidates, CONFIG._replace(min_score=least))
         found = [(x.start, x.end, x.score, x.part) for x in loci_of(loci, 0)]
         assert found == [(147, 180, 28, 30)] * held
 
@@ -294,8 +294,8 @@ def test_only_a_part_of_what_is_aligned_counts():
     read[:26] = genome.fetch(100, 126)
     read[50:80] = genome.fetch(150, 180)
     candidates = make_candidates([[(100, 0, 0)]])
-    assert not loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=30)), 0)
-    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=26)), 0)
+    assert not loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=30)), 0)
+    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=26)), 0)
     assert (found.start, found.end, found.score, found.part) == (100, 126, 26, 26)
 
 
@@ -306,34 +306,34 @@ def test_the_best_part_of_a_gapped_alignment():
     read = np.concatenate([3 - genome.fetch(100, 125), right])
     read[-3] = 3 - read[-3]
     candidates = make_candidates([[(100, 0, 0)]])
-    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(least_score=25)), 0)
+    [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=25)), 0)
     part = 22 - 7 + 17
     assert (found.start, found.end, found.score, found.part) == (125, 168, part - 4 + 2, part)
 
 
 def test_least_score_is_scaled_down_for_short_reads():
     shortest = (1, 37, 39, 40, 59, 60, 61, 250)
-    assert [least_score_of(n, 30) for n in shortest] == [19, 19, 19, 20, 29, 30, 30, 30]
-    assert [least_score_of(n, 12) for n in (1, 60)] == [12, 12]
-    assert [least_score_of(n, 120) for n in (1, 20, 60)] == [19, 40, 120]
+    assert [min_score_of(n, 30) for n in shortest] == [19, 19, 19, 20, 29, 30, 30, 30]
+    assert [min_score_of(n, 12) for n in (1, 60)] == [12, 12]
+    assert [min_score_of(n, 120) for n in (1, 20, 60)] == [19, 40, 120]
 
 
 def test_reads_of_no_bases_and_of_n_are_no_trouble():
     genome = random_genome(np.random.default_rng(13), [300])
     reads = [np.empty(0, np.uint8), np.full(50, dna.N, np.uint8), genome.fetch(10, 11)]
-    loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3), CONFIG._replace(least_score=1))
+    loci = run(genome, reads, make_candidates([[(10, 0, 0)]] * 3), CONFIG._replace(min_score=1))
     assert loci.held.tolist() == [0, 0, 1]
     assert loci_of(loci, 2)[0].score == 1
 
 
 def held_of(loci: Loci, read: int) -> dict[str, list[int]]:
     """What counts of a read's entries, by field."""
-    names = set(Loci._fields) - {"rescues", "held", "capped"}
+    names = set(Loci._fields) - {"rescues", "held", "truncated"}
     return {name: getattr(loci, name)[read, : loci.held[read]].tolist() for name in names}
 
 
-@pytest.mark.parametrize("least_score", [1, 15])
-def test_a_read_s_loci_do_not_depend_on_the_reads_beside_it(least_score: int):
+@pytest.mark.parametrize("min_score", [1, 15])
+def test_a_read_s_loci_do_not_depend_on_the_reads_beside_it(min_score: int):
     """Reads with indels, of which a batch aligns many side by side, some of them once more within a wider band."""
     rng = np.random.default_rng(21)
     genome = random_genome(rng, [900, 130, 2000], ns=True)
@@ -351,11 +351,11 @@ def test_a_read_s_loci_do_not_depend_on_the_reads_beside_it(least_score: int):
             home = int(genome.offsets[contig]) + start - hang
             places = [(home + int(shift), reverse, contig) for shift in rng.integers(-20, 21, 3)]
             candidates.append([(home, reverse, contig), *places, (int(rng.integers(900)), 0, 0)])
-    config = CONFIG._replace(least_score=least_score)
+    config = CONFIG._replace(min_score=min_score)
     together = run(genome, reads, make_candidates(candidates), config)
     for r, read in enumerate(reads):
         apart = run(genome, [read], make_candidates([candidates[r]]), config, salts=[r])
-        assert apart.capped[0] == together.capped[r]
+        assert apart.truncated[0] == together.truncated[r]
         assert held_of(apart, 0) == held_of(together, r)
     bands = together.band[:, 0][together.held > 0]
     assert np.count_nonzero(bands == FIRST_BAND) > 64

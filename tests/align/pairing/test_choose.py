@@ -28,7 +28,7 @@ from esa.align.pairing.choose import (
     Choice,
     choose_pairs,
     choose_single,
-    lie_of,
+    pair_geometry,
     sample_sizes,
 )
 from esa.align.pairing.mapq import FLOOR, TIE, mapping_quality
@@ -47,7 +47,7 @@ def place(diagonal: int, reverse: int, length: int, score: int = 90, contig: int
 
 
 def lie(first: Locus, second: Locus, lengths: Sequence[int]) -> tuple[int, int]:
-    return lie_of(make_loci([[first], [second]]), 0, 0, 0, np.array(lengths))
+    return pair_geometry(make_loci([[first], [second]]), 0, 0, 0, np.array(lengths))
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_insert_sizes_do_not_depend_on_the_order_of_the_sample():
 
 
 def test_insert_sizes_of_too_few_pairs_are_assumed():
-    few = np.column_stack([np.full(CONFIG.least_sample - 1, RF), np.full(CONFIG.least_sample - 1, 300)])
+    few = np.column_stack([np.full(CONFIG.min_sample - 1, RF), np.full(CONFIG.min_sample - 1, 300)])
     assert learn_insert_sizes(few, CONFIG) == ASSUMED
     assert learn_insert_sizes(np.empty((0, 2), np.int64), CONFIG) == ASSUMED
-    enough = np.column_stack([np.full(CONFIG.least_sample, RF), np.full(CONFIG.least_sample, 300)])
+    enough = np.column_stack([np.full(CONFIG.min_sample, RF), np.full(CONFIG.min_sample, 300)])
     learnt = learn_insert_sizes(enough, CONFIG)
-    assert (learnt.orientation, learnt.mean, learnt.pairs) == (RF, 300, CONFIG.least_sample)
+    assert (learnt.orientation, learnt.mean, learnt.pairs) == (RF, 300, CONFIG.min_sample)
     assert learnt.deviation > 0
     assert learnt.low <= 300 <= learnt.high
 
@@ -252,13 +252,13 @@ def test_a_mate_decides_between_equal_copies():
 
 def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
-    good, weak = place(1000, 0, 100), place(1200, 1, 100, ALIGN.least_score - 1)
+    good, weak = place(1000, 0, 100), place(1200, 1, 100, ALIGN.min_score - 1)
     for reads, locus in (
         ([[good], [weak]], [0, 0]),
         ([[place(1000, 0, 100, 25)], [weak]], [0, 0]),
-        ([[good], [place(9000, 1, 100, ALIGN.least_score - 1)]], [0, -1]),
+        ([[good], [place(9000, 1, 100, ALIGN.min_score - 1)]], [0, -1]),
         ([[place(9000, 0, 100, 25)], [weak]], [-1, -1]),
-        ([[place(9000, 0, 100, ALIGN.least_score)], [weak]], [0, -1]),
+        ([[place(9000, 0, 100, ALIGN.min_score)], [weak]], [0, -1]),
         ([[], [weak]], [-1, -1]),
     ):
         choice = choose(make_loci(reads), [100, 100], inserts)
@@ -269,12 +269,12 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
     choose_single(make_loci([[good], [weak]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, -1]
     # What counts is the best part.
-    part = replace(weak, diagonal=9000, part=ALIGN.least_score)
+    part = replace(weak, diagonal=9000, part=ALIGN.min_score)
     choose_single(make_loci([[good], [part]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, 0]
     assert choose(make_loci([[good], [part]]), [100, 100], inserts).locus.tolist() == [0, 0]
     # What scores most need not be what has the best part.
-    pair_of_loci = [place(7000, 1, 100, ALIGN.least_score - 1), replace(part, score=ALIGN.least_score - 3)]
+    pair_of_loci = [place(7000, 1, 100, ALIGN.min_score - 1), replace(part, score=ALIGN.min_score - 3)]
     for mate in ([], [place(1000, 0, 100, 10)]):
         choice = choose(make_loci([pair_of_loci, mate]), [100, 100], inserts)
         assert choice.locus.tolist() == [1, -1]
@@ -297,9 +297,9 @@ def test_a_pair_is_hidden_only_if_both_ends_are():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     loci = make_loci([[place(7000, 0, 100, 100), place(1000, 0, 100)], [place(1200, 1, 100)]])
     quality = {}
-    for capped in itertools.product((0, 1), repeat=2):
-        loci.capped[:] = capped
-        quality[capped] = choose(loci, [100, 100], inserts).mapq.tolist()
+    for truncated in itertools.product((0, 1), repeat=2):
+        loci.truncated[:] = truncated
+        quality[truncated] = choose(loci, [100, 100], inserts).mapq.tolist()
     assert quality[0, 0] == quality[0, 1] == quality[1, 0]
     assert quality[1, 1][0] < quality[0, 0][0]
 
@@ -308,9 +308,9 @@ def test_where_only_the_insert_size_speaks_and_limits_were_hit_little_is_sure():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     tied = [[place(at, 0, 100) for at in (1000, 9000)], [place(at, 1, 100) for at in (1200, 5200)]]
     told = [[place(1000, 0, 100), place(9000, 0, 100, 80)], [place(1200, 1, 100), place(5200, 1, 100, 80)]]
-    for reads, capped, sure in ((tied, 0, True), (tied, 1, False), (told, 1, True)):
+    for reads, truncated, sure in ((tied, 0, True), (tied, 1, False), (told, 1, True)):
         loci = make_loci(reads)
-        loci.capped[:] = capped
+        loci.truncated[:] = truncated
         choice = choose(loci, [100, 100], inserts)
         assert choice.proper.all()
         assert (choice.mapq > TIED_MAPQ).tolist() == [sure, sure]
@@ -402,7 +402,7 @@ def test_a_divergent_mate_is_rescued_in_its_window(genome: Genome, orientation: 
         assert (found.diagonal, found.reverse, found.contig) == (diagonal, strand, 1), ORIENTATIONS[
             orientation
         ]
-        assert lie_of(loci, 0, 0, 0, lengths) == (orientation, size)
+        assert pair_geometry(loci, 0, 0, 0, lengths) == (orientation, size)
         assert loci_of(loci, known) == entries[known]
 
 
@@ -479,14 +479,14 @@ def test_another_copy_of_a_tandem_repeat_is_found_for_doubtful_ends(genome: Geno
 
 
 def test_a_mate_of_which_little_is_left_is_rescued(genome: Genome):
-    """From `PairConfig.least_rescued` on, which is under what a read alone must score."""
+    """From `PairConfig.min_rescued_score` on, which is under what a read alone must score."""
     inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
-    for kept in (CONFIG.least_rescued - 1, CONFIG.least_rescued):
+    for kept in (CONFIG.min_rescued_score - 1, CONFIG.min_rescued_score):
         mate = 3 - read_at(genome, 4300, 1, 100)
         mate[40 : 40 + kept] = 3 - mate[40 : 40 + kept]
         loci = make_loci([[place(4000, 0, 100, 100, 1)], []])
         run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts)
-        assert [x.score for x in loci_of(loci, 1)] == [kept] * (kept == CONFIG.least_rescued)
+        assert [x.score for x in loci_of(loci, 1)] == [kept] * (kept == CONFIG.min_rescued_score)
 
 
 def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
@@ -499,8 +499,8 @@ def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
         (None, [], 0),
         ([True, False], [], 0),
         ([False, True], [], 1),
-        ([False, True], [place(1600, 0, 100, ALIGN.least_score - 1, 1)], 2),
-        ([False, True], [place(1600, 0, 100, ALIGN.least_score, 1)], 1),
+        ([False, True], [place(1600, 0, 100, ALIGN.min_score - 1, 1)], 2),
+        ([False, True], [place(1600, 0, 100, ALIGN.min_score, 1)], 1),
     ):
         loci = make_loci([[place(4000, 0, 100, 100, 1)], entries])
         run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts, doubtful=doubtful)
@@ -519,11 +519,11 @@ def test_a_rescued_locus_stays_however_many_better_ones_there_are(genome: Genome
     assert len(found) == 9
     assert loci.rescues.tolist() == [0, 1]
     assert (found[-1].diagonal, found[-1].reverse) == (4300, 1)
-    assert not loci.capped[1]
+    assert not loci.truncated[1]
 
 
 @pytest.mark.parametrize("worse", [0, 1])
-@pytest.mark.parametrize("copies", [CONFIG.max_rescues, CONFIG.most_rescues, CONFIG.most_rescues + 1])
+@pytest.mark.parametrize("copies", [CONFIG.max_rescues, CONFIG.max_tied_rescues, CONFIG.max_tied_rescues + 1])
 def test_equal_loci_without_a_mate_have_more_windows_searched(copies: int, worse: int):
     rng = np.random.default_rng(22)
     genome = make_genome([rng.integers(0, 4, 900).astype(np.uint8) for _ in range(copies)])
@@ -534,7 +534,7 @@ def test_equal_loci_without_a_mate_have_more_windows_searched(copies: int, worse
     mate = read_at(genome, 900 * (copies - 1) + 400, 1, 100)
     loci = make_loci([entries, []], room=copies + 2)
     run_rescue(genome, [read_at(genome, 100, 0, 100), mate], loci, inserts, max_loci=copies)
-    searched = CONFIG.max_rescues if worse else CONFIG.most_rescues
+    searched = CONFIG.max_rescues if worse else CONFIG.max_tied_rescues
     assert loci.held[1] == (copies <= searched)
 
 

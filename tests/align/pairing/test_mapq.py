@@ -19,22 +19,26 @@ extras = st.integers(0, 200)
 
 
 @settings(deadline=None)
-@given(lead=gaps, above=gaps, more=extras, near=nears, score=gaps, length=lengths, capped=flags)
+@given(lead=gaps, above=gaps, more=extras, near=nears, score=gaps, length=lengths, truncated=flags)
 def test_a_larger_lead_never_lowers_it(
-    lead: int, above: int, more: int, near: int, score: int, length: int, capped: int
+    lead: int, above: int, more: int, near: int, score: int, length: int, truncated: int
 ):
-    quality = mapping_quality(lead, above, near, score, length, capped)
-    assert 0 <= quality <= mapping_quality(lead + more, above, near, score, length, capped) <= MAX_MAPQ == 60
+    quality = mapping_quality(lead, above, near, score, length, truncated)
+    assert (
+        0 <= quality <= mapping_quality(lead + more, above, near, score, length, truncated) <= MAX_MAPQ == 60
+    )
 
 
 @settings(deadline=None)
-@given(lead=gaps, above=gaps, near=nears, more=st.integers(1, 30), score=gaps, length=lengths, capped=flags)
+@given(
+    lead=gaps, above=gaps, near=nears, more=st.integers(1, 30), score=gaps, length=lengths, truncated=flags
+)
 def test_more_rivals_a_poorer_alignment_and_a_limit_never_raise_it(
-    lead: int, above: int, near: int, more: int, score: int, length: int, capped: int
+    lead: int, above: int, near: int, more: int, score: int, length: int, truncated: int
 ):
-    quality = mapping_quality(lead, above, near, score, length, capped)
-    assert mapping_quality(lead, above, near + more, score, length, capped) <= quality
-    assert mapping_quality(lead, above, near, max(1, score - more), length, capped) <= quality
+    quality = mapping_quality(lead, above, near, score, length, truncated)
+    assert mapping_quality(lead, above, near + more, score, length, truncated) <= quality
+    assert mapping_quality(lead, above, near, max(1, score - more), length, truncated) <= quality
     limited = mapping_quality(lead, above, near, score, length, 1)
     assert limited <= mapping_quality(lead, above, near, score, length, 0)
 
@@ -45,10 +49,10 @@ def test_more_rivals_a_poorer_alignment_and_a_limit_never_raise_it(
     gap=st.integers(-50, 0),
     score=st.integers(1, 400),
     length=lengths,
-    capped=flags,
+    truncated=flags,
 )
-def test_a_tie_is_the_chance_of_a_wrong_pick(near: int, gap: int, score: int, length: int, capped: int):
-    quality = mapping_quality(gap, 30, near, score, length, capped)
+def test_a_tie_is_the_chance_of_a_wrong_pick(near: int, gap: int, score: int, length: int, truncated: int):
+    quality = mapping_quality(gap, 30, near, score, length, truncated)
     assert 0 <= quality <= 3
     assert quality == pytest.approx(-10 * math.log10(near / (near + 1)), abs=0.51)
 

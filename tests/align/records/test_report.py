@@ -51,7 +51,7 @@ from esa.io.records import (
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
-CONFIG = AlignConfig(levels=(), verify=VerifyConfig(max_gap=20), least_score=1)
+CONFIG = AlignConfig(levels=(), verify=VerifyConfig(max_gap=20), min_score=1)
 Place = tuple[int, int, int]
 """(Diagonal, reverse, contig)."""
 

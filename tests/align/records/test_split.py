@@ -12,7 +12,7 @@ from esa.align.config import AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
 from esa.align.pairing.choose import Choice
 from esa.align.pairing.mapq import mapping_quality
-from esa.align.records.split import PART_FLOOR, Gaps, Parts, further_alignments
+from esa.align.records.split import SEGMENT_FLOOR, Gaps, Parts, nonprimary_alignments
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY
 from esa.sequence import dna
 
@@ -53,7 +53,7 @@ def intervals(gaps: Gaps) -> list[tuple[int, int, int, int, int]]:
 
 def test_gaps_are_what_the_primary_leaves_over_with_as_much_of_its_side():
     primaries: list[Interval | None] = [(0, 150), (40, 130), (19, 131), None, (0, 60), (30, 80)]
-    parts = parts_of(primaries, [150] * 6, least_bases=20)
+    parts = parts_of(primaries, [150] * 6, min_bases=20)
     assert intervals(parts.gaps()) == [
         (1, 0, 40, 0, 80),
         (1, 130, 150, 110, 150),
@@ -114,7 +114,7 @@ def test_parts_are_limited():
     found = loci_of_intervals([[(60, 0, 60)], [(60, 50, 110)], [(55, 0, 55)], [(50, 60, 110)]])
     counts = {}
     for most in (1, 2, 3):
-        parts = parts_of([(60, 100), (60, 100)], [160, 160], max_parts=most)
+        parts = parts_of([(60, 100), (60, 100)], [160, 160], max_segments=most)
         gaps = parts.gaps()
         assert gaps.low.tolist() == [0, 40, 0, 40]
         parts.add(gaps, found)
@@ -143,14 +143,14 @@ def test_a_part_is_judged_by_its_rivals_and_the_bases_of_the_others_are_not_expe
     assert judged is not None
     assert judged.locus.tolist() == [1]
     assert judged.second.tolist() == [50]
-    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - PART_FLOOR, 2, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - SEGMENT_FLOOR, 2, 58, 62, 0)]
     # The primary shares two bases with it.
     assert parts.expected().tolist() == [90]
     alone = parts_of([(60, 150)], [150])
     alone.add(alone.gaps(), loci_of_intervals([[(58, 0, 62)]]))
     judged = alone.judged()
     assert judged is not None
-    assert judged.mapq.tolist() == [mapping_quality(59, 58 - PART_FLOOR, 0, 58, 62, 0)]
+    assert judged.mapq.tolist() == [mapping_quality(59, 58 - SEGMENT_FLOOR, 0, 58, 62, 0)]
     assert judged.second.tolist() == [-1]
 
 
@@ -159,7 +159,7 @@ def test_expected_bases_are_counted_one_by_one():
     for _ in range(200):
         n = int(rng.integers(60, 200))
         begin, end = sorted(rng.integers(0, n + 1, 2).tolist())
-        parts = parts_of([(begin, end)], [n], least_bases=1, max_parts=5)
+        parts = parts_of([(begin, end)], [n], min_bases=1, max_segments=5)
         covered = [(begin, end)]
         for _ in range(2):
             gaps = parts.gaps()
@@ -204,8 +204,8 @@ def test_bases_left_over_are_padded_with_n_and_their_candidates_moved_to_the_str
         assert moved.diagonal[2 * g : 2 * g + 2].tolist() == [5000 - before, 5000 - after]
 
 
-def reporting(secondary: SecondaryConfig, least_score: int = 30) -> AlignConfig:
-    return AlignConfig(levels=(), secondary=secondary, least_score=least_score)
+def reporting(secondary: SecondaryConfig, min_score: int = 30) -> AlignConfig:
+    return AlignConfig(levels=(), secondary=secondary, min_score=min_score)
 
 
 ONE_READ = [[(90, 0, 100), (85, 0, 100), (75, 2, 98), (73, 0, 90), (70, 0, 100), (45, 100, 145)]]
@@ -217,15 +217,15 @@ ONE_READ = [[(90, 0, 100), (85, 0, 100), (75, 2, 98), (73, 0, 90), (70, 0, 100),
         (SecondaryConfig(0), []),
         (SecondaryConfig(1), [1]),
         (SecondaryConfig(7), [1, 2, 3]),
-        (SecondaryConfig(7, least_share=0), [1, 2, 3, 4]),
-        (SecondaryConfig(2, least_share=0), [1, 2]),
+        (SecondaryConfig(7, min_share=0), [1, 2, 3, 4]),
+        (SecondaryConfig(2, min_share=0), [1, 2]),
         (SecondaryConfig(3, all_or_none=True), [1, 2, 3]),
         (SecondaryConfig(2, all_or_none=True), []),
     ],
 )
 def test_secondary_alignments_are_the_best_rivals(config: SecondaryConfig, reported: list[int]):
     loci = loci_of_intervals([[], *ONE_READ])
-    further = further_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, reporting(config))
+    further = nonprimary_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, reporting(config))
     if not reported:
         assert further is None
         return
@@ -240,8 +240,8 @@ def test_secondary_alignments_are_the_best_rivals(config: SecondaryConfig, repor
 def test_what_scores_too_little_is_no_secondary_alignment():
     """Loci that count in a proper pair only."""
     loci = loci_of_intervals(ONE_READ)
-    config = SecondaryConfig(7, least_share=0)
-    further = further_alignments(loci, chosen([0]), np.array([145]), None, reporting(config, 73))
+    config = SecondaryConfig(7, min_share=0)
+    further = nonprimary_alignments(loci, chosen([0]), np.array([145]), None, reporting(config, 73))
     assert further is not None
     assert further.locus.tolist() == [1, 2, 3]
 
@@ -253,7 +253,7 @@ def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit(
     judged = parts.judged()
     kinds = {}
     for most in (1, 2, 9):
-        further = further_alignments(
+        further = nonprimary_alignments(
             loci, chosen([0]), np.array([150]), judged, reporting(SecondaryConfig(most))
         )
         assert further is not None
@@ -266,6 +266,6 @@ def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit(
     }
     # For XA each part has a limit of its own.
     alone = SecondaryConfig(1, all_or_none=True)
-    further = further_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
+    further = nonprimary_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
     assert further is not None
     assert list(zip(further.flag.tolist(), further.locus.tolist(), strict=True)) == [(second, 1), (part, 0)]

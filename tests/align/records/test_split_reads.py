@@ -161,7 +161,7 @@ def test_a_part_in_a_repeat_has_no_quality_and_costs_the_other_none(aligner: Ali
 
 def test_splitting_can_be_switched_off(aligner: Aligner) -> None:
     reads, _ = chimeras(8, 10)
-    config = aligner.config._replace(split=SplitConfig(max_parts=1))
+    config = aligner.config._replace(split=SplitConfig(max_segments=1))
     assert [x.is_supplementary for x in aligner.align(reads, config=config)] == [False] * 10
 
 

@@ -1,4 +1,4 @@
-"""`esa.align.search.candidates` against a slow chain of one read at a time."""
+"""`esa.align.search.candidates` against a slow cluster of one read at a time."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from align_oracles import offsets_of
 
-from esa.align.config import ChainConfig
+from esa.align.config import ClusterConfig
 from esa.align.inserts import FR, InsertRange
 from esa.align.loci import Candidates
-from esa.align.search.candidates import RIVAL_WEIGHT, chain_hits
+from esa.align.search.candidates import RIVAL_WEIGHT, cluster_hits
 from esa.align.search.clusters import ENOUGH, contig_of
 from esa.fragments.base import Fragments
 from esa.sequence.hashing import tie_break
-from esa.stores.base import CROWDED, Hits
+from esa.stores.base import REPEAT_BUCKET, Hits
 
 
 def worth(score: int) -> int:
@@ -25,7 +25,7 @@ def worth(score: int) -> int:
     return score**2
 
 
-CONFIG = ChainConfig(diagonal_slack=12, max_candidates=5, least_weight=20)
+CONFIG = ClusterConfig(diagonal_slack=12, max_candidates=5, min_weight_share=20)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Query:
     length: int
     reverse: int
     hits: Sequence[Hit]
-    capped: int = 0
+    truncated: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class World:
     contigs: Sequence[int]
     in_order: bool = False
 
-    def chain(
-        self, config: ChainConfig, salts: Sequence[int], inserts: InsertRange | None = None
+    def cluster(
+        self, config: ClusterConfig, salts: Sequence[int], inserts: InsertRange | None = None
     ) -> Candidates:
         offsets = offsets_of([b"x" * n for n in self.lengths])
         flat = [(r, query) for r, queries in enumerate(self.queries) for query in queries]
@@ -67,13 +67,13 @@ class World:
             np.array([query.reverse for _, query in flat], np.uint8),
             np.array([r for r, _ in flat], np.int32),
         )
-        return chain_hits(
+        return cluster_hits(
             Hits(
                 offsets_of([query.hits for _, query in flat]),
                 np.array([hit.position for hit in hits], np.int64),
                 np.array([hit.reverse for hit in hits], np.uint8),
                 np.array([hit.score for hit in hits], np.int32),
-                np.array([query.capped for _, query in flat], np.uint8),
+                np.array([query.truncated for _, query in flat], np.uint8),
                 0,
                 self.in_order,
             ),
@@ -148,10 +148,10 @@ def with_the_others(
     return [replace(c, weight=c.weight + gain) for c, gain in zip(clusters, gained, strict=True)]
 
 
-def all_clusters(world: World, r: int, config: ChainConfig) -> list[Cluster]:
+def all_clusters(world: World, r: int, config: ClusterConfig) -> list[Cluster]:
     """Clusters of a read, from its queries with the fewest hits, where it has many."""
     queries, length = world.queries[r], world.lengths[r]
-    chosen = [q for q in queries if len(q.hits) <= CROWDED or not world.in_order]
+    chosen = [q for q in queries if len(q.hits) <= REPEAT_BUCKET or not world.in_order]
     others = sorted((q for q in queries if q not in chosen), key=lambda q: len(q.hits))
     while others and sum(len(q.hits) for q in chosen) < ENOUGH:
         chosen.append(others.pop(0))
@@ -160,7 +160,7 @@ def all_clusters(world: World, r: int, config: ChainConfig) -> list[Cluster]:
 
 
 def heaviest(
-    clusters: Sequence[Cluster], together: Sequence[int], config: ChainConfig, salt: int
+    clusters: Sequence[Cluster], together: Sequence[int], config: ClusterConfig, salt: int
 ) -> tuple[list[Cluster], bool]:
     """The clusters to verify, and whether some were left out for the limit; ``together``: weights to go by."""
     top, alone = max(together, default=0), max((c.weight for c in clusters), default=0)
@@ -168,8 +168,8 @@ def heaviest(
         (
             i
             for i, weight in enumerate(together)
-            if weight * 100 >= top * config.least_weight
-            or clusters[i].weight * 100 >= alone * config.least_weight
+            if weight * 100 >= top * config.min_weight_share
+            or clusters[i].weight * 100 >= alone * config.min_weight_share
         ),
         key=lambda i: (together[i], int(tie_break(np.uint64(salt), clusters[i].diagonal))),
         reverse=True,
@@ -179,9 +179,9 @@ def heaviest(
 
 
 def chain_slowly(
-    world: World, config: ChainConfig, salts: Sequence[int], inserts: InsertRange | None = None
+    world: World, config: ClusterConfig, salts: Sequence[int], inserts: InsertRange | None = None
 ) -> list[tuple[list[Cluster], int]]:
-    """(Candidates, capped) of each read."""
+    """(Candidates, truncated) of each read."""
     reads = range(len(world.lengths))
     clusters = [all_clusters(world, r, config) for r in reads]
     out = []
@@ -189,13 +189,13 @@ def chain_slowly(
         mine, mates, limits = clusters[r], clusters[r ^ 1] if inserts else [], config
         together = [c.weight for c in mine]
         if mine and mates:
-            limits = config._replace(max_candidates=min(config.max_candidates, config.max_joined))
+            limits = config._replace(max_candidates=min(config.max_candidates, config.max_paired_candidates))
             together = [
                 c.weight + max((m.weight for m in mates if fit(world, r, c, m, inserts)), default=0)
                 for c in mine
             ]
         kept, cut = heaviest(mine, together, limits, salts[r])
-        out.append((kept, int(cut or any(query.capped for query in world.queries[r]))))
+        out.append((kept, int(cut or any(query.truncated for query in world.queries[r]))))
     return out
 
 
@@ -213,7 +213,7 @@ def fit(world: World, r: int, cluster: Cluster, mate: Cluster, inserts: InsertRa
 
 def unpack(candidates: Candidates) -> list[tuple[list[Cluster], int]]:
     out = []
-    for r in range(len(candidates.capped)):
+    for r in range(len(candidates.truncated)):
         rows = range(candidates.offsets[r], candidates.offsets[r + 1])
         clusters = [
             Cluster(
@@ -224,7 +224,7 @@ def unpack(candidates: Candidates) -> list[tuple[list[Cluster], int]]:
             )
             for k in rows
         ]
-        out.append((clusters, int(candidates.capped[r])))
+        out.append((clusters, int(candidates.truncated[r])))
     return out
 
 
@@ -257,7 +257,7 @@ def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
         world = random_world(rng, contigs, longest)
         salts = rng.integers(0, 1 << 62, len(world.lengths)).tolist()
         config = CONFIG._replace(diagonal_slack=slack)
-        found = unpack(world.chain(config, salts))
+        found = unpack(world.cluster(config, salts))
         # Clusters may share weight and diagonal (two strands, two contigs): any order of those will do.
         expected = chain_slowly(world, config, salts)
         for (mine, my_cap), (theirs, their_cap) in zip(found, expected, strict=True):
@@ -295,19 +295,19 @@ def crowded_world(rng: np.random.Generator, reads: int) -> World:
 @pytest.mark.parametrize("inserts", [None, InsertRange(FR, 100, 320)])
 def test_clusters_of_crowded_reads_equal_the_slow_version(inserts: InsertRange | None):
     rng = np.random.default_rng(21)
-    config = ChainConfig(diagonal_slack=12, max_candidates=60, max_joined=40)
+    config = ClusterConfig(diagonal_slack=12, max_candidates=60, max_paired_candidates=40)
     left_out = 0
     for _ in range(4):
         world = crowded_world(rng, 6)
         salts = rng.integers(0, 1 << 62, 6).tolist()
-        found = unpack(world.chain(config, salts, inserts))
+        found = unpack(world.cluster(config, salts, inserts))
         expected = chain_slowly(world, config, salts, inserts)
         assert [cap for _, cap in found] == [cap for _, cap in expected]
         for (mine, _), (theirs, _) in zip(found, expected, strict=True):
             assert [(c.diagonal, c.reverse) for c in mine] == [(c.diagonal, c.reverse) for c in theirs]
             assert [c.weight for c in mine] == [c.weight for c in theirs]
             assert len(mine) == (60 if inserts is None else 40)
-        left_out += sum(len(q.hits) > CROWDED for queries in world.queries for q in queries)
+        left_out += sum(len(q.hits) > REPEAT_BUCKET for queries in world.queries for q in queries)
     assert left_out > 40
 
 
@@ -319,9 +319,9 @@ def test_what_only_queries_with_many_hits_lead_to_is_said_to_be_hidden():
     elsewhere = [Hit(500_000 + 1000 * i + 60, 0, 12) for i in range(400)]
     for many, hidden in (([Query(60, 48, 0, elsewhere)] * 3, 1), ([Query(60, 48, 0, elsewhere)], 0), ([], 0)):
         world = World([150], [[*few, *many]], [0, 1_000_000], in_order=True)
-        [(clusters, capped)] = unpack(world.chain(CONFIG._replace(max_candidates=2000), [1]))
+        [(clusters, truncated)] = unpack(world.cluster(CONFIG._replace(max_candidates=2000), [1]))
         assert len(clusters) == 300
-        assert capped == hidden
+        assert truncated == hidden
 
 
 def test_an_end_keeps_its_own_best_place_beside_heavy_ones_of_the_mate():
@@ -329,7 +329,7 @@ def test_an_end_keeps_its_own_best_place_beside_heavy_ones_of_the_mate():
     mine = [Query(0, 48, 0, [Hit(40_000, 0, 12), Hit(1000, 0, 2)])]
     mates = [Query(start, 48, 1, [Hit(1200 + start, 0, 12)]) for start in range(0, 50, 5)]
     world = World([48, 100], [mine, mates], [0, 50_000])
-    (ends, _) = unpack(world.chain(CONFIG, [1, 2], InsertRange(FR, 200, 400)))
+    (ends, _) = unpack(world.cluster(CONFIG, [1, 2], InsertRange(FR, 200, 400)))
     assert [(c.diagonal, c.weight) for c in ends[0]] == [(1000, worth(2)), (40_000, worth(12))]
 
 
@@ -339,23 +339,23 @@ def test_mates_are_told_by_each_other_which_of_many_copies_they_lie_in():
     ends[1][17] = ends[0][17] + 200
     queries = [[Query(0, 48, strand, [Hit(p, 0, 9) for p in places])] for strand, places in enumerate(ends)]
     world = World([48, 48], queries, [0, 50_000])
-    few = ChainConfig(max_candidates=4, max_joined=3)
+    few = ClusterConfig(max_candidates=4, max_paired_candidates=3)
     for mine, place in zip(
-        unpack(world.chain(few, [1, 2], InsertRange(FR, 200, 300))), (18_000, 18_200), strict=True
+        unpack(world.cluster(few, [1, 2], InsertRange(FR, 200, 300))), (18_000, 18_200), strict=True
     ):
         assert mine[0][0].diagonal == place
         assert (len(mine[0]), mine[1]) == (3, 1)
-    alone = unpack(world.chain(few, [1, 2]))
-    assert [(len(clusters), capped) for clusters, capped in alone] == [(4, 1), (4, 1)]
+    alone = unpack(world.cluster(few, [1, 2]))
+    assert [(len(clusters), truncated) for clusters, truncated in alone] == [(4, 1), (4, 1)]
     # An end without clusters says nothing.
     single = World([48, 48], [queries[0], []], [0, 50_000])
-    assert unpack(single.chain(few, [1, 2], InsertRange(FR, 200, 300)))[0] == alone[0]
+    assert unpack(single.cluster(few, [1, 2], InsertRange(FR, 200, 300)))[0] == alone[0]
 
 
 def one_read(
     queries: Sequence[Query], contigs: Sequence[int], length: int = 150, **changes: int
 ) -> list[Cluster]:
-    [(clusters, _)] = unpack(World([length], [queries], contigs).chain(CONFIG._replace(**changes), [1]))
+    [(clusters, _)] = unpack(World([length], [queries], contigs).cluster(CONFIG._replace(**changes), [1]))
     return clusters
 
 
@@ -367,7 +367,7 @@ def test_hits_without_number_make_the_same_clusters():
         for x, s in zip(rng.integers(0, 9000, 3000), rng.integers(0, 2, 3000), strict=True)
     ]
     world = World([150], [[Query(20, 48, 0, hits)]], [0, 4000, 9048])
-    [(mine, cap)] = unpack(world.chain(CONFIG, [1]))
+    [(mine, cap)] = unpack(world.cluster(CONFIG, [1]))
     [(theirs, their_cap)] = chain_slowly(world, CONFIG, [1])
     assert [(c.weight, c.diagonal) for c in mine] == [(c.weight, c.diagonal) for c in theirs]
     assert cap == their_cap
@@ -413,25 +413,27 @@ def test_a_cluster_never_spans_two_contigs():
     """Neighbours on one diagonal, on both sides of a border."""
     queries = [Query(0, 48, 0, [Hit(952, 0, 10)]), Query(50, 48, 0, [Hit(1002, 0, 12)])]
     assert {(c.diagonal, c.contig) for c in one_read(queries, [0, 2000])} == {(952, 0)}
-    parted = one_read(queries, [0, 1000, 2000], least_weight=0)
+    parted = one_read(queries, [0, 1000, 2000], min_weight_share=0)
     assert parted == [Cluster(952, 0, 1, worth(12)), Cluster(952, 0, 0, worth(10))]
 
 
 def test_light_clusters_are_dropped_without_a_word_and_the_limit_is_said():
     heavy = [Query(0, 48, 0, [Hit(100 * i, 0, 12 if i else 16) for i in range(9)])]
     world = World([150], [heavy], [0, 5000])
-    light = unpack(world.chain(CONFIG._replace(least_weight=60), [1]))
+    light = unpack(world.cluster(CONFIG._replace(min_weight_share=60), [1]))
     assert light == [([Cluster(0, 0, 0, worth(16))], 0)]
-    [(all_of_them, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=9), [1]))
-    assert (len(all_of_them), capped) == (9, 0)
-    [(some, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=8), [1]))
-    assert (len(some), capped) == (8, 1)
+    [(all_of_them, truncated)] = unpack(
+        world.cluster(CONFIG._replace(min_weight_share=0, max_candidates=9), [1])
+    )
+    assert (len(all_of_them), truncated) == (9, 0)
+    [(some, truncated)] = unpack(world.cluster(CONFIG._replace(min_weight_share=0, max_candidates=8), [1]))
+    assert (len(some), truncated) == (8, 1)
     assert some == all_of_them[:8]
     # What weighs less than half of the heaviest is no rival, within the limit or beyond.
     assert worth(8) * 100 < worth(16) * RIVAL_WEIGHT <= worth(12) * 100
     world = World([150], [[Query(0, 48, 0, [Hit(100 * i, 0, 8 if i else 16) for i in range(9)])]], [0, 5000])
-    [(some, capped)] = unpack(world.chain(CONFIG._replace(least_weight=0, max_candidates=8), [1]))
-    assert (len(some), capped) == (8, 0)
+    [(some, truncated)] = unpack(world.cluster(CONFIG._replace(min_weight_share=0, max_candidates=8), [1]))
+    assert (len(some), truncated) == (8, 0)
 
 
 def test_a_read_that_hangs_over_the_genome_s_start_has_a_negative_diagonal():
@@ -447,8 +449,8 @@ def test_reads_without_queries_or_hits_have_no_candidates():
     queries = [[], [Query(0, 48, 0, [], 1)], [], [Query(0, 48, 0, [Hit(5, 0, 2)])]]
     world = World([30, 150, 20, 150], queries, [0, 900])
     expected = [([], 0), ([], 1), ([], 0), ([Cluster(5, 0, 0, worth(2))], 0)]
-    assert unpack(world.chain(CONFIG, [1, 2, 3, 4])) == expected
-    assert unpack(World([], [], [0, 900]).chain(CONFIG, [])) == []
+    assert unpack(world.cluster(CONFIG, [1, 2, 3, 4])) == expected
+    assert unpack(World([], [], [0, 900]).cluster(CONFIG, [])) == []
 
 
 def test_contig_of_finds_the_contig_among_thousands():

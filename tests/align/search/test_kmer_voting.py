@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from align_oracles import Codes, make_batch, make_genome, mutate, offsets_of, reference_of
 
-from esa.align.config import ChainConfig, LocateConfig
+from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.extend.ungapped import extend_ungapped
 from esa.align.loci import Candidates
 from esa.align.search.candidates import RIVAL_WEIGHT
-from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, locate_hits, vote
+from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, vote, vote_hits
 from esa.fragments.base import Fragments
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 from esa.stores.base import Hits
 
 K = 5
-CHAIN = ChainConfig(max_candidates=4, least_weight=0)
-CONFIG = LocateConfig(k=8, slack=3, least_votes=6)
+CHAIN = ClusterConfig(max_candidates=4, min_weight_share=0)
+CONFIG = VotingConfig(k=8, slack=3, min_votes=6)
 
 
 def votes_slowly(window: Sequence[int], query: Sequence[int], k: int) -> Counter[int]:
@@ -98,13 +98,13 @@ def locate(
     reads: Sequence[Codes],
     hits: Sequence[Sequence[int]],
     length: int,
-    chain: ChainConfig = CHAIN,
+    cluster: ClusterConfig = CHAIN,
 ) -> Candidates:
     """Each read is one query fragment, which hit fragments of ``length`` bases at these positions."""
     batch = make_batch(reads)
     n = len(reads)
     positions = np.array([p for read in hits for p in read], np.int64)
-    return locate_hits(
+    return vote_hits(
         batch.codes,
         batch.offsets,
         np.arange(n, dtype=np.uint64),
@@ -124,7 +124,7 @@ def locate(
         ),
         length,
         reference_of(genome),
-        chain,
+        cluster,
         CONFIG,
     )
 
@@ -158,7 +158,7 @@ def test_a_read_is_located_on_its_strand_wherever_its_window_was_hit(genome: Gen
         truth.append((start, reverse, contig))
     found = locate(genome, reads, hits, length)
     assert [candidates_of(found, r)[:1] for r in range(60)] == [[t] for t in truth]
-    assert not found.capped.any()
+    assert not found.truncated.any()
 
 
 def test_neighbouring_contigs_are_not_seen(genome: Genome):
@@ -199,11 +199,11 @@ def test_candidates_come_by_votes_and_the_limit_is_said(genome: Genome):
     assert {c[0] for c in candidates_of(found, 0)} == set(places)
     assert np.all(np.diff(found.weight) <= 0)
     assert found.weight[0] == 100 - 8 + 1
-    assert not found.capped[0]
+    assert not found.truncated[0]
     # Left out for the limit: one with half the votes of the best is a rival, one with less is not.
     votes = found.weight.tolist()
     for most in range(1, 5):
         few = locate(repeats, [unit], [places[::-1]], 100, CHAIN._replace(max_candidates=most))
         assert candidates_of(few, 0) == candidates_of(found, 0)[:most]
-        assert bool(few.capped[0]) == (votes[most] * 100 >= votes[0] * RIVAL_WEIGHT)
+        assert bool(few.truncated[0]) == (votes[most] * 100 >= votes[0] * RIVAL_WEIGHT)
     assert votes[4] * 100 < votes[0] * RIVAL_WEIGHT <= votes[1] * 100

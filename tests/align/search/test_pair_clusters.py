@@ -10,7 +10,7 @@ from esa.align.inserts import FR, ORIENTATIONS, InsertRange
 from esa.align.pairing.choose import is_proper
 from esa.align.search import clusters
 from esa.align.search.clusters import Clusters
-from esa.align.search.pair_clusters import join_clusters
+from esa.align.search.pair_clusters import pair_clusters
 
 LENGTHS = np.array([70, 101], np.int64)
 
@@ -40,7 +40,7 @@ def loci_at(found: Clusters) -> list[Locus]:
 
 def join(first: Clusters, second: Clusters, inserts: InsertRange) -> None:
     counts = np.array([len(first.weight), len(second.weight)], np.int64)
-    join_clusters(first, second, counts, LENGTHS, inserts)
+    pair_clusters(first, second, counts, LENGTHS, inserts)
 
 
 @pytest.mark.parametrize("orientation", range(len(ORIENTATIONS)), ids=ORIENTATIONS)
