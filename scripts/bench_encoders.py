@@ -224,11 +224,15 @@ def encoders_tables(
             dense_rows,
         ),
         (
-            "codes", "key bits", "Code encoders", f"Share of reads found at {' / '.join(map(str, SCANNED))} codes
-            scanned a read (mean), buckets of more " f"than {REPEAT_BUCKET} codes passed over at any number of probes
-            (where one probe alone scans more, it is what " "one probe finds, times the share of its cost). Then found
-            @ scanned: at the aligner's own levels, which " "look up each read of this table, and at 3.1 Gb, with the
-            key and the fuller buckets of a genome of that " "size that is like this one.", code_rows,
+            "codes",
+            "key bits",
+            "Code encoders",
+            f"Share of reads found at {' / '.join(map(str, SCANNED))} codes scanned a read (mean), buckets of more "
+            f"than {REPEAT_BUCKET} codes passed over at any number of probes (where one probe alone scans more, it "
+            "is what one probe finds, times the share of its cost). Then found @ scanned: at the aligner's own "
+            "levels, which look up each read of this table, and at 3.1 Gb, with the key and the fuller buckets of a "
+            "genome of that size that is like this one.",
+            code_rows,
         ),
     )
     for kind, size, title, what, rows in kinds:

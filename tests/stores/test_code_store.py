@@ -347,7 +347,7 @@ def test_parts_that_do_not_fit_are_no_store(fragments: Fragments):
         ({}, {"entries": store.packed.entries[:-1]}),
         ({}, {"entries": np.append(store.packed.entries, np.zeros(11, np.uint8))}),
         ({}, {"buckets": store.packed.buckets[:-1]}),
-        ({}, {"escaped": np.zeros(3, np.int64)}),
+        ({}, {"crowded": np.zeros(3, np.int64)}),
     ):
         with pytest.raises(ValueError, match="not a code store"):
             CodeStore.from_arrays(store.parameters() | parameters, store.arrays() | arrays)

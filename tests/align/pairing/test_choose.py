@@ -494,7 +494,7 @@ def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
     inserts = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
     mate = read_at(genome, 4300, 1, 100)
     mate[7::8] = 3 - mate[7::8]
-    assert ALIGN.locate.k > 7
+    assert ALIGN.voting.k > 7
     for doubtful, entries, held in (
         (None, [], 0),
         ([True, False], [], 0),
