@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling check-cpu validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling check-cpu check-baseline validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,9 @@ check-cpu: $(STAMP) ## the same bytes on processors without AVX-512 and without 
 
 bench-dense: $(STAMP) ## the dense store on a large genome: lists, codes, shortlists (needs its index: ARGS=DIR, see ARGS=--help)
 	$(BIN)/python scripts/bench_dense.py $(ARGS)
+
+check-baseline: $(STAMP) ## which records differ from the last commit that changed alignments? (ESA_DATA, or ARGS=--quick)
+	$(BIN)/python scripts/compare_baseline.py $(ARGS)
 
 validate: $(STAMP) ## picard and samtools on the output of every real set (needs both and ESA_DATA)
 	$(BIN)/python scripts/validate_outputs.py $(ARGS)

@@ -26,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
+"""The repository's own, small data."""
 ESA = (sys.executable, "-m", "esa")
 STDERR_LINES_SHOWN = 20
 TERMINATED = 128 + signal.SIGTERM
@@ -64,14 +66,41 @@ CHR20 = "human_GRCh37_chr20"
 ECOLI_536 = "ecoli_536_NC_008253"
 MG1655 = "ecoli_K12_MG1655_NC_000913.3"
 
+CEU_WINDOW = ("20", 20_000_000, 20_300_000)
+
 NA12878 = RealSet(
     "NA12878 2x101", "human_NA12878_PE101_chr20_10.0-10.1Mb", CHR20, ("20", 10_000_000, 10_100_000)
 )
-CEU = RealSet("CEU 2x108", "human_1000G_CEU_PE108_chr20_20.0-20.3Mb", CHR20, ("20", 20_000_000, 20_300_000))
+CEU = RealSet("CEU 2x108", "human_1000G_CEU_PE108_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+CEU76 = RealSet("CEU 2x76", "human_1000G_CEU_PE76_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+CEU51 = RealSet("CEU 2x51-54", "human_1000G_CEU_PE51-54_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
+CEU36 = RealSet("CEU 2x36", "human_1000G_CEU_PE36_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
 HIV = RealSet("HIV-1 2x250", "hiv1_PE250", "hiv1_DQ234790")
 DSM30083 = RealSet("DSM30083 2x76", "ecoli_DSM30083_SRR3927310_PE76", MG1655)
 HCC1187C = RealSet("HCC1187C 2x101", "human_HCC1187C_PE101", CHR20)
 DONORS = RealSet("10 donors 2x151", "human_10donors_PE151_chr22A", "primate22A_human")
+MITOCHONDRION = RealSet("human MT 2x20-150", "human_MT_ERR2438055_PE150", "human_MT")
+REAL_SETS = (NA12878, CEU, CEU76, CEU51, CEU36, HIV, DSM30083, HCC1187C, DONORS, MITOCHONDRION)
+"""Each with the reference that its reads belong to, or with a near one. (HCC1187C: mostly they do not.)"""
+
+
+def named_set(text: str) -> RealSet:
+    """The real set whose name is ``text``, or begins so; spaces and capitals do not count.
+
+    Raises:
+        BenchError: no set's does, or several sets' do.
+    """
+    wanted = _bare(text)
+    names = {_bare(real.name): real for real in REAL_SETS}
+    found = [wanted] if wanted in names else [name for name in names if wanted and name.startswith(wanted)]
+    if len(found) != 1:
+        fault = "several real sets begin with" if found else "no real set is named"
+        raise BenchError(f"{fault} {text!r} (there are {', '.join(real.name for real in REAL_SETS)})")
+    return names[found[0]]
+
+
+def _bare(name: str) -> str:
+    return name.replace(" ", "").lower()
 
 
 def digest(*parts: object) -> str:
@@ -87,7 +116,7 @@ def file_digest(path: Path) -> str:
 
 @cache
 def source_digest() -> str:
-    """Of everything in the package `esa` that can change its output."""
+    """Of everything in the package `esa` of this checkout that can change its output."""
     files = (p for p in (ROOT / "esa").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     return digest(*(part for p in sorted(files) for part in (p.relative_to(ROOT), file_digest(p))))
 
@@ -157,16 +186,27 @@ class Workplace:
     out: Path
     threads: int
 
+    def source(self, folder: str, name: str) -> Path:
+        """A file of the collection or, where it has none of that name, of the repository's own data.
+
+        Raises:
+            BenchError: neither has it.
+        """
+        source = self.data / folder / name
+        if source.exists():
+            return source
+        if (DATA / name).exists():
+            return DATA / name
+        raise BenchError(f"{source} is missing: name the collection of real data with --data or ESA_DATA")
+
     def reference(self, name: str) -> Path:
-        """A reference of the collection as plain FASTA."""
-        source = self.data / "ref" / f"{name}.fa.gz"
-        if not source.exists():
-            raise BenchError(f"{source} is missing: name the collection of real data with --data or ESA_DATA")
+        """A reference as plain FASTA."""
+        source = self.source("ref", f"{name}.fa.gz")
         path = self.out / "ref" / f"{name}-{file_digest(source)}.fa"
         return cached(path, lambda partial: partial.write_bytes(gzip.decompress(source.read_bytes())))
 
     def real_reads(self, real: RealSet) -> list[Path]:
-        return [self.data / "reads" / f"{real.reads}_{end}.fq.gz" for end in ("R1", "R2")]
+        return [self.source("reads", f"{real.reads}_{end}.fq.gz") for end in ("R1", "R2")]
 
     def simulated(self, reference: Path, length: int, pairs: int, seed: int) -> list[Path]:
         """Two plain FASTQ files of dwgsim at `DIVERGENCE`."""
@@ -218,20 +258,32 @@ class Aligner:
         return cached(place.out / "sam" / f"{self.name}-{key}.sam", make)
 
 
-def esa(preset: str = "anchored", extra: Sequence[str] = ()) -> Aligner:
-    """esa with one of its presets; ``extra`` options go to `esa align`."""
+@dataclass(frozen=True)
+class Version:
+    """A version of esa: the words that start it, and what tells its cached files from another's."""
+
+    command: tuple[str, ...]
+    label: str
+
+
+def esa(preset: str = "anchored", extra: Sequence[str] = (), version: Version | None = None) -> Aligner:
+    """esa with one of its presets; ``extra`` options go to `esa align`. Without ``version``: this checkout's."""
+    command_words, label = (version.command, version.label) if version else (ESA, source_digest())
 
     def index(place: Workplace, reference: Path) -> Path:
-        path = place.out / "index" / f"{reference.stem}-{preset}-{source_digest()}.esa"
+        path = place.out / "index" / f"{reference.stem}-{preset}-{label}.esa"
         options = ["--preset", preset, "-t", str(place.threads)]
-        return cached(path, lambda partial: run([*ESA, "index", reference, *options, "-o", partial]))
+        return cached(
+            path, lambda partial: run([*command_words, "index", reference, *options, "-o", partial])
+        )
 
     def command(
         place: Workplace, index: Path, reads: Sequence[Path], sam: Path
     ) -> tuple[Command, Path | None]:
-        return [*ESA, "align", index, *reads, "-t", str(place.threads), "-q", *extra, "-o", sam], None
+        options: Command = ["-t", str(place.threads), "-q", *extra, "-o", sam]
+        return [*command_words, "align", index, *reads, *options], None
 
-    return Aligner(f"esa-{preset}", lambda: digest(source_digest(), *extra), index, command)
+    return Aligner(f"esa-{preset}", lambda: digest(label, *extra), index, command)
 
 
 def _beside(path: Path, make: Callable[[Path], object]) -> Path:
@@ -338,8 +390,12 @@ def write_json(path: Path, content: object) -> None:
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
     add_data_options(parser)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench_out", help="results and cached files")
+    add_out_option(parser)
     parser.add_argument("-t", "--threads", type=int, default=2, help="threads of every program")
+
+
+def add_out_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=ROOT / "bench_out", help="results and cached files")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:

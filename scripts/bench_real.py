@@ -25,12 +25,16 @@ import numpy as np
 import primates
 from bench_common import (
     CEU,
+    CEU36,
+    CEU51,
+    CEU76,
     CHR20,
     DONORS,
     DSM30083,
     ESA,
     HCC1187C,
     HIV,
+    MITOCHONDRION,
     NA12878,
     Aligner,
     BenchError,
@@ -51,13 +55,9 @@ from grid_verdicts import NO_MORE, VS_PEER, Verdict
 from primates_why import why_tables
 from real_reads import (
     ALIKE,
-    CEU36,
-    CEU51,
-    CEU76,
     CONFIDENT_MAPQ,
     DSM_ON_536,
     HUMAN_ON_ECOLI,
-    MITOCHONDRION,
     PLACED_MAPQ,
     RANDOM_LENGTHS,
     Nowhere,

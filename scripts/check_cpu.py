@@ -22,24 +22,27 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from bench_common import (
     CHR20,
+    DATA,
     DSM30083,
     ESA,
     MG1655,
-    ROOT,
     BenchError,
     Workplace,
     add_common_options,
+    digest,
     guarded,
     note,
     run,
     table,
     workplace,
 )
+from output_differences import array_digests, output_lines
 
 HOST = "this machine"
 LEVELS = ("x86-64-v3", "x86-64-v2")
@@ -49,7 +52,6 @@ ABSENT = {"x86-64-v3": _AVX512, "x86-64-v2": (*_AVX512, *_AVX2)}
 """What each level lacks, in glibc's names."""
 _FEATURE_OF_LEVEL = {"x86-64-v3": ("AVX2", "FMA3"), "x86-64-v2": ()}
 """numpy's features beyond its baseline that a level has."""
-DATA = ROOT / "data"
 
 
 def environment(level: str, kernels: Path) -> dict[str, str]:
@@ -113,20 +115,15 @@ def digests(case: Case, place: Workplace, level: str) -> tuple[str, str]:
     threads = ["-q", "-t", str(place.threads)]
     run([*ESA, "index", case.reference, "--force", "-o", index, *threads], env=variables)
     run([*ESA, "align", index, *case.reads, "-o", sam, *threads], env=variables)
-    arrays = hashlib.sha256()
-    for path in sorted(index.glob("*.npy")):
-        arrays.update(path.name.encode() + path.read_bytes())
-    return arrays.hexdigest()[:12], sam_digest(sam)
+    return digest(*chain.from_iterable(array_digests(index).items())), sam_digest(sam)
 
 
 def sam_digest(path: Path) -> str:
     """Of the lines but @PG."""
-    digest = hashlib.sha256()
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.startswith(b"@PG\t"):
-                digest.update(line)
-    return digest.hexdigest()[:12]
+    whole = hashlib.sha256()
+    for line in output_lines(path):
+        whole.update(line + b"\n")
+    return whole.hexdigest()[:12]
 
 
 def verdict(found: Mapping[str, tuple[str, str]]) -> str:

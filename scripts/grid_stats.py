@@ -1,4 +1,4 @@
-"""The statistics of the accuracy grid: paired comparison, pooled error at a MAPQ, calibration. Pure functions.
+"""The statistics of the benchmarks: paired comparison, pooled error at a MAPQ, calibration, medians. Pure functions.
 
 A *fragment* is a read, or a pair if the reads are paired: then it is right if both its ends are.
 """
@@ -6,6 +6,7 @@ A *fragment* is a read, or a pair if the reads are paired: then it is right if b
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,6 +160,19 @@ def poisson_interval(count: int) -> tuple[float, float]:
 
     lower = solve(count - 1, 1 - INTERVAL_TAIL) if count else 0.0
     return lower, solve(count, INTERVAL_TAIL)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """An interval that holds the median of what the values are drawn from with 95 % probability or more.
+
+    By order statistics, whatever the distribution: the k-th smallest and the k-th largest value, with the largest k
+    that gives so much. None of fewer than six values, which give less even from the least to the largest.
+    """
+    ordered, n = sorted(values), len(values)
+    # So many of the values that lie below the median are this improbable.
+    below = np.cumsum([math.comb(n, k) / 2**n for k in range(n // 2 + 1)])
+    k = int(np.count_nonzero(below <= INTERVAL_TAIL))
+    return (ordered[k - 1], ordered[n - k]) if k else None
 
 
 def _log_factorials(last: int) -> NDArray[np.float64]:

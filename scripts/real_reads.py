@@ -1,4 +1,4 @@
-"""What the primary records of a SAM file say of real or random reads, and the sets that `bench_real.py` adds."""
+"""What the primary records of a SAM file say of real or random reads, and those sets on other references."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pysam
-from bench_common import CHR20, DSM30083, ECOLI_536, MG1655, NA12878, BenchError, RealSet, Workplace, cached
+from bench_common import DSM30083, ECOLI_536, MG1655, NA12878, BenchError, RealSet, Workplace, cached
 from grid_stats import Flags
 from numpy.typing import NDArray
 
 from esa.align.scoring import AMBIGUOUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
 
-CEU_WINDOW = ("20", 20_000_000, 20_300_000)
-CEU76 = RealSet("CEU 2x76", "human_1000G_CEU_PE76_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
-CEU51 = RealSet("CEU 2x51-54", "human_1000G_CEU_PE51-54_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
-CEU36 = RealSet("CEU 2x36", "human_1000G_CEU_PE36_chr20_20.0-20.3Mb", CHR20, CEU_WINDOW)
 DSM_ON_536 = RealSet("DSM30083 2x76 on 536", DSM30083.reads, ECOLI_536)
-MITOCHONDRION = RealSet("human MT 2x20-150", "human_MT_ERR2438055_PE150", "human_MT")
 HUMAN_ON_ECOLI = RealSet("NA12878 on E. coli", NA12878.reads, MG1655)
 
 RANDOM_LENGTHS = (50, 75, 100, 150, 250)

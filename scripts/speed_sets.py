@@ -23,13 +23,13 @@ from esa.io.records import NONE
 
 @dataclass(frozen=True)
 class SpeedSet:
-    """Reads of chromosome 20 in plain FASTQ.
+    """Reads in plain FASTQ, and the name of the reference to align them to.
 
     Attributes:
         name: for the table.
         label: for file names.
         length: of simulated reads; None if they are real.
-        window: where real reads should lie.
+        window: where real reads should lie, if that is known.
         distinct: reads, where some are there several times; 0 otherwise.
     """
 
@@ -39,6 +39,12 @@ class SpeedSet:
     length: int | None
     window: tuple[str, int, int] | None = None
     distinct: int = 0
+    reference: str = CHR20
+
+    @property
+    def origins_known(self) -> bool:
+        """Whether it is known of each read where it belongs."""
+        return self.length is not None or self.window is not None
 
     def names(self) -> set[tuple[bytes, int]]:
         """Name and end (0 unpaired, 1, 2) of every read."""
@@ -54,8 +60,12 @@ def read_names(path: Path) -> Iterator[bytes]:
     """Of a plain FASTQ file, without comment, /1 and /2."""
     with path.open("rb") as lines:
         for line in islice(lines, 0, None, LINES_A_READ):
-            name = line[1:].split(maxsplit=1)[0]
-            yield name[:-2] if name.endswith((b"/1", b"/2")) else name
+            yield bare_name(line[1:].split(maxsplit=1)[0])
+
+
+def bare_name(name: bytes) -> bytes:
+    """Without /1 and /2."""
+    return name[:-2] if name.endswith((b"/1", b"/2")) else name
 
 
 def simulated_set(place: Workplace, length: int, pairs: int, seed: int, single: bool) -> SpeedSet:
@@ -78,7 +88,8 @@ def real_set(place: Workplace, pairs: int, single: bool, real: RealSet = NA12878
     ends = (1,) if single else (1, 2)
     files = tuple(folder / f"R{end}.fq" for end in ends)
     pool = sum(len(gzipped_reads(source)) for source in sources[: len(files)])
-    return SpeedSet(real.name, "real", files, None, real.window, pool if pool < pairs * len(files) else 0)
+    distinct = pool if pool < pairs * len(files) else 0
+    return SpeedSet(real.name, real.reads, files, None, real.window, distinct, real.reference)
 
 
 def gzipped_reads(path: Path) -> list[str]:
@@ -109,12 +120,13 @@ class Judgement:
     Attributes:
         fault: why not every read has exactly one primary record; empty if each has.
         mapped_percent: of all reads.
-        right_percent: of all reads: where they come from, by the rule of `esa eval`, or in the window.
+        right_percent: of all reads: where they come from, by the rule of `esa eval`, or in the window; None if
+            nothing is known of that.
     """
 
     fault: str
     mapped_percent: float
-    right_percent: float
+    right_percent: float | None
 
 
 def judge(sam: Path, reads: SpeedSet, expected: set[tuple[bytes, int]]) -> Judgement:
@@ -127,12 +139,25 @@ def judge(sam: Path, reads: SpeedSet, expected: set[tuple[bytes, int]]) -> Judge
     ends = (alignments.key[names.row] & END_MASK).tolist()
     found = set(zip(names, ends, strict=True))
     missing, foreign = len(expected - found), len(found - expected)
-    right = _right(alignments, names, contigs, reads)
+    right = _right(alignments, names, contigs, reads) if reads.origins_known else None
     return Judgement(
         f"{missing:,} reads missing, {foreign:,} not of the set" if missing or foreign else "",
         100 * np.count_nonzero(alignments.contig != NONE) / len(expected),
-        100 * np.count_nonzero(right) / len(expected),
+        None if right is None else 100 * np.count_nonzero(right) / len(expected),
     )
+
+
+def right_reads(sam: Path, reads: SpeedSet) -> dict[tuple[bytes, int], bool]:
+    """Whether each read of a SAM or BAM file, by name and end, lies where it belongs.
+
+    Raises:
+        EsaError: as `esa.eval.alignments.read_alignments` does.
+    """
+    contigs = Contigs()
+    alignments, names = read_alignments(str(sam), contigs)
+    ends = (alignments.key[names.row] & END_MASK).tolist()
+    right = _right(alignments, names, contigs, reads)[names.row].tolist()
+    return dict(zip(zip(names, ends, strict=True), right, strict=True))
 
 
 def _right(alignments: Alignments, names: ReadNames, contigs: Contigs, reads: SpeedSet) -> NDArray[np.bool_]:

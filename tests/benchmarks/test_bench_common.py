@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
-from bench_common import median_seconds
+from bench_common import CEU76, DATA, DSM30083, NA12878, BenchError, Workplace, median_seconds, named_set
 from markdown_tables import AtCost, MarkdownTable
 
 
@@ -34,3 +35,23 @@ def test_tasks_take_turns_and_their_first_run_does_not_count(monkeypatch: pytest
 
     assert median_seconds([lambda: run("a"), lambda: run("b")], 3) == [2.0, 5.0]
     assert "".join(turns) == "abababab"
+
+
+def test_real_sets_are_found_by_name_or_by_how_it_begins() -> None:
+    assert named_set("NA12878") is NA12878
+    assert named_set("ceu 2x76") is CEU76
+    assert named_set("DSM 30083") is DSM30083
+    for text, fault in (("CEU", "several"), ("chr20", "no real set"), ("", "no real set")):
+        with pytest.raises(BenchError, match=fault):
+            named_set(text)
+
+
+def test_what_the_collection_lacks_is_taken_from_the_repository(tmp_path: Path) -> None:
+    place = Workplace(tmp_path, tmp_path, 1)
+    assert place.source("ref", "lambda_phage.fa.gz") == DATA / "lambda_phage.fa.gz"
+    (tmp_path / "ref").mkdir()
+    own = tmp_path / "ref" / "lambda_phage.fa.gz"
+    own.touch()
+    assert place.source("ref", "lambda_phage.fa.gz") == own
+    with pytest.raises(BenchError, match="ESA_DATA"):
+        place.source("ref", "human_GRCh37_chr20.fa.gz")

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench_speed import COLUMNS, Measured, as_json, rows_of
+import pytest
+from baseline import Baseline
+from bench_common import Version, Workplace
+from bench_speed import (
+    BASELINE,
+    BASELINE_COLUMNS,
+    BASELINE_ROUNDS,
+    COLUMNS,
+    Measured,
+    as_json,
+    baseline_table,
+    chosen_aligners,
+    rows_of,
+    shift,
+)
+from grid_stats import median_interval
 from speed_sets import Judgement, SpeedSet
 from timed_runs import Run
 
@@ -41,3 +56,50 @@ def test_the_json_has_every_run() -> None:
     assert content["aligners"]["esa"]["reads_per_second"] == 500
     assert content["aligners"]["bwa"]["fault"] == "1 reads missing"
     assert [ratio["met"] for ratio in content["ratios"]] == [True, False]
+
+
+def beside_a_baseline(ours: tuple[float, ...], before: tuple[float, ...]) -> Measured:
+    one = measured(None)
+    runs = {name: [Run(x, 0.0, 0) for x in values] for name, values in (("esa", ours), (BASELINE, before))}
+    return Measured(one.reads, one.n, runs, {name: Judgement("", 100.0, None) for name in runs})
+
+
+def both() -> Baseline:
+    return Baseline("HEAD", Version(("old",), "0"), Version(("new",), "1"))
+
+
+def test_the_baseline_is_compared_round_by_round() -> None:
+    # Every round is twice as slow as the one before, for both: medians of the seconds would say 1.
+    before = tuple(float(2**i) for i in range(BASELINE_ROUNDS))
+    shares = [0.5, 0.6, 0.7, 0.8, 0.82, 0.9, 0.94, 0.96, 2.0]
+    one = beside_a_baseline(tuple(x * share for x, share in zip(before, shares, strict=True)), before)
+    assert one.to_baseline() == pytest.approx(shares)
+    table = baseline_table([one, beside_a_baseline((1.0, 3.0, 4.0), (2.0, 2.0, 2.0))], both())
+    assert table.columns == BASELINE_COLUMNS
+    assert table.rows[0] == ["set", "13.12", "16.00", "9", "0.820", "0.600", "0.960", "faster"]
+    assert table.rows[1] == ["set", "3.00", "2.00", "3", "1.500", "-", "-", ""]
+    assert as_json(one)["esa_to_baseline"] == pytest.approx(shares)
+    assert "esa_to_baseline" not in as_json(measured(150))
+    assert rows_of(one)[1][10] == ""
+
+
+def test_an_interval_with_one_in_it_shows_no_difference() -> None:
+    assert [shift(x) for x in ((0.8, 0.9), (1.1, 1.2), (0.9, 1.1), None)] == [
+        *("faster", "slower", "no difference shown", ""),
+    ]
+
+
+def test_nine_rounds_give_an_interval_that_leaves_one_ratio_out_on_each_side() -> None:
+    assert median_interval([float(x) for x in range(BASELINE_ROUNDS)]) == (1.0, 7.0)
+
+
+def test_the_baseline_runs_beside_this_checkout_whether_esa_is_named_or_not(tmp_path: Path) -> None:
+    for names in (["esa"], []):
+        aligners = chosen_aligners(names, both())
+        assert list(aligners) == ["esa", BASELINE]
+        words = {
+            name: aligner.command(Workplace(tmp_path, tmp_path, 1), tmp_path, [], tmp_path)[0][0]
+            for name, aligner in aligners.items()
+        }
+        assert words == {"esa": "new", BASELINE: "old"}
+    assert list(chosen_aligners(["bwa", "esa"], None)) == ["bwa", "esa"]

@@ -1,4 +1,4 @@
-"""The statistics of the accuracy grid, against figures worked out by hand or by plain sums."""
+"""The statistics of the benchmarks, against figures worked out by hand or by plain sums."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from grid_stats import (
     compare,
     fragments_right,
     histogram,
+    median_interval,
     more_wrong_p,
     percent_of,
     poisson_interval,
@@ -121,3 +122,22 @@ def test_overconfidence_is_a_third_of_the_lower_end() -> None:
     (bad,) = calibration(counts_of({20: (10_000, 336)}))
     assert (fine.lower < 0.03, bad.lower > 0.03) == (True, True)
     assert (fine.overconfident, bad.overconfident) == (False, True)
+
+
+@pytest.mark.parametrize(("n", "first"), [(6, 0), (8, 0), (9, 1), (11, 1), (12, 2), (15, 3), (25, 7)])
+def test_the_interval_of_a_median_has_the_ranks_of_the_sign_test(n: int, first: int) -> None:
+    """Ranks from the tables (with one rank more on each side the interval holds the median in under 95 %)."""
+    values = np.random.default_rng(n).permutation(n).astype(float)
+    assert median_interval(values.tolist()) == (first, n - 1 - first)
+
+
+def test_five_values_or_fewer_have_no_interval() -> None:
+    assert [median_interval([1.0] * n) for n in range(6)] == [None] * 6
+    assert median_interval([1.0] * 6) == (1.0, 1.0)
+
+
+def test_the_interval_holds_the_median_as_often_as_it_says() -> None:
+    drawn = np.random.default_rng(3).exponential(size=(4000, 10))
+    intervals = [median_interval(row.tolist()) or (0.0, 0.0) for row in drawn]
+    share = np.mean([low <= math.log(2) <= high for low, high in intervals])
+    assert share == pytest.approx(1 - 2 * 11 / 1024, abs=0.008)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from speed_sets import Judgement, SpeedSet, judge, repeat_reads
+from speed_sets import Judgement, SpeedSet, judge, repeat_reads, right_reads
 
 HEADER = "@HD\tVN:1.6\n@SQ\tSN:one\tLN:1000\n@SQ\tSN:two\tLN:1000\n"
 BASES = "ACGTACGTAC"
@@ -95,3 +96,14 @@ def test_repeated_reads_differ_in_name_alone(tmp_path: Path) -> None:
     assert text.splitlines()[3::4] == ["II", "JJ", "II", "JJ", "II"]
     repeat_reads(source, 1, out)
     assert out.read_text() == "@x/1\nAC\n+\nII\n"
+
+
+def test_reads_without_origin_are_counted_but_not_judged(tmp_path: Path, real: SpeedSet) -> None:
+    unknown = replace(real, window=None)
+    assert judged(tmp_path, unknown, *WHOLE) == Judgement("", 75.0, None)
+
+
+def test_each_read_is_right_by_its_own_record(tmp_path: Path, real: SpeedSet) -> None:
+    sam = tmp_path / "out.sam"
+    sam.write_text(HEADER + "".join(WHOLE))
+    assert right_reads(sam, real) == {(b"a", 1): True, (b"a", 2): False, (b"b", 1): False, (b"b", 2): False}
