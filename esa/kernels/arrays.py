@@ -1,9 +1,11 @@
-"""Names of the array types that kernels take: for annotations, which numba ignores and people and mypy read.
+"""Names of the types that kernels take: for annotations, which numba ignores and people and mypy read.
 
-The shape stands in the docstring. Integers of a kernel, of numpy or of Python, are annotated ``int``.
+The shape of an array stands in the docstring of the kernel or of the field that holds it.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,3 +21,12 @@ I32Array = NDArray[np.int32]
 I64Array = NDArray[np.int64]
 F32Array = NDArray[np.float32]
 F64Array = NDArray[np.float64]
+
+Int = Any
+"""A signed integer of 64 bits, or less: numpy's or Python's, which numba takes for one and mypy for two."""
+Word = Any
+"""A ``uint64``."""
+Float = Any
+"""A float of 64 bits, numpy's or Python's."""
+Bool = Any
+"""A truth value, numpy's or Python's."""

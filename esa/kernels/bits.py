@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from esa.kernels.arrays import Int, Word
 from esa.kernels.decorator import inline_njit, njit
 
 
 @njit(inline="always")
-def popcount(x):  # type: ignore[no-untyped-def]
+def popcount(x: Word) -> Int:
     """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
@@ -17,6 +18,6 @@ def popcount(x):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def lowest_bit(x):  # type: ignore[no-untyped-def]
+def lowest_bit(x: Word) -> Int:
     """Number of the lowest set bit of a ``uint64`` that has one."""
     return popcount((x & (~x + np.uint64(1))) - np.uint64(1))
