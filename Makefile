@@ -32,7 +32,7 @@ help: ## say what there is
 env: $(STAMP) ## create .venv and install esa in it (the other targets do it when it is due)
 
 demo: $(STAMP) ## index E. coli, align real and simulated reads, evaluate (results in demo_out/)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo/demo.sh
 
 test: lint ## ruff, mypy and the whole test suite
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
@@ -41,55 +41,55 @@ lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/mypy scripts
+	$(BIN)/mypy -p scripts
 
 bench-accuracy: $(STAMP) ## the core of the accuracy grid (needs bwa, bowtie2, minimap2 and ESA_DATA; see ARGS=--help)
-	$(BIN)/python scripts/bench_accuracy.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.accuracy $(ARGS)
 
 bench-accuracy-full: $(STAMP) ## the whole accuracy grid; goes on where it was cut
-	$(BIN)/python scripts/bench_accuracy.py --full $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.accuracy --full $(ARGS)
 
 check-simulator: $(STAMP) ## are esa's simulated reads kinder than dwgsim's and mason's? (needs both, bwa and ESA_DATA)
-	$(BIN)/python scripts/check_simulator.py $(ARGS)
+	$(BIN)/python -m scripts.checks.simulator $(ARGS)
 
 bench-real: $(STAMP) ## real reads, reads that belong nowhere, chimp and orangutan (needs bwa, minimap2 and ESA_DATA)
-	$(BIN)/python scripts/bench_real.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.real $(ARGS)
 
 bench-variants: $(STAMP) ## variants called from simulated NA12878 reads (needs bwa, minimap2, dwgsim, samtools, bcftools and ESA_DATA)
-	$(BIN)/python scripts/bench_variants.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.variants $(ARGS)
 
 bench-gaps: $(STAMP) ## insertions and deletions to 50 bases, clipped bases (needs bwa, minimap2 and ESA_DATA)
-	$(BIN)/python scripts/bench_gaps.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.gaps $(ARGS)
 
 bench-split: $(STAMP) ## chimeric reads, and ordinary ones that should stay whole (needs bwa, dwgsim and ESA_DATA)
-	$(BIN)/python scripts/bench_split.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.split $(ARGS)
 
 bench-levels: $(STAMP) ## what each level of the escalation is asked, costs and finds (needs ESA_DATA)
-	$(BIN)/python scripts/bench_levels.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.levels $(ARGS)
 
 bench-speed: $(STAMP) ## reads/s beside the peers (needs bwa, bowtie2, minimap2, dwgsim and ESA_DATA; MINIBWA= names another)
-	$(BIN)/python scripts/bench_speed.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.speed $(ARGS)
 
 bench-resources: $(STAMP) ## threads, memory, formats, start-up, index, serial share (needs dwgsim and ESA_DATA)
-	$(BIN)/python scripts/bench_resources.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.resources $(ARGS)
 
 bench-encoders: $(STAMP) ## what encoders and dense stores find and cost, as tables (needs ESA_DATA; see ARGS=--help)
-	$(BIN)/python scripts/bench_encoders.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.encoders $(ARGS)
 
 bench-scaling: $(STAMP) ## index and align from 4.6 Mb to human size: table and plot (hours; needs ESA_DATA; see ARGS=--help)
-	$(BIN)/python scripts/bench_scaling.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.scaling $(ARGS)
 
 check-cpu: $(STAMP) ## the same bytes on processors without AVX-512 and without AVX2? (chr20, too, with ESA_DATA)
-	$(BIN)/python scripts/check_cpu.py $(ARGS)
+	$(BIN)/python -m scripts.checks.cpu $(ARGS)
 
 bench-dense: $(STAMP) ## the dense store on a large genome: lists, codes, shortlists (needs its index: ARGS=DIR, see ARGS=--help)
-	$(BIN)/python scripts/bench_dense.py $(ARGS)
+	$(BIN)/python -m scripts.benchmarks.dense $(ARGS)
 
 check-baseline: $(STAMP) ## which records differ from the last commit that changed alignments? (ESA_DATA, or ARGS=--quick)
-	$(BIN)/python scripts/compare_baseline.py $(ARGS)
+	$(BIN)/python -m scripts.checks.compare_baseline $(ARGS)
 
 validate: $(STAMP) ## picard and samtools on the output of every real set (needs both and ESA_DATA)
-	$(BIN)/python scripts/validate_outputs.py $(ARGS)
+	$(BIN)/python -m scripts.checks.validate_outputs $(ARGS)
 
 clean: ## remove results, caches and compiled kernels, but not .venv
 	rm -rf demo_out bench_out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

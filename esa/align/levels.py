@@ -116,7 +116,7 @@ ANCHORED_LEVELS = (
     ),
 )
 """Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level. What each level is
-asked, costs and finds: `scripts/bench_levels.py`.
+asked, costs and finds: `make bench-levels`.
 
 The more fragments of a read were searched, the less likely it is that all those of its true locus were missed: so
 much the lower may a score be and still tell that nothing better was overlooked. The shares are about where the next

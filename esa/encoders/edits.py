@@ -10,7 +10,7 @@ k-mer it makes could be an anchor (`esa.fragments.base.MinimizerEdits`). And key
 looked up once.
 
 What fragments of human chromosome 20 with 1 to 4 substitutions are found by is in the second table of
-`scripts/bench_levels.py`.
+`make bench-levels`.
 """
 
 from __future__ import annotations

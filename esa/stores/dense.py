@@ -4,7 +4,7 @@ Vectors are kept as ``int8`` with one scale for all components, and queries are 
 product that ranks is a sum of integers: the same on any number of threads, in any batch.
 
 Sketches are nearly isotropic: what is near to a query lies in a few lists of a large store, but what is not so near
-may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all at once
+may lie in any (`make bench-dense` has the figures). So a query looks into the nearest lists, and into all at once
 if what it found there is not near enough to be what it looks for.
 """
 

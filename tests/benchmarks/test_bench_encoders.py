@@ -1,4 +1,4 @@
-"""`scripts/bench_encoders.py` on a reference so small that its numbers mean nothing: every table is made."""
+"""`scripts.benchmarks.encoders` on a reference so small that its numbers mean nothing: every table is made."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_encoders import READ_SETS, main
 from samples import fasta_text, random_bases
+
+from scripts.benchmarks.encoders.__main__ import READ_SETS, main
 
 
 @pytest.fixture

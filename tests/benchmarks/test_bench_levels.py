@@ -1,15 +1,15 @@
-"""The tables of `scripts/bench_levels.py`, of a small genome."""
+"""The tables of `scripts.benchmarks.levels`, of a small genome."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from bench_levels import key_table, level_row
 from samples import esa
 
 from esa.align.mapper import SPLIT
 from esa.index.open import Index, open_index
+from scripts.benchmarks.levels import key_table, level_row
 
 
 @pytest.fixture(scope="module")
