@@ -150,7 +150,10 @@ def false_splits(sam: Path) -> tuple[int, int]:
     return reads, len(split)
 
 
-def ordinary_rows(place: Workplace, reference: Path, aligners: dict[str, Aligner], pairs: int, seed: int):  # type: ignore[no-untyped-def]
+def ordinary_rows(
+    place: Workplace, reference: Path, aligners: dict[str, Aligner], pairs: int, seed: int
+) -> Iterator[list[str]]:
+    """By length and layout, how many ordinary reads of each aligner have a supplementary record."""
     for length in sorted(INSERT_SIZE):
         ends = place.simulated(reference, length, pairs, seed)
         for label, files in (("paired", ends), ("single", ends[:1])):

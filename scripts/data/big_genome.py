@@ -53,8 +53,10 @@ from scripts.common.programs import BenchError, note
 from scripts.data.big_genome_kernels import (
     TANDEM_BASES,
     Insertions,
+    Recipe,
     Repeats,
     Stream,
+    Stretch,
     copy_mutated,
     fill,
     fill_array,
@@ -182,9 +184,8 @@ class BigGenome:
         plain = self._insertions(np.empty(0, np.uint8), duplications=False)
         tally = np.zeros((len(CLASSES) - 2, 2), np.int64)
         place = np.array([len(self._stream.bounds) // 2, 0])
-        fill(
-            library, 0, len(library), self._stream, self._repeats, plain, place, seed, self._state(-1), tally
-        )
+        recipe = Recipe(self._stream, self._repeats, plain, place, seed)
+        fill(library, 0, len(library), recipe, self._state(-1), tally)
         self._inserted = self._insertions(library, duplications=True)
 
     def contig(self, index: int, bases: int | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -194,11 +195,12 @@ class BigGenome:
         tally = np.zeros((len(CLASSES), 2), np.int64)
         state = self._state(index)
         place = self._place(int(self.lengths[:index].sum()))
+        recipe = Recipe(self._stream, self._repeats, self._inserted, place, self.seed)
         at = 0
         features = [*self._features(index), Feature(length, length, "")]
         for feature in features:
             end = min(feature.start, len(out))
-            fill(out, at, end, self._stream, self._repeats, self._inserted, place, self.seed, state, tally)
+            fill(out, at, end, recipe, state, tally)
             at = min(feature.end, len(out))
             if feature.name == GAP:
                 out[end:at] = dna.N
@@ -300,13 +302,14 @@ class BigGenome:
             mutated(self._alpha, self.spectrum.monomers_apart, state)
             for _ in range(rng.integers(low, high + 1))
         ]
-        fill_array(out, start, end, np.concatenate(monomers), *self.spectrum.array_divergence, state)
+        fill_array(out, start, end, np.concatenate(monomers), self.spectrum.array_divergence, state)
 
 
 def mutated(codes: NDArray[np.uint8], divergence: float, state: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """A copy at this divergence."""
     out = np.empty(2 * len(codes) + 100, np.uint8)
-    return out[: copy_mutated(out, 0, len(out), codes, 0, len(codes), False, divergence, state)].copy()
+    piece = Stretch(codes, 0, len(codes), False)
+    return out[: copy_mutated(out, 0, len(out), piece, divergence, state)].copy()
 
 
 def real_bases(data: Path) -> NDArray[np.uint8]:

@@ -1,7 +1,9 @@
 """The kernels of `scripts.data.big_genome`: a text is written from left to right, from mutated copies of other texts.
 
-Every kernel takes ``state`` (``uint64[1]``), the state of its random numbers, and leaves it where the next one goes on;
-all arithmetic that decides a base is on integers or correctly rounded, the logarithm aside.
+Every kernel takes ``state`` (``uint64[1]``), the state of its random numbers, and leaves it where the next one goes on.
+All arithmetic that decides a base is on integers or correctly rounded, the logarithm aside.
+
+Kernels write ``out[at:end]`` and return where they ended: ``end``, or less where there was nothing more to write.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from esa.kernels.arrays import Bool, F64Array, Float, I64Array, Int, U8Array, U64Array
 from esa.kernels.decorator import njit
 from esa.sequence.hashing import GAMMA, splitmix64, uniform
 
@@ -29,9 +31,9 @@ class Stream(NamedTuple):
     low, high: divergence of a copy from its tile.
     """
 
-    source: NDArray[np.uint8]
-    bounds: NDArray[np.int64]
-    order: NDArray[np.int64]
+    source: U8Array
+    bounds: I64Array
+    order: I64Array
     low: float
     high: float
 
@@ -46,32 +48,55 @@ class Repeats(NamedTuple):
     low, high: divergence of a copy from its subfamily.
     """
 
-    bases: NDArray[np.uint8]
-    begin: NDArray[np.int64]
-    first: NDArray[np.int64]
-    whole: NDArray[np.float64]
-    shortest: NDArray[np.int64]
-    tail: NDArray[np.float64]
-    anywhere: NDArray[np.uint8]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    bases: U8Array
+    begin: I64Array
+    first: I64Array
+    whole: F64Array
+    shortest: I64Array
+    tail: F64Array
+    anywhere: U8Array
+    low: F64Array
+    high: F64Array
 
 
 class Insertions(NamedTuple):
     """What interrupts the stream.
 
-    rate: ``float64``, insertions of each class a base of the stream: the families first, then tandem repeats with
-        short and with long units, copies of the contig itself, copies of the library.
+    rate: ``float64``, insertions of each class per base of the stream. The families come first, then tandem repeats
+        with short and with long units, copies of the contig itself, copies of the library.
     library: ``uint8``, text that any contig may copy.
     longest, shortest: bases of the last two classes (log-uniform); low, high: their divergence.
     """
 
-    rate: NDArray[np.float64]
-    library: NDArray[np.uint8]
+    rate: F64Array
+    library: U8Array
     shortest: int
     longest: int
     low: float
     high: float
+
+
+class Recipe(NamedTuple):
+    """What a contig is made of.
+
+    place: ``int64[2]``, where the stream goes on: an index in its order, a base of that tile. Kernels move it.
+    seed: of the divergence and the strand of each tile's copy.
+    """
+
+    stream: Stream
+    repeats: Repeats
+    insertions: Insertions
+    place: I64Array
+    seed: int
+
+
+class Stretch(NamedTuple):
+    """``source[lo:hi]``, or its reverse complement: what is copied."""
+
+    source: U8Array
+    lo: Int
+    hi: Int
+    reverse: Bool
 
 
 SHORT_UNIT, LONG_UNIT, OWN_COPY, LIBRARY_COPY = range(4)
@@ -83,21 +108,24 @@ TANDEM_DIVERGENCE = 0.1
 
 
 @njit
-def between(low, high, state):  # type: ignore[no-untyped-def]
+def between(low: Float, high: Float, state: U64Array) -> Float:
+    """A random number, uniform between two."""
     return low + (high - low) * uniform(state)
 
 
 @njit
-def exponential(mean, state):  # type: ignore[no-untyped-def]
+def exponential(mean: Float, state: U64Array) -> Int:
+    """A random number from an exponential distribution, rounded down."""
     return np.int64(-np.log(1.0 - uniform(state)) * mean)
 
 
 @njit
-def copy_mutated(out, at, end, source, lo, hi, reverse, divergence, state):  # type: ignore[no-untyped-def]
-    """Write ``source[lo:hi]``, or its reverse complement, into ``out[at:end]``; returns where it ended.
+def copy_mutated(out: U8Array, at: Int, end: Int, piece: Stretch, divergence: Float, state: U64Array) -> Int:
+    """Write a mutated copy of a stretch.
 
-    Edits a base: ``divergence``, a tenth of them indels of geometric lengths with mean 1.5.
+    Edits per base: ``divergence``, a tenth of them indels of geometric lengths with mean 1.5.
     """
+    source, lo, hi, reverse = piece
     threshold = np.uint64(divergence * 2.0**32)
     counter = state[0]
     i, n = 0, hi - lo
@@ -136,24 +164,26 @@ def copy_mutated(out, at, end, source, lo, hi, reverse, divergence, state):  # t
 
 
 @njit
-def _copy_stream(out, at, end, stream, place, seed, state):  # type: ignore[no-untyped-def]
-    """Write the stream from ``place`` (``int64[2]``: index in the order, base of the tile) on, which moves.
+def _copy_stream(out: U8Array, at: Int, end: Int, recipe: Recipe, state: U64Array) -> Int:
+    """Write the stream from its place on.
 
     Divergence and strand belong to the tile's copy, whatever interrupts it.
     """
+    stream, place = recipe.stream, recipe.place
     own = np.empty(1, np.uint64)
     while at < end:
         use = place[0] % len(stream.order)
         tile = stream.order[use]
         lo, hi = stream.bounds[tile], stream.bounds[tile + 1]
-        own[0] = splitmix64(np.uint64(seed) ^ (np.uint64(place[0] + 1) * GAMMA))
+        own[0] = splitmix64(np.uint64(recipe.seed) ^ (np.uint64(place[0] + 1) * GAMMA))
         divergence = between(stream.low, stream.high, own)
         reverse = uniform(own) < 0.5
         # So many bases of the tile at a time that the place in it is known when the text ends.
         while place[1] < hi - lo and at < end:
             step = min(hi - lo - place[1], end - at)
             first = hi - place[1] - step if reverse else lo + place[1]
-            at = copy_mutated(out, at, end, stream.source, first, first + step, reverse, divergence, state)
+            piece = Stretch(stream.source, first, first + step, reverse)
+            at = copy_mutated(out, at, end, piece, divergence, state)
             place[1] += step
         if place[1] >= hi - lo:
             place[0] += 1
@@ -162,7 +192,8 @@ def _copy_stream(out, at, end, stream, place, seed, state):  # type: ignore[no-u
 
 
 @njit
-def _insert_repeat(out, at, end, repeats, family, state):  # type: ignore[no-untyped-def]
+def _insert_repeat(out: U8Array, at: Int, end: Int, repeats: Repeats, family: Int, state: U64Array) -> Int:
+    """A copy of a subfamily, drawn evenly among those of the family."""
     choices = repeats.first[family + 1] - repeats.first[family]
     chosen = repeats.first[family] + min(np.int64(uniform(state) * choices), choices - 1)
     lo, hi = repeats.begin[chosen], repeats.begin[chosen + 1]
@@ -175,11 +206,12 @@ def _insert_repeat(out, at, end, repeats, family, state):  # type: ignore[no-unt
             lo = hi - length
     reverse = uniform(state) < 0.5
     divergence = between(repeats.low[family], repeats.high[family], state)
-    return copy_mutated(out, at, end, repeats.bases, lo, hi, reverse, divergence, state)
+    return copy_mutated(out, at, end, Stretch(repeats.bases, lo, hi, reverse), divergence, state)
 
 
 @njit
-def _insert_tandem(out, at, end, kind, state):  # type: ignore[no-untyped-def]
+def _insert_tandem(out: U8Array, at: Int, end: Int, kind: Int, state: U64Array) -> Int:
+    """A tandem repeat of a random unit; ``kind``: `SHORT_UNIT` or `LONG_UNIT`."""
     low, high = TANDEM_UNIT[kind]
     shortest, tail = TANDEM_BASES[kind]
     unit = low + int(uniform(state) * (high - low + 1))
@@ -189,12 +221,15 @@ def _insert_tandem(out, at, end, kind, state):  # type: ignore[no-untyped-def]
     for i in range(unit, len(text)):
         text[i] = text[i - unit]
     divergence = between(0.0, TANDEM_DIVERGENCE, state)
-    return copy_mutated(out, at, end, text, 0, len(text), False, divergence, state)
+    return copy_mutated(out, at, end, Stretch(text, 0, len(text), False), divergence, state)
 
 
 @njit
-def _insert_copy(out, at, end, source, size, insertions, state):  # type: ignore[no-untyped-def]
-    """A segmental duplication of ``source[:size]``, if that is long enough. Copies never hold an N."""
+def _insert_copy(
+    out: U8Array, at: Int, end: Int, text: U8Array, insertions: Insertions, state: U64Array
+) -> Int:
+    """A segmental duplication from a text, if that is long enough. Copies never hold an N."""
+    size = len(text)
     ratio = insertions.longest / insertions.shortest
     length = np.int64(insertions.shortest * np.exp(np.log(ratio) * uniform(state)))
     place = uniform(state)
@@ -204,23 +239,24 @@ def _insert_copy(out, at, end, source, size, insertions, state):  # type: ignore
         return at
     lo = np.int64(place * (size - length))
     for i in range(lo + length - 1, lo - 1, -1):
-        if source[i] > 3:
+        if text[i] > 3:
             return at
-    return copy_mutated(out, at, end, source, lo, lo + length, reverse, divergence, state)
+    return copy_mutated(out, at, end, Stretch(text, lo, lo + length, reverse), divergence, state)
 
 
 @njit
-def fill(out, at, end, stream, repeats, insertions, place, seed, state, tally):  # type: ignore[no-untyped-def]
-    """Write ``out[at:end]``: the stream, interrupted by insertions. What was written before may be copied.
+def fill(out: U8Array, at: Int, end: Int, recipe: Recipe, state: U64Array, tally: I64Array) -> Int:
+    """Write the stream, interrupted by insertions. What was written before may be copied.
 
     ``tally`` (``int64[1 + classes, 2]``) counts pieces and bases: of the stream, then of each class of insertions.
     """
+    repeats, insertions = recipe.repeats, recipe.insertions
     bounds = np.cumsum(insertions.rate)
     families = len(repeats.first) - 1
     while at < end:
         begin = at
         run = 1 + exponential(1.0 / bounds[-1], state) if bounds[-1] > 0 else end - at
-        at = _copy_stream(out, at, min(end, at + run), stream, place, seed, state)
+        at = _copy_stream(out, at, min(end, at + run), recipe, state)
         tally[0, 0] += 1
         tally[0, 1] += at - begin
         if at >= end:
@@ -233,9 +269,9 @@ def fill(out, at, end, stream, repeats, insertions, place, seed, state, tally): 
         elif kind <= LONG_UNIT:
             at = _insert_tandem(out, at, end, kind, state)
         elif kind == OWN_COPY:
-            at = _insert_copy(out, at, end, out, at, insertions, state)
+            at = _insert_copy(out, at, end, out[:at], insertions, state)
         else:
-            at = _insert_copy(out, at, end, insertions.library, len(insertions.library), insertions, state)
+            at = _insert_copy(out, at, end, insertions.library, insertions, state)
         if at > begin:
             tally[1 + chosen, 0] += 1
             tally[1 + chosen, 1] += at - begin
@@ -243,8 +279,12 @@ def fill(out, at, end, stream, repeats, insertions, place, seed, state, tally): 
 
 
 @njit
-def fill_array(out, at, end, unit, low, high, state):  # type: ignore[no-untyped-def]
-    """Write ``out[at:end]``: copies of a unit, one behind the other."""
+def fill_array(
+    out: U8Array, at: Int, end: Int, unit: U8Array, divergence: tuple[float, float], state: U64Array
+) -> Int:
+    """Write copies of a unit, one behind the other; ``divergence`` of each copy: lowest, highest."""
+    low, high = divergence
+    whole = Stretch(unit, 0, len(unit), False)
     while at < end:
-        at = copy_mutated(out, at, end, unit, 0, len(unit), False, between(low, high, state), state)
+        at = copy_mutated(out, at, end, whole, between(low, high, state), state)
     return at

@@ -16,6 +16,7 @@ import pysam
 from numpy.typing import NDArray
 
 from esa.io.fasta import read_genome
+from esa.kernels.arrays import Int, U8Array
 from esa.kernels.decorator import njit
 from esa.sequence import dna
 from scripts.benchmarks.real.primates import (
@@ -50,7 +51,7 @@ FATES = (
 
 
 @njit
-def locus_score(read, reference):  # type: ignore[no-untyped-def]
+def locus_score(read: U8Array, reference: U8Array) -> tuple[Int, Int]:
     """The best score of a read (``uint8[n]``) in a stretch (``uint8[m]``), and the same without the bonuses.
 
     Gaps are affine. The second is of the alignment that is best with them.

@@ -64,12 +64,12 @@ def both_strands(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
 @pytest.mark.parametrize("divergence", [0.0, 0.05, 0.2])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_copy_has_the_edits_it_is_asked_for(divergence: float, reverse: bool) -> None:
-    from scripts.data.big_genome_kernels import copy_mutated
+    from scripts.data.big_genome_kernels import Stretch, copy_mutated
 
     rng = np.random.default_rng(5)
     text = rng.integers(0, 4, 2000).astype(np.uint8)
     out = np.full(5000, 9, np.uint8)
-    end = copy_mutated(out, 10, 5000, text, 0, 2000, reverse, divergence, np.array([7], np.uint64))
+    end = copy_mutated(out, 10, 5000, Stretch(text, 0, 2000, reverse), divergence, np.array([7], np.uint64))
     assert (out[:10] == 9).all()
     assert (out[end:] == 9).all()
     made = dna.reverse_complement(out[10:end]) if reverse else out[10:end]
