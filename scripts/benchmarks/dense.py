@@ -1,14 +1,14 @@
-"""The dense store on a large genome: what lists, codes and shortlists find and cost, as markdown tables.
+"""The dense store on a large genome: what lists, codes and shortlists find and cost, as Markdown tables.
 
     esa index --preset sketch REF.fa -o DIR
     python -m scripts.benchmarks.dense DIR [--reads 300] [--exact FILE] [--far] [--codes] [--rde 20000]
         [--align READS.fq]
 
-The index names its genome and its vectors; nothing else is needed. Reads are simulated from both strands (d %
-substitutions and a tenth as many one-base indels), and R@n is the share of reads with a true fragment, one that covers
-half of the read, among the n nearest. Exact search compares each read with each vector; on 24 million of them it takes
-some minutes a thousand reads, and `--exact` keeps what it found for the next run. `--codes` builds other indexes of the
-vectors: on genomes of some hundred megabases.
+The index holds genome and vectors; nothing else is needed. Reads are simulated from both strands, with d %
+substitutions and a tenth as many one-base indels. A read's true fragments cover half of it; R@n is the share of reads
+with a true fragment among the n nearest. Exact search compares each read with each vector. With 24 million vectors it
+takes some minutes per thousand reads, and `--exact` keeps its result for the next run. `--codes` builds other indexes
+of the vectors: for genomes of some hundred megabases.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Subject:
 
 
 def subject(path: str, count: int, seed: int, kept: Path | None) -> Subject:
+    """Open an index and search its reads exactly; ``kept``: a file that holds or takes what is found."""
     index = open_index(path)
     store = index.store
     if not isinstance(store, DenseStore):
@@ -162,6 +163,7 @@ def row_of(one: Subject, store: DenseStore) -> list[Any]:
 
 
 def columns(one: Subject, first: str) -> dict[str, str]:
+    """The columns of a table: a label, then recall and time of each read set."""
     names = {first: ""}
     for asked in one.asked:
         names |= {asked.label: ".3f", f"us, {asked.label}": ",.0f"}
@@ -169,6 +171,7 @@ def columns(one: Subject, first: str) -> dict[str, str]:
 
 
 def caption(one: Subject) -> str:
+    """What is measured on which index."""
     return (
         f"{len(one.store):,} vectors of {one.store.dimensions} components, {one.index.encoder.name}, "
         f"{len(one.asked[0].reads):,} reads a set: R@{DEPTHS[0]} / R@{DEPTHS[1]} / share of exact search's "
@@ -177,6 +180,7 @@ def caption(one: Subject) -> str:
 
 
 def exact_row(one: Subject) -> list[Any]:
+    """Recall and time of the exact search."""
     return [
         cell
         for a in one.asked
@@ -293,6 +297,7 @@ def align_table(path: str, reads: Sequence[str]) -> MarkdownTable:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     parser.add_argument("index", metavar="DIR", help="of a dense preset")
     parser.add_argument("--reads", type=int, default=300, help="of each set; 0: no recall")
@@ -309,6 +314,7 @@ def parse() -> argparse.Namespace:
 
 
 def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
+    """The tables that the options name, one after the other."""
     if args.align:
         yield align_table(args.index, args.align)
     if not (args.reads or args.rde):
@@ -324,6 +330,7 @@ def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     publish(tables(args), args)
 

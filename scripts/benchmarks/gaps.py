@@ -1,15 +1,17 @@
-"""Gaps to 50 bases: whether an aligner shows them in one CIGAR, left-aligned, and what it clips.
+"""Gaps of up to 50 bases: whether an aligner reports them in one CIGAR, left-aligned, and what it clips.
 
     python -m scripts.benchmarks.gaps                 (make bench-gaps)
 
-Reads of unique places of human chromosome 20 hold one insertion or deletion each, of 1 to 50 bases, at a
-chosen distance from the nearer end (the flank), and 0.2 % substitutions; of pairs one end has the gap. A gap
-is found if the primary record has exactly one insertion or deletion, of that length, at that place once both
-are as far left as they go. It is *due* if the score to the end of the read beats the score of a clipped end
-(match 1, mismatch -4, a gap of k costs 6 + k, an end is worth 5: bwa mem's score and esa's); minimap2 -ax sr
-has other costs, two-piece ones for long gaps, and shows what they would find.
+Reads come from unique places of human chromosome 20, with 0.2 % substitutions. Each holds one insertion or deletion of
+1 to 50 bases at a chosen distance from the nearer end (the flank); of a pair one end holds the gap. A gap is found if
+the primary record has exactly one insertion or deletion, of that length, at that place. Both places are compared after
+left-alignment.
 
-Clipped bases are counted on the same reads, on simulated ordinary ones, and on real ones.
+A gap is *due* if the score to the end of the read beats the score of a clipped end. The score is that of bwa mem and
+esa: match 1, mismatch -4, a gap of k costs 6 + k, an end is worth 5. Other costs (two-piece ones for long gaps) are
+those of minimap2 -ax sr, which shows what they would find.
+
+Clipped bases are counted on the same reads, on ordinary simulated reads, and on real ones.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ PEER, OURS = "bwa", "esa-anchored"
 
 
 def aligners() -> list[Aligner]:
+    """bwa mem, esa and minimap2."""
     return [bwa(), esa(), minimap2()]
 
 
@@ -109,15 +112,18 @@ class Found:
     found: Flags
 
     def of_kind(self, kind: str) -> Flags:
+        """``bool[n]``: reads with a gap of this kind."""
         return np.array([truth.kind == kind for truth in self.truths], np.bool_)
 
     def of_gap(self, kind: str, length: int, flank: tuple[int, int]) -> Flags:
+        """``bool[n]``: reads with a gap of this kind and length, its distance from the nearer end in ``flank``."""
         low, high = flank
         near = [truth.length == length and low <= truth.flank < high for truth in self.truths]
         return self.of_kind(kind) & np.array(near, np.bool_)
 
     @property
     def due(self) -> Flags:
+        """``bool[n]``: reads whose gap scores more than a clipped end."""
         return np.array([truth.gain > 0 for truth in self.truths], np.bool_)
 
 
@@ -133,6 +139,7 @@ def shows(record: pysam.AlignedSegment, truth: GapRead, reference: NDArray[np.ui
 
 
 def judge(sam: Path, reference: NDArray[np.uint8]) -> Found:
+    """Whether the primary records of a SAM file show the gaps that the names of their reads hold."""
     truths: dict[int, tuple[GapRead, bool]] = {}
     for record in primaries(sam):
         name = record.query_name or ""
@@ -144,6 +151,7 @@ def judge(sam: Path, reference: NDArray[np.uint8]) -> Found:
 
 
 def bin_name(flank: tuple[int, int]) -> str:
+    """Of a bin of flanks."""
     low, high = flank
     return f"{low}+" if flank == FLANKS[-1] else f"{low}-{high - 1}"
 
@@ -159,6 +167,7 @@ def share(found: dict[str, Found], chosen: Flags) -> str:
 
 
 def gap_table(label: str, found: dict[str, Found]) -> Table:
+    """A row per kind and length of gap and bin of flanks."""
     rows = []
     for kind in KINDS:
         for length in LENGTHS:
@@ -246,6 +255,7 @@ class Clips:
 
 
 def clips_of(sam: Path) -> Clips:
+    """Clipped bases of the primary records of a SAM file."""
     found = {}
     for record in primaries(sam):
         if not record.is_unmapped:
@@ -297,11 +307,13 @@ def clip_table(sams: dict[str, dict[str, Path]]) -> Table:
 
 
 def align_all(place: Workplace, reads: Sequence[Path]) -> dict[str, Path]:
+    """A SAM file per aligner, by its name."""
     reference = place.reference(CHR20)
     return {aligner.name: aligner.align(place, reference, reads) for aligner in aligners()}
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--repeats", type=int, default=REPEATS, help="reads of each gap and bin of flanks")
@@ -312,6 +324,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need(PEER, "minimap2")
     place = workplace(args)

@@ -1,14 +1,18 @@
-"""What each level of the escalation is asked and costs, and what edit-directed keys find.
+"""How many reads reach each level of the escalation, what it costs, and what edit-directed keys find.
 
     python -m scripts.benchmarks.levels               (make bench-levels)
 
-First table: simulated reads of human chromosome 20 go through the mapper in one thread. For each level the share of
-reads that reach it and the share of the mapper's processor time that is spent there; `rescue` is that of mates,
-`split` the search of what alignments leave over, `rest` choosing and reporting.
+First table: simulated reads of human chromosome 20 go through the mapper in one thread. For each level it has the
+share of reads that reach it and its share of the mapper's processor time. Mate rescue is `rescue`, the search for
+segments of chimeric reads `split`; choosing and reporting are `rest`.
 
-Second table: fragments at anchors of the reference get so many substitutions, anywhere. Found is what has the
-fragment's key among those looked up for it: as many by the least margins as single substitutions give, those of
-single substitutions where the anchor is known (`edited minimizers`) and where it is not (`sliding`), and of two.
+Second table: fragments at minimizers of the reference get a number of substitutions, anywhere. A fragment is found if
+its key is among those looked up. Keys compared:
+
+    least margins: as many keys with the least margins as single substitutions give.
+    edited minimizers: keys of single substitutions, where the minimizer is known.
+    sliding: the same where it is not.
+    two edits: keys of two substitutions, where it is not.
 """
 
 from __future__ import annotations
@@ -98,6 +102,7 @@ class TimedMapper(Mapper):
 def reads_of(
     place: Workplace, reference: Path, length: int, divergence: float, pairs: int, seed: int
 ) -> list[Path]:
+    """Simulated pairs, plain FASTQ, from the cache or made now."""
     options = ["--pairs", pairs, "--length", length, "--insert", INSERT[0], "--insert-sd", INSERT[1]]
     options += ["--divergence", divergence, "--seed", seed]
     key = digest(simulator_digest(), reference.name, *options)
@@ -111,6 +116,7 @@ def reads_of(
 
 
 def level_row(index: Index, label: str, files: list[Path]) -> list[str]:
+    """Shares of reads and of processor time by level, over one read set."""
     second = str(files[1]) if len(files) > 1 else None
     with ReadSource(str(files[0]), second, interleaved=False, batch_size=1 << 24) as source:
         batch = next(iter(source))
@@ -128,6 +134,7 @@ def level_row(index: Index, label: str, files: list[Path]) -> list[str]:
 
 
 def level_table(place: Workplace, index: Index, reference: Path, pairs: int, seed: int) -> Table:
+    """A row per length and divergence, single ends and pairs."""
     rows = []
     for length in LENGTHS:
         for divergence in DIVERGENCES:
@@ -164,6 +171,7 @@ def edited_keys(index: Index, codes: Bases, cut: Fragments, on_minimizers: bool,
 
 
 def key_table(index: Index, fragments: int, seed: int) -> Table:
+    """What edit-directed keys find, by number of substitutions."""
     fragmenter, encoder, store = index.fragmenter, index.encoder, index.store
     assert isinstance(store, CodeStore)
     rng = np.random.default_rng(seed)
@@ -206,6 +214,7 @@ def key_table(index: Index, fragments: int, seed: int) -> Table:
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=20_000, help="of each set")

@@ -1,18 +1,21 @@
-"""Chimeric reads beside bwa mem: are both parts found, and do ordinary reads stay whole?
+"""Chimeric reads beside bwa mem: are both segments found, and do ordinary reads stay whole?
 
     python -m scripts.benchmarks.split [--reads 20000] [--ordinary 100000] [--lengths 100,150,250]
 
-Each chimeric read joins two stretches of human chromosome 20, drawn at random with their strands, at a break
-drawn uniformly from 30 bases after its begin to 30 before its end; then 0.54 % of its bases are substituted, and
-0.06 % begin an indel (geometric, mean 1.5 bases). A part is found if a primary or supplementary record lies on
-its contig and strand and covers half of its bases of the reference; a read is right if its two parts are found
-by two records. By length of the shorter part: % of reads with both found, with the longer found, with more than
-two records. For the reads that are right: median distance of the records' ends from the break, on the read, and
-% with both ends within 5 bases of it; % of them whose two records both have MAPQ >= 30. For all records at
-MAPQ >= 30: how many cover neither part.
+Each chimeric read joins two stretches of human chromosome 20, drawn at random with their strands. The break is uniform,
+at least 30 bases from either end of the read. Then 0.54 % of the bases are substituted, and 0.06 % begin an indel
+(geometric, mean 1.5 bases).
 
-Ordinary reads are dwgsim's (0.6 % divergence), pairs and single ends: reads with a supplementary record, of a
-million. bwa mem runs with -Y, esa with -Y.
+A segment is found if a primary or supplementary record lies on its contig and strand and covers half of its reference
+bases. A read is right if two records find its two segments. By length of the shorter segment:
+
+    of all reads: % with both found, with the longer found, with more than two records.
+    of right reads: median distance of the records' ends from the break, on the read; % with both within 5 bases of it.
+    of right reads, too: % whose two records both have MAPQ >= 30.
+    of records at MAPQ >= 30: how many cover neither segment.
+
+Ordinary reads are dwgsim's (0.6 % divergence), pairs and single ends: reads with a supplementary record, per million.
+Both bwa mem and esa run with -Y.
 """
 
 from __future__ import annotations
@@ -33,11 +36,11 @@ from scripts.common.programs import need
 from scripts.common.real_sets import CHR20
 from scripts.common.tables import table
 from scripts.common.workplace import INSERT_SIZE, Workplace
-from scripts.data.chimeric_reads import LEAST_PART, Chimera, Piece, chimeric_reads
+from scripts.data.chimeric_reads import LEAST_SEGMENT, Chimera, Piece, chimeric_reads
 
 LENGTHS = (100, 150, 250)
 BINS = (30, 40, 50, 70, 100)
-"""Thresholds length of the shorter part, of each row."""
+"""Rows: the least length of the shorter segment."""
 NEAR_BREAK = 5
 CONFIDENT_MAPQ = 30
 
@@ -53,6 +56,7 @@ class Record:
 
     @classmethod
     def of(cls, record: pysam.AlignedSegment) -> Record:
+        """From a record of a SAM file."""
         length = record.infer_read_length() or 0
         cigar = record.cigartuples or []
         left, right = (c[1] if c[0] in (4, 5) else 0 for c in (cigar[0], cigar[-1]))
@@ -63,6 +67,7 @@ class Record:
         return cls(piece, begin, end, record.mapping_quality)
 
     def covers(self, piece: Piece) -> bool:
+        """Whether it lies on the strand of a stretch and on half of its bases."""
         mine = self.piece
         if (mine.contig, mine.reverse) != (piece.contig, piece.reverse):
             return False
@@ -82,6 +87,7 @@ class Outcome:
 
     @property
     def right(self) -> bool:
+        """Whether two records cover the two stretches."""
         return self.offsets is not None
 
 
@@ -93,6 +99,7 @@ def read_records(sam: Path) -> Iterator[tuple[str, list[Record]]]:
 
 
 def outcome(name: str, records: Sequence[Record]) -> Outcome:
+    """Judge the records of a read by its name."""
     truth = Chimera.of(name)
     sizes = [piece.end - piece.start for piece in truth.pieces]
     longer = int(sizes[1] > sizes[0])
@@ -107,6 +114,7 @@ def outcome(name: str, records: Sequence[Record]) -> Outcome:
 
 
 def summary_row(outcomes: Sequence[Outcome]) -> list[str]:
+    """The figures of these reads, under `SPLIT_COLUMNS`."""
     n = max(len(outcomes), 1)
     right = [o.offsets for o in outcomes if o.offsets is not None]
     offsets: NDArray[np.int64] = np.array(right, np.int64).reshape(-1, 2)
@@ -124,18 +132,19 @@ def summary_row(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 SPLIT_COLUMNS = (
-    "length", "shorter part", "aligner", "reads", "both %", "longer %", "> 2 records %", "median offset",
+    "length", "shorter segment", "aligner", "reads", "both %", "longer %", "> 2 records %", "median offset",
     f"within {NEAR_BREAK} %", "both MAPQ >= 30 %", "wrong, MAPQ >= 30",
 )  # fmt: skip
 
 
 def split_rows(length: int, sams: dict[str, Path]) -> Iterator[list[str]]:
+    """A row per bin of the shorter segment and aligner; the first rows are of all reads."""
     outcomes = {name: [outcome(*read) for read in read_records(sam)] for name, sam in sams.items()}
-    for least, beyond in [(LEAST_PART, length), *zip(BINS, [*BINS[1:], length], strict=True)]:
+    for least, beyond in [(LEAST_SEGMENT, length), *zip(BINS, [*BINS[1:], length], strict=True)]:
         for name, all_reads in outcomes.items():
             some = [o for o in all_reads if least <= o.shorter < beyond]
             if some:
-                label = "all" if beyond == length and least == LEAST_PART else f"{least}-{beyond - 1}"
+                label = "all" if beyond == length and least == LEAST_SEGMENT else f"{least}-{beyond - 1}"
                 yield [str(length), label, name, *summary_row(some)]
 
 
@@ -163,6 +172,7 @@ def ordinary_rows(
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--reads", type=int, default=20_000, help="chimeric reads of each length")
@@ -172,6 +182,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need("bwa", "dwgsim")
     place = workplace(args)

@@ -2,16 +2,16 @@
 
     python -m scripts.checks.compare_baseline [--baseline COMMIT] [--sets lambda,chr20] [--threads 1,2,6] [--quick]
 
-The baseline is the last commit before HEAD, or HEAD itself, whose message has a line `Changes-alignments: yes...`. It
-is checked out for the while, and both versions, this checkout's with all that is not committed, index and align fixed
-sets of reads. Compared are the arrays of the indexes and, byte for byte, header and records of the outputs, all but
-@PG; with --bam, of BAM files. A primary record that differs is judged: simulated reads by the rule of `esa eval`, real
-ones by the window that they were taken from or, without one, by alignment score.
+The baseline is the last commit up to HEAD whose message has a line `Changes-alignments: yes...`. It is checked out
+temporarily. Both versions index and align fixed sets of reads; this checkout's includes uncommitted changes. Compared
+are the arrays of the indexes and, byte for byte, header and records of the outputs without @PG; with --bam, of BAM
+files. A primary record that differs is judged. Simulated reads are judged by the rule of `esa eval`, real ones by the
+window that they come from or, without one, by alignment score.
 
 With several --threads the baseline runs with the first; this checkout's outputs must be the same with all of them.
 
-Prints a row a comparison and the first records that differ as both versions have them. The outputs stay in
-bench_out/baseline/outputs until the next run; what the baseline made is kept by its commit.
+Prints a row per comparison, and the first records that differ in both versions. The outputs stay in
+bench_out/baseline/outputs until the next run; the baseline's results are kept by its commit.
 Exit code: 0 if all is equal, 1 if anything differs.
 """
 
@@ -80,6 +80,7 @@ class Compared:
 
     @property
     def equal(self) -> bool:
+        """Whether nothing differs."""
         return not self.arrays and self.same_header and self.same_order and not self.judged
 
     def row(self) -> list[str]:
@@ -103,10 +104,12 @@ class Compared:
 
 
 def said(same: bool) -> str:
+    """A verdict in words."""
     return "same" if same else "DIFFERENT"
 
 
 def shown(record: bytes | None) -> str:
+    """A record as text."""
     return "(no record)" if record is None else record.decode(errors="replace")
 
 
@@ -159,6 +162,7 @@ def distinct_pairs(place: Workplace, real: RealSet, pairs: int) -> SpeedSet:
 
 
 def read_set(place: Workplace, name: str, today: Version, pairs: int, seed: int) -> SpeedSet:
+    """The read set of that name."""
     if name == "lambda":
         return lambda_set(place, today, pairs, seed)
     if name in REAL:
@@ -230,6 +234,7 @@ def chosen_sets(text: str) -> list[str]:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_data_options(parser)
     add_out_option(parser)
@@ -261,6 +266,7 @@ def report(found: Sequence[Compared], commit: str, show: int) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     place = Workplace(args.data.resolve(), args.out.resolve(), args.threads[0])
     suffix = ".bam" if args.bam else ".sam"

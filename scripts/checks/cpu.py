@@ -2,16 +2,15 @@
 
     python -m scripts.checks.cpu [--pairs 100000] [--levels x86-64-v3,x86-64-v2]
 
-Indexes and aligns with the kernels compiled for this machine and for the processor levels named (v3: AVX2, no AVX-512;
-v2: SSE4.2, no AVX), and compares the index's arrays and the SAM, without @PG. numpy and the C library, which choose by
-the processor, too, are told to leave the same instructions alone. Data: E. coli K-12 with simulated and with real pairs
-of data/, and chromosome 20 with pairs of `esa simulate` if ESA_DATA has it. Each level compiles its own kernels, a
-minute or so; they are kept in bench_out/cpu.
+Indexes and aligns with kernels compiled for this machine and for the processor levels named. These are v3 (AVX2, no
+AVX-512) and v2 (SSE4.2, no AVX). Compares the arrays of the index and the SAM, without @PG. numpy and the C library
+also choose code by the processor; they are set to avoid the same instructions. Data: E. coli K-12 with simulated and
+real pairs of data/, and chromosome 20 with pairs of `esa simulate` if ESA_DATA has it. Each level compiles its own
+kernels, a minute or so; they are kept in bench_out/cpu.
 
-That they are the same is no accident: kernels compute in integers; where MAPQ takes a logarithm, it is the C
-library's (not Intel's SVML, which numba takes where it is installed), and numba neither contracts nor reorders
-floating-point arithmetic (no fast-math). `esa.align.extend.lanes`, which has vectors of its own, is compared lane by
-lane in the tests.
+Equal outputs are by design: kernels compute in integers. The logarithm of MAPQ is the C library's, not that of Intel's
+SVML, which numba uses where it is installed. Without fast-math, numba neither contracts nor reorders floating-point
+arithmetic. `esa.align.extend.lanes`, which has vectors of its own, is compared lane by lane in the tests.
 """
 
 from __future__ import annotations
@@ -80,6 +79,8 @@ class Case:
 
 
 def cases(place: Workplace, pairs: int, seed: int) -> list[Case]:
+    """References and reads that are compared."""
+
     def of(stem: str) -> list[Path]:
         return [DATA / f"{stem}_{end}.fq.gz" for end in ("R1", "R2")]
 
@@ -122,6 +123,7 @@ def verdict(found: Mapping[str, tuple[str, str]]) -> str:
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=100_000, help="of chromosome 20")

@@ -1,8 +1,8 @@
-"""How the files differ that two versions of esa wrote: an index's arrays, an output's header and its records.
+"""How the files of two versions of esa differ: arrays of an index, header and records of an output.
 
 @PG lines, which hold version and command line, are left aside. Records are compared byte for byte, those of BAM files
-as lines of SAM. A record that differs is better or worse by its read's primary record: by where the read belongs, if
-that is known, else by alignment score. (Where supplementary and secondary records belong is not judged.)
+as lines of SAM. Whether a differing record is better or worse is judged by its read's primary record: by the origin of
+the read if it is known, else by alignment score. Places of supplementary and secondary records are not judged.
 """
 
 from __future__ import annotations
@@ -96,16 +96,19 @@ def read_output(path: Path) -> Output:
 
 
 def flag_of(record: bytes) -> int:
+    """The FLAG of a SAM line."""
     return int(record.split(b"\t", FLAG_FIELD + 1)[FLAG_FIELD])
 
 
 def read_of(record: bytes) -> ReadEnd:
+    """The read that a SAM line is of."""
     flag = flag_of(record)
     end = flag >> END_SHIFT & END_MASK if flag & pysam.FPAIRED else 0
     return bare_name(record.split(b"\t", 1)[0]), end
 
 
 def is_primary(record: bytes) -> bool:
+    """Whether a SAM line is neither secondary nor supplementary."""
     return not flag_of(record) & (pysam.FSECONDARY | pysam.FSUPPLEMENTARY)
 
 
@@ -131,6 +134,7 @@ class Difference:
 
     @property
     def primary(self) -> bool:
+        """Whether a primary record is among the two."""
         return any(record is not None and is_primary(record) for record in (self.before, self.after))
 
 

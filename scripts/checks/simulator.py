@@ -1,15 +1,17 @@
-"""Are the reads of `esa simulate` kinder than those of dwgsim and mason? One table says.
+"""Are the reads of `esa simulate` easier than those of dwgsim and mason? One table answers.
 
     python -m scripts.checks.simulator [--pairs 10000]
 
-On E. coli MG1655 and a slice of human chr20, pairs of the same length, divergence and insert size from:
-esa and dwgsim, indel lengths geometric with mean 1.5; esa with indels of one base and mason, which has no
-others. Measured alike for all, on a sample: each read is aligned exactly, by affine gaps, to the place that
-its simulator says it comes from; then edits and indel events a read, indel lengths, strands of first ends,
-insert sizes. On all: correct % of bwa mem and of esa, by `esa eval`. With each mean stands twice its standard
-error. esa's reads are KINDER where edits are fewer, or bwa mem's correct % is higher, by more than three
-standard errors of the difference (there are sixteen comparisons). dwgsim mutates a genome, so its reads share
-edits: its error is understated.
+Pairs of the same length, divergence and insert size come from E. coli MG1655 and a slice of human chr20. Indel
+lengths are geometric with mean 1.5 for esa and dwgsim. Indels of one base are compared with mason, which has no others.
+
+Measured alike for all, on a sample: each read is aligned exactly, with affine gaps, to the origin that its simulator
+states. From that come edits and indel events per read, indel lengths, strands of first ends and insert sizes. Measured
+on all reads: correct % of bwa mem and of esa, by `esa eval`.
+
+Each mean stands with twice its standard error. Reads of esa are KINDER where edits are fewer, or bwa mem's correct % is
+higher, by more than three standard errors of the difference. There are sixteen comparisons. Reads
+of dwgsim share edits, since it mutates a genome: its error is understated.
 """
 
 from __future__ import annotations
@@ -104,6 +106,7 @@ def by_esa(longest: int) -> Callable[[Task, Path], Made]:
 
 
 def by_dwgsim(task: Task, folder: Path) -> Made:
+    """Pairs of dwgsim."""
     rate = task.divergence / 100
     options = ["-r", rate, "-1", task.length, "-2", task.length]
     options += ["-d", INSERT[0], "-s", INSERT[1], "-N", task.pairs, "-z", task.seed]
@@ -113,6 +116,7 @@ def by_dwgsim(task: Task, folder: Path) -> Made:
 
 
 def by_mason(task: Task, folder: Path) -> Made:
+    """Pairs of mason."""
     substitutions, indels = edit_rates(task.divergence)
     made = Made([folder / "R1.fq", folder / "R2.fq"], folder / "truth.sam")
     options = {
@@ -165,6 +169,7 @@ def exact_aligner() -> PairwiseAligner:
 
 
 def aligned(aligner: PairwiseAligner, genome: Genome, read: str, locus: Locus) -> Aligned:
+    """Align a read to its locus, exactly."""
     position, reverse = locus
     begin = max(0, position - MARGIN)
     # Of the only contig, so its places are those of the genome.
@@ -198,6 +203,7 @@ def _named_locus(name: str, end: int) -> Locus:
 
 
 def sample(made: Made, genome: Genome) -> Iterator[tuple[Aligned, Aligned]]:
+    """The first `SAMPLE` pairs, aligned to their loci."""
     aligner, locus = exact_aligner(), loci(made)
     with dnaio.open(made.reads[0], made.reads[1]) as pairs:
         for pair in islice(pairs, SAMPLE):
@@ -215,6 +221,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
+        """Mean and standard error of some values."""
         array = np.array(values, float)
         return cls(float(array.mean()), float(array.std(ddof=1)) / math.sqrt(len(array)))
 
@@ -244,6 +251,7 @@ class Row:
     correct: dict[str, Mean]
 
     def cells(self) -> list[str]:
+        """The row as texts."""
         means = (self.edits, self.indels, self.indel_length)
         insert = f"{self.insert.value:.1f} ± {SHOWN_SDS * self.insert.error:.1f}"
         shape = [str(self.longest), str(self.reverse), insert, f"{self.insert_sd:.1f}"]
@@ -264,6 +272,7 @@ COLUMNS = (
 
 
 def row_of(place: Workplace, task: Task, genome: Genome, made: Made, folder: Path) -> Row:
+    """Measure what a simulator made."""
     pairs = list(sample(made, genome))
     reads = [read for pair in pairs for read in pair]
     lengths = [length for read in reads for length in read.indels]
@@ -282,6 +291,7 @@ def row_of(place: Workplace, task: Task, genome: Genome, made: Made, folder: Pat
 
 
 def correct(place: Workplace, task: Task, made: Made, folder: Path, name: str) -> Mean:
+    """Correct % of an aligner's alignments; ``name``: bwa or esa."""
     aligner = bwa() if name == "bwa" else esa()
     sam = folder / f"{name}.sam"
     command, stdout = aligner.command(place, aligner.index(place, task.reference), made.reads, sam)
@@ -335,6 +345,7 @@ def verdicts(rows: dict[str, Row]) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=DEFAULT_PAIRS, help="of each simulator and condition")

@@ -1,4 +1,4 @@
-"""What the package's conventions ask of its code, as far as a program can see it; prints every place that falls short.
+"""Lists where code falls short of the conventions, as far as a program can tell.
 
     python -m scripts.checks.style [PATH ...]
 
@@ -57,6 +57,7 @@ def overridden(node: Function) -> bool:
 
 
 def function_faults(node: Function, public: bool) -> Iterator[str]:
+    """The faults of one function."""
     lines = (node.end_lineno or node.lineno) - node.lineno + 1
     if lines > MAX_FUNCTION_LINES:
         yield f"{lines} lines"
@@ -108,11 +109,13 @@ def faults_of(path: Path) -> list[str]:
 
 
 def modules_in(paths: list[Path]) -> Iterator[Path]:
+    """The files among ``paths``, and those in its folders."""
     for path in paths:
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     parser.add_argument("paths", nargs="*", type=Path, default=[ROOT / "esa"])
     count = 0

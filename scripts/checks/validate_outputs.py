@@ -68,10 +68,12 @@ class Verdict:
 
     @property
     def clean(self) -> bool:
+        """Whether neither program finds fault."""
         return self.quickcheck == "ok" and self.picard == CLEAN
 
 
 def cases(place: Workplace, pairs: int, seed: int) -> Iterator[Case]:
+    """Everything that is validated."""
     for real in REAL_SETS:
         yield Case(real.name, place.reference(real.reference), place.real_reads(real))
     for label, name in (("chr20", CHR20), ("ecoli536", ECOLI_536)):
@@ -109,6 +111,7 @@ def with_dictionary(reference: Path) -> Path:
 
 
 def sorted_bam(place: Workplace, case: Case) -> Path:
+    """The alignments of a case, sorted by coordinate."""
     aligner = esa(case.preset, ("-R", READ_GROUP, *case.options))
     sam = aligner.align(place, case.reference, case.reads)
     bam = place.out / "validate" / f"{sam.stem}.bam"
@@ -118,14 +121,18 @@ def sorted_bam(place: Workplace, case: Case) -> Path:
 
 
 def quickcheck(bam: Path) -> str:
+    """The verdict of samtools quickcheck."""
     done = subprocess.run(["samtools", "quickcheck", "-v", str(bam)], capture_output=True, text=True)
     return "ok" if done.returncode == 0 else f"FAILED {done.stderr.strip()}"
 
 
 def verdict_of_picard(bam: Path, reference: Path, secondary: bool) -> str:
-    """Picard's verdict with the reference. It gives up on records that have a NM but no bases, as secondary ones
-    have (bwa mem's, too), and warns of their lack of qualities: a file that has some is checked whole without
-    the reference and that warning, then without them and with both."""
+    """Picard's verdict with the reference, in two steps for a file with secondary records.
+
+    Picard gives up on records that have NM but no bases, and warns where qualities are missing. Secondary records are
+    such, those of bwa mem as well. So the whole file is checked without the reference and without that warning. Then
+    the file without secondary records is checked with both.
+    """
     if not secondary:
         return picard(bam, f"R={with_dictionary(reference)}")
     whole = picard(bam, "IGNORE=QUALITY_NOT_STORED")
@@ -153,6 +160,7 @@ def picard(bam: Path, *options: str) -> str:
 
 
 def validate(place: Workplace, case: Case) -> Verdict:
+    """Align a case and ask both programs."""
     note(case.name)
     bam = sorted_bam(place, case)
     with pysam.AlignmentFile(str(bam)) as records:
@@ -165,6 +173,7 @@ def validate(place: Workplace, case: Case) -> Verdict:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=5_000, help="simulated pairs")
@@ -173,6 +182,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need("samtools", "PicardCommandLine", "dwgsim")
     place = workplace(args)

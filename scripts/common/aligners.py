@@ -89,6 +89,8 @@ def bwa(extra: Sequence[str] = ()) -> Aligner:
 
 
 def bowtie2() -> Aligner:
+    """bowtie2 with its default options."""
+
     def index(place: Workplace, reference: Path) -> Path:
         options = ["-q", "--threads", str(place.threads)]
         return _beside(

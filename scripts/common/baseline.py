@@ -1,9 +1,9 @@
-"""Another commit's esa beside that of this checkout: which commit, its files, and how both are run.
+"""Another commit's esa beside that of this checkout: which commit, its files, and how both run.
 
-The baseline is the last commit whose message says ``Changes-alignments: yes...`` on a line of its body, if no other is
-named. It is checked out into a git worktree at a path of its own, ``OUT/baseline/COMMIT``, for as long as it is used.
-The path is the same each time, and its compiled kernels are kept beside it, in ``OUT/baseline/kernels``: the second run
-finds them (esa's folder of kernels is named by where the package lies), and those of other versions stay.
+Unless a commit is named, the baseline is the last one whose message body has a line ``Changes-alignments: yes...``. It
+is checked out into a git worktree, ``OUT/baseline/COMMIT``, for as long as it is used. Compiled kernels are kept in
+``OUT/baseline/kernels``. esa's folder of kernels is named by the path of the package, and that path is the same each
+time. So the second run finds them, and those of other versions stay.
 """
 
 from __future__ import annotations
@@ -136,6 +136,7 @@ class Baseline:
 
     @property
     def short(self) -> str:
+        """The first digits of the commit's name."""
         return self.commit[:COMMIT_DIGITS]
 
 

@@ -23,6 +23,7 @@ def digest(*parts: object) -> str:
 
 @cache
 def file_digest(path: Path) -> str:
+    """A short name for a file's content."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:12]
 

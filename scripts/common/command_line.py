@@ -41,22 +41,26 @@ def script_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Data, output folder, seed and threads."""
     add_data_options(parser)
     add_out_option(parser)
     parser.add_argument("-t", "--threads", type=int, default=2, help="threads of every program")
 
 
 def add_out_option(parser: argparse.ArgumentParser) -> None:
+    """The output folder."""
     parser.add_argument("--out", type=Path, default=ROOT / "bench_out", help="results and cached files")
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The data collection and the seed."""
     data = Path(os.environ.get("ESA_DATA") or ROOT.parent / "shared/data")
     parser.add_argument("--data", type=Path, default=data, help="collection of real data (or set ESA_DATA)")
     parser.add_argument("--seed", type=int, default=11, help="of the simulated and random reads")
 
 
 def workplace(args: argparse.Namespace) -> Workplace:
+    """The `Workplace` that the common options name."""
     return Workplace(data=args.data.resolve(), out=args.out.resolve(), threads=args.threads)
 
 

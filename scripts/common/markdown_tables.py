@@ -1,4 +1,4 @@
-"""Markdown tables that are printed as their rows become known, with their numbers kept."""
+"""Markdown tables that are printed row by row, with their numbers kept."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ class MarkdownTable:
 
 
 def formatted(cell: Cell, specification: str) -> str:
+    """A cell as text."""
     if isinstance(cell, str | AtCost):
         return str(cell)
     numbers = cell if isinstance(cell, tuple) else (cell,)

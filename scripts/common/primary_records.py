@@ -61,13 +61,13 @@ def read_primaries(sam: Path, window: tuple[str, int, int] | None = None) -> Pri
     )
 
 
-def best_parts(sam: Path) -> NDArray[np.int64]:
+def local_scores(sam: Path) -> NDArray[np.int64]:
     """`local_score` of the primary records of a SAM file with MD tags; 0 if unmapped."""
     return np.array([0 if record.is_unmapped else local_score(record) for record in primaries(sam)], np.int64)
 
 
 def local_score(record: pysam.AlignedSegment) -> int:
-    """Score of the best part of an alignment, from CIGAR and MD.
+    """The best local score within an alignment, from CIGAR and MD.
 
     One measure for all: bwa mem's AS is this, esa's is the score of the whole alignment, less where an end costs,
     minimap2's comes from other penalties.
@@ -100,6 +100,7 @@ def identity_of(record: pysam.AlignedSegment) -> float:
 
 
 def overlaps(record: pysam.AlignedSegment, window: tuple[str, int, int]) -> bool:
+    """Whether a record lies on at least one base of a window (contig, start, end)."""
     contig, start, end = window
     if record.is_unmapped or record.reference_name != contig:
         return False

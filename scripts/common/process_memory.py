@@ -1,4 +1,4 @@
-"""Peak memory of a process with all its children, pages that they share counted once (PSS of Linux)."""
+"""Peak memory of a process with all its descendants; shared pages count once (PSS of Linux)."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def own_and_mapped(pid: int) -> tuple[int, int]:
 
 
 def total_pss(rollups: Iterable[str]) -> int:
+    """The sum of `pss_bytes` over several processes."""
     return sum(map(pss_bytes, rollups))
 
 

@@ -1,4 +1,4 @@
-"""The programs that scripts run: esa, aligners, simulators and samtools, and what is said when one fails."""
+"""The programs that scripts run: how each is found and started, and the error when one fails."""
 
 from __future__ import annotations
 

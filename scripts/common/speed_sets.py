@@ -1,4 +1,4 @@
-"""Read sets of the speed benchmark, and whether an aligner's output over one is whole and right."""
+"""Read sets of the speed benchmark, and whether an aligner's output over one is complete and right."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def bare_name(name: bytes) -> bytes:
 
 
 def simulated_set(place: Workplace, length: int, pairs: int, seed: int, single: bool) -> SpeedSet:
+    """dwgsim reads of human chromosome 20; ``single``: first ends only."""
     files = place.simulated(place.reference(CHR20), length, pairs, seed)
     used = files[:1] if single else files
     return SpeedSet(f"{len(used)}x{length}", f"simulated-{length}", tuple(used), length)

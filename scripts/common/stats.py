@@ -60,6 +60,7 @@ class Comparison:
         return noises * (TIE_SHARE * self.n + NOISE_SDS * math.sqrt(self.b + self.c))
 
     def falls_short(self, noises: float = 1.0) -> bool:
+        """Whether the excess is over its limit."""
         return self.excess > self.limit(noises)
 
 
@@ -92,6 +93,7 @@ class MapqHistogram:
         return MapqHistogram(self.total + other.total, self.reads + other.reads, self.wrong + other.wrong)
 
     def at_least(self, mapq: int) -> AtMapq:
+        """The counts from a mapping quality up."""
         return AtMapq(self.total, int(self.reads[mapq:].sum()), int(self.wrong[mapq:].sum()))
 
 
@@ -105,10 +107,12 @@ class AtMapq:
 
     @property
     def kept_percent(self) -> float:
+        """Mapped reads of that quality in percent of all."""
         return 100 * self.kept / self.total if self.total else math.nan
 
     @property
     def wrong_per_million(self) -> float:
+        """Wrong reads per million of those kept."""
         return PER_MILLION * self.wrong / self.kept if self.kept else math.nan
 
 
@@ -198,18 +202,22 @@ class CalibrationBin:
 
     @property
     def observed(self) -> float:
+        """The share of wrong reads."""
         return self.wrong / self.reads
 
     @property
     def judged(self) -> bool:
+        """Whether it holds enough reads."""
         return self.reads >= BIN_READS
 
     @property
     def overconfident(self) -> bool:
+        """Whether the stated error is far under the observed one."""
         return self.stated < STATED_SHARE * self.lower
 
     @property
     def label(self) -> str:
+        """Its mapping quality, with a plus if open ended."""
         return f"{self.mapq}+" if self.open_ended else str(self.mapq)
 
 

@@ -24,6 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_json(path: Path, content: object) -> None:
+    """Write a JSON file, in a folder that need not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
 
@@ -38,9 +39,11 @@ class Table:
     rows: list[list[str]]
 
     def text(self) -> str:
+        """For a terminal."""
         return f"{self.title}\n{self.caption}\n\n{table(self.columns, self.rows)}"
 
     def markdown(self) -> str:
+        """For a Markdown page."""
         lines = [self.columns, ("---",) + ("---:",) * (len(self.columns) - 1), *self.rows]
         body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         return f"**{self.title}**\n\n{self.caption}\n\n{body}"
@@ -55,4 +58,5 @@ def publish(shown: Sequence[Table], path: Path, content: dict[str, Any]) -> None
 
 
 def number(value: float, digits: int = 2) -> str:
+    """With digits after the point; a dash for what is not a number."""
     return "-" if math.isnan(value) else f"{value:,.{digits}f}"

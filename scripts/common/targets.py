@@ -1,4 +1,4 @@
-"""What the project has set itself for speed and resources, and whether a measurement reaches it."""
+"""The project's targets for speed and resources, and whether a measurement meets them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Target:
     at_least: bool
 
     def met(self, value: float) -> bool:
+        """Whether a value is within the bound."""
         return value >= self.limit if self.at_least else value <= self.limit
 
     def __str__(self) -> str:
@@ -23,10 +24,12 @@ class Target:
 
 
 def at_least(limit: float) -> Target:
+    """A lower bound."""
     return Target(limit, True)
 
 
 def at_most(limit: float) -> Target:
+    """An upper bound."""
     return Target(limit, False)
 
 
@@ -49,10 +52,12 @@ class Finding:
 
     @property
     def value(self) -> float:
+        """The median."""
         return statistics.median(self.values)
 
     @property
     def verdict(self) -> str:
+        """In words; empty without a target."""
         if self.target is None:
             return ""
         return "met" if self.target.met(self.value) else "NOT MET"
@@ -71,6 +76,7 @@ class Finding:
         return [self.what, value, self.low_high, target, self.verdict]
 
     def as_json(self) -> dict[str, Any]:
+        """For the JSON file."""
         return {
             "what": self.what,
             "unit": self.unit,

@@ -2,9 +2,9 @@
 
     python -I -S timed_child.py RESULT STDOUT STDERR COMMAND...
 
-A small process: the kernel counts the memory of whoever starts a process as the process's own until it runs its
-program, so a benchmark of some hundred MB cannot learn from `wait4` that its child needed less. Imports nothing but
-the standard library, and little of that.
+It is a small process for a reason. Until a new process runs its program, the kernel counts its parent's memory as its
+own. So a benchmark of some hundred MB cannot learn from `wait4` that its child needed less. Imports little, and nothing
+but the standard library.
 """
 
 import os
@@ -14,6 +14,7 @@ import time
 
 
 def main(result: str, stdout: str, stderr: str, *command: str) -> int:
+    """Run the command; what it took goes to ``result``."""
     with open(stdout, "wb") as sink, open(stderr, "wb") as errors:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=errors)

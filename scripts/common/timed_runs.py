@@ -1,4 +1,4 @@
-"""Timed processes in turns, and what a result depends on beside its settings: commit and machine."""
+"""Timed processes and calls in turns, and the provenance of a result: settings, commit, machine."""
 
 from __future__ import annotations
 
@@ -90,6 +90,7 @@ def in_turns(tasks: Mapping[str, Callable[[], Run]], rounds: int) -> dict[str, l
 
 
 def seconds_of(runs: Sequence[Run]) -> list[float]:
+    """Wall seconds of each run."""
     return [run.seconds for run in runs]
 
 
@@ -105,7 +106,7 @@ def first_pairs(reads: Sequence[Path], pairs: int, folder: Path) -> list[Path]:
 def provenance(
     args: argparse.Namespace, programs: Sequence[str], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """`bench_common.settings` with the commit and the machine's name; ``versions`` of further programs."""
+    """`command_line.settings` with the commit and the machine's name; ``versions`` of further programs."""
     content = settings(args, programs)
     content["machine"] |= {"name": platform.node(), "processor": processor_name(), "load": os.getloadavg()}
     content["versions"] |= dict(versions)
@@ -125,6 +126,7 @@ def commit() -> str:
 
 
 def processor_name() -> str:
+    """The model that Linux names."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":

@@ -49,6 +49,7 @@ class Workplace:
         return cached(path, lambda partial: partial.write_bytes(gzip.decompress(source.read_bytes())))
 
     def real_reads(self, real: RealSet) -> list[Path]:
+        """The two FASTQ files of a real set."""
         return [self.source("reads", f"{real.reads}_{end}.fq.gz") for end in ("R1", "R2")]
 
     def simulated(self, reference: Path, length: int, pairs: int, seed: int) -> list[Path]:

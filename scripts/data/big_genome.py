@@ -1,36 +1,43 @@
-"""Make a reference of human size, with human repeats, from the real genomes of the collection.
+"""Makes a reference of human size, with human repeats, from the real genomes of the collection.
 
-    python -m scripts.data.big_genome big.fa                            # 3.1 Gb, 24 contigs
-    python -m scripts.data.big_genome part.fa --part 300e6              # 300 Mb of the same genome
-    python -m scripts.data.big_genome small.fa --size 630e6             # a smaller genome of the same kind
+    python -m scripts.data.big_genome big.fa                    # 3.1 Gb, 24 contigs
 
-24 contigs, their lengths in the proportions of the human chromosomes (GRCh38). ``--part`` gives contigs of the genome
-that has ``--size`` bases as they are there, the shortest first, and the beginning of one more: the very same sequence,
-centromeres, gaps and repeat families included. The same arguments give the same bytes. Beside ``big.fa`` lies
-``big.fa.tsv``: pieces and bases of each class in each contig.
+    python -m scripts.data.big_genome part.fa --part 300e6      # 300 Mb of the same genome
 
-What is in it, a base of the whole (`FAMILIES`, `SPECTRUM`):
+    python -m scripts.data.big_genome small.fa --size 630e6     # a smaller genome of the same kind
 
-- *Stream*, about half: the text between repeats. All genomes of the collection are cut into tiles of 64 kb; a round
-  takes every tile once, in a new order; at 3.1 Gb there are about nine rounds. Each copy has a strand and a divergence
-  of its own, uniform between 5 and 30 %: copies of a piece are 10-50 % apart. A third of the tiles is human chr20 and
-  holds its own repeats, so made older.
-- *Interspersed families*, 39 %: number of copies and bases as in table 11 of the International Human Genome Sequencing
-  Consortium (2001), Nature 409:860 (Alu 1,090,000 copies and 10.6 % of their sequence, L1 516,000 and 16.9 %, MIR
-  393,000, L2 315,000, LTR elements 443,000, DNA elements 294,000), for 3.1 Gb. Consensuses are random sequences:
-  families of subfamilies, a few per cent apart for Alu and L1, further for the others, which stand for many families.
-  Divergence from the subfamily's consensus, uniform within: Alu 10-15 % (90,000 young ones 3-8 %), L1 5-20 %, LTR
-  15-30 %, DNA elements 20-30 %, MIR and L2 25-30 %; figure 18 there has such ages. L1 copies lack their 5' ends but
-  for 1 %, and have 900 bases on average. Not as in nature: copies lie side by side, never in each other, and CpGs are
-  not more mutable.
-- *Tandem repeats*: units of 1 to 6 bases, 2 % of the genome, and of 10 to 60, 1 %; simple sequence repeats are 3 % of
-  the genome (ibid.). Each up to 10 % from its unit.
-- *Alpha satellite*: 2.5 % of every contig, in one array at 25-45 % of its length. Monomers of 171 bases, some 33 %
-  apart, in higher-order repeats of 4 to 16 monomers, whose copies are 1-2 % apart (Willard & Waye 1987, Trends in
-  Genetics 3:192).
-- *Segmental duplications*: 5 %, 10 to 200 kb long, 1-10 % from their source (Bailey et al. 2002, Science 297:1003:
-  about 5 % of the genome, of at least 90 % identity). Half copy the contig itself, half a library that all contigs
-  share.
+The 24 contigs have lengths in the proportions of the human chromosomes (GRCh38). With ``--part``, contigs of the genome
+of ``--size`` bases are written unchanged, the shortest first, and the beginning of one more. Centromeres, gaps and
+repeat families are those of the whole. The same arguments give the same bytes. Pieces and bases of each class in each
+contig go to ``big.fa.tsv``.
+
+What it holds, as shares of the whole (`FAMILIES`, `SPECTRUM`):
+
+- *Stream*, about half: the text between repeats. All genomes of the collection are cut into tiles of 64 kb. A round
+  takes every tile once, in a new order; 3.1 Gb take about nine rounds. Each copy has its own strand and divergence,
+  uniform between 5 and 30 %. So copies of a piece are 10-50 % apart. A third of the tiles is human chr20. These
+  hold repeats of their own, which so become older.
+
+- *Interspersed families*, 39 %: numbers of copies and bases follow table 11 of the International Human Genome
+  Sequencing Consortium (2001), Nature 409:860, for 3.1 Gb. Alu has 1,090,000 copies and 10.6 % of their sequence, L1
+  516,000 and 16.9 %. MIR has 393,000 copies, L2 315,000, LTR elements 443,000, DNA elements 294,000. Consensuses are
+  random sequences. Alu and L1 are families of subfamilies a few per cent apart; the others, which stand for many
+  families, are further apart. Divergence from the subfamily's consensus is uniform: Alu 10-15 % (90,000 young ones
+  3-8 %), L1 5-20 %, LTR 15-30 %, DNA elements 20-30 %, MIR and L2 25-30 %. Figure 18 there has such ages. All but 1 %
+  of the L1 copies lack their 5' ends; they have 900 bases on average. Unlike in nature, copies are never nested, and
+  CpGs are not more mutable.
+
+- *Tandem repeats*: units of 1 to 6 bases, 2 % of the genome, and of 10 to 60, 1 %. Simple sequence repeats are 3 % of
+  the genome (ibid.). Each is up to 10 % from its unit.
+
+- *Alpha satellite*: 2.5 % of every contig, in one array at 25-45 % of its length. Monomers have 171 bases and are some
+  33 % apart. Higher-order repeats have 4 to 16 monomers, and their copies are 1-2 % apart (Willard & Waye 1987, Trends
+  in Genetics 3:192).
+
+- *Segmental duplications*: 5 %, 10 to 200 kb long, 1-10 % from their source. Bailey et al. (2002), Science 297:1003,
+  have about 5 % of the genome, of at least 90 % identity. Half are copies of the contig itself, half of a library that
+  all contigs share.
+
 - *N*: 4 % beside the centromere, telomeres of 10 kb, gaps of 50 kb every 10 Mb.
 
 A divergence of d % means d edits in 100 bases, a tenth of them indels (lengths geometric, mean 1.5), as everywhere.
@@ -373,6 +380,7 @@ def write_genome(genome: BigGenome, path: Path, bases: int | None) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     parser.add_argument("fasta", type=Path, help="file to write")
     parser.add_argument("--size", type=float, default=WHOLE, help="bases of the genome [3.1e9]")

@@ -1,9 +1,9 @@
-"""Make the files of data/ from the larger collection, so that every one of them has a command behind it.
+"""Makes the files of data/ from the larger collection, so that every one of them has a command behind it.
 
     python -m scripts.data.bundled [--collection ../shared/data] [--out data]
 
-Needs bwa and dwgsim. Prints one line a file: name, bytes. Running it again gives the same bytes of content
-(gzip without time stamp). What each file is stands in data/README.md.
+Needs bwa and dwgsim. Prints one line per file: name, bytes. The same run gives the same content (gzip without time
+stamp). data/README.md describes each file.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Hit(NamedTuple):
 
 
 def read_fastq(path: Path) -> Iterator[Read]:
+    """The reads of a gzipped FASTQ file."""
     with gzip.open(path, "rt") as handle:
         while header := handle.readline():
             bases, _, qualities = handle.readline(), handle.readline(), handle.readline()
@@ -105,10 +106,12 @@ def write_gzip(path: Path, text: str) -> None:
 
 
 def write_fastq(path: Path, reads: Iterable[Read]) -> None:
+    """A gzipped FASTQ file, without time stamp."""
     write_gzip(path, "".join(f"@{r.header}\n{r.bases}\n+\n{r.qualities}\n" for r in reads))
 
 
 def write_fasta(path: Path, records: Iterable[tuple[str, str]]) -> None:
+    """A gzipped FASTA file, without time stamp."""
     write_gzip(path, "".join(f">{header}\n{_folded(sequence)}" for header, sequence in records))
 
 
@@ -138,6 +141,7 @@ def bwa_hits(reference: Path, *reads: Path, workdir: Path) -> list[Hit]:
 
 
 def cut_chr20(collection: Path, out: Path) -> None:
+    """A window of human chromosome 20."""
     first, last = CHR20_WINDOW
     ((_, sequence),) = read_fasta(collection / "ref/human_GRCh37_chr20.fa.gz")
     header = f"chr20_{first}_{last} GRCh37 chromosome 20, bases {first} to {last} (1-based, inclusive)"
@@ -145,6 +149,7 @@ def cut_chr20(collection: Path, out: Path) -> None:
 
 
 def cut_first_pairs(collection: Path, out: Path, name: str, pairs: int) -> None:
+    """The first pairs of a real set."""
     for end in ("R1", "R2"):
         reads = islice(read_fastq(collection / f"reads/{name}_{end}.fq.gz"), pairs)
         write_fastq(out / f"{name}_{pairs}pairs_{end}.fq.gz", reads)
@@ -180,6 +185,7 @@ def _plain_name(read: Read) -> str:
 
 
 def simulate(out: Path, workdir: Path) -> None:
+    """Pairs of dwgsim from E. coli."""
     fasta = workdir / "MG1655.fa"
     fasta.write_bytes(gzip.decompress((out / MG1655).read_bytes()))
     prefix = workdir / "simulated"
@@ -212,6 +218,7 @@ def fixture_rows(label: str, reference: Path, name: str, out: Path, workdir: Pat
 
 
 def write_fixture(out: Path, workdir: Path) -> None:
+    """The alignments of bwa mem that tests compare with."""
     usage = subprocess.run(["bwa"], capture_output=True, text=True).stderr
     version = next(line.split()[1] for line in usage.splitlines() if line.startswith("Version:"))
     rows = [
@@ -225,6 +232,7 @@ def write_fixture(out: Path, workdir: Path) -> None:
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     root = Path(__file__).resolve().parents[2]
     parser.add_argument("--collection", type=Path, default=root.parent / "shared/data")

@@ -14,7 +14,7 @@ import pysam
 from scripts.common.cache import cached, digest
 from scripts.common.workplace import Workplace
 
-LEAST_PART = 30
+LEAST_SEGMENT = 30
 SUBSTITUTIONS, INDELS, LONGER_INDEL = 0.0054, 0.0006, 1 / 3
 QUALITY = "I"
 LETTERS = np.frombuffer(b"ACGT", np.uint8)
@@ -39,11 +39,13 @@ class Chimera:
     pieces: tuple[Piece, Piece]
 
     def name(self, number: int) -> str:
+        """The name of the read with this number."""
         parts = [f"{p.contig}:{p.start}:{p.end}:{int(p.reverse)}" for p in self.pieces]
         return "_".join((str(number), str(self.at), *parts))
 
     @classmethod
     def of(cls, name: str) -> Chimera:
+        """From the name of a read."""
         _, at, *parts = name.split("_")
         pieces = [part.split(":") for part in parts]
         first, second = (Piece(c, int(s), int(e), r == "1") for c, s, e, r in pieces)
@@ -51,6 +53,7 @@ class Chimera:
 
 
 def contig_codes(reference: Path) -> dict[str, bytes]:
+    """The upper-cased bases of each contig."""
     with pysam.FastaFile(str(reference)) as fasta:
         return {name: fasta.fetch(name).upper().encode() for name in fasta.references}
 
@@ -70,6 +73,7 @@ def draw_piece(rng: np.random.Generator, contigs: dict[str, bytes], size: int) -
 
 
 def with_errors(rng: np.random.Generator, bases: bytes) -> bytes:
+    """A copy with substitutions and indels."""
     out: list[bytes] = []
     skip = 0
     for i in range(len(bases)):
@@ -97,7 +101,7 @@ def chimeric_reads(place: Workplace, reference: Path, length: int, reads: int, s
         contigs = contig_codes(reference)
         with partial.open("w") as handle:
             for number in range(reads):
-                at = int(rng.integers(LEAST_PART, length - LEAST_PART + 1))
+                at = int(rng.integers(LEAST_SEGMENT, length - LEAST_SEGMENT + 1))
                 drawn = [draw_piece(rng, contigs, size) for size in (at, length - at)]
                 first, second = (with_errors(rng, bases).decode() for _, bases in drawn)
                 truth = Chimera(len(first), (drawn[0][0], drawn[1][0]))

@@ -1,8 +1,8 @@
 """Reads with one insertion or deletion each at a chosen distance from the end; and what a CIGAR says of it.
 
-Pure functions and a generator. Places are 0-based; a gap stands at a place of the reference (a deletion: its
-first base; an insertion: the base that it stands before) and at a base of the read in the reference's
-direction (a deletion: the base after it; an insertion: its first base).
+Pure functions and a generator. Places are 0-based, in the direction of the reference. A deletion stands at its first
+base of the reference, and at the base of the read after it. An insertion stands at the base of the reference that it
+precedes, and at its own first base of the read.
 """
 
 from __future__ import annotations
@@ -149,17 +149,20 @@ class GapRead:
     reverse: bool
 
     def name(self, number: int) -> str:
+        """The name of the read with this number."""
         values = (self.length, self.flank, self.place, self.base, self.gain, self.end, int(self.reverse))
         return ":".join(map(str, (self.kind, *values, number)))
 
     @classmethod
     def of_name(cls, name: str) -> Self:
+        """From the name of a read."""
         kind, *values = name.split(":")
         length, flank, place, base, gain, end, reverse, _ = map(int, values)
         return cls(kind, length, flank, place, base, gain, end, bool(reverse))
 
     @property
     def gap(self) -> Gap:
+        """The gap alone."""
         return Gap(self.kind, self.length, self.place, self.base)
 
 

@@ -1,4 +1,4 @@
-"""Print one row a read set from the JSON of `esa eval`: what the demo ends with.
+"""Prints one row per read set from the JSON of `esa eval`: the summary at the end of the demo.
 
 python -m scripts.demo.table LABEL=EVAL.json...
 """
@@ -17,10 +17,12 @@ HEADER = ("", "reads", "mapped", "in proper pairs", "correct", "wrong", f"wrong 
 
 
 def percent(share: float | None) -> str:
+    """A share as text."""
     return "not known" if share is None else f"{100 * share:.2f} %"
 
 
 def row(label: str, evaluation: dict[str, Any]) -> list[str]:
+    """A row of the table, from the JSON of `esa eval`."""
     (figures,) = evaluation["files"]
     accuracy = figures["accuracy"] or {"correct_share": None, "wrong_share": None}
     confident = next(level for level in figures["by_mapq"] if level["mapq"] == CONFIDENT_MAPQ)
@@ -36,6 +38,7 @@ def row(label: str, evaluation: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
+    """Run the command."""
     named = (argument.rsplit("=", 1) for argument in sys.argv[1:])
     print(table(HEADER, [row(label, json.loads(Path(path).read_text())) for label, path in named]))
 

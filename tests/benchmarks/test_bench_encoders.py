@@ -33,7 +33,7 @@ def test_every_table_has_its_rows(
     assert {row["encoder"].split(",")[0] for row in codes["rows"]} == {"projection", "codes"}
     exact = f"{READ_SETS[0][0]} bp {READ_SETS[0][1]} %"
     assert all(row[exact][0] == 1 for row in dense["rows"] if row["dimensions"] == 256)
-    # A genome some 100,000 times as large says nothing of crowded buckets.
+    # A genome some 100,000 times as large says nothing of repeat buckets.
     assert not any("Gb, probes: 4" in row["encoder"] for row in codes["rows"])
     assert len(stores["rows"]) > 5
     assert {row["encoder"] for row in frontier["rows"]} == {"projection", "codes"}

@@ -1,16 +1,18 @@
 """The accuracy grid: esa beside bwa mem, bowtie2 and minimap2 -ax sr on the same simulated reads.
 
-    python -m scripts.benchmarks.accuracy                  a core of some cells (make bench-accuracy)
-    python -m scripts.benchmarks.accuracy --full           the whole grid (make bench-accuracy-full)
+    python -m scripts.benchmarks.accuracy             a core of some cells (make bench-accuracy)
+
+    python -m scripts.benchmarks.accuracy --full      the whole grid (make bench-accuracy-full)
+
     python -m scripts.benchmarks.accuracy --cells chr20:150:5:single mtb:*:0.1,0.6
 
-A cell is GENOME:LENGTH:DIVERGENCE:LAYOUT. Its reads come from `esa simulate`: so many edits in 100 bases, a
-tenth of them indels; pairs with inserts of 500 +- 50, 2x500 with 1,200 +- 100. A read is correct if its
-primary record lies at its origin, as `esa eval` has it; an unmapped one is not.
+A cell is GENOME:LENGTH:DIVERGENCE:LAYOUT. Its reads come from `esa simulate`. Divergence is in edits per 100 bases, a
+tenth of them indels. Pairs have inserts of 500 +- 50, those of 2x500 1,200 +- 100. A read is correct if its primary
+record lies at its origin, by the rule of `esa eval`; an unmapped read is not correct.
 
-What each aligner made of each cell is kept by the digest of the reads and the aligner's version (esa's: its
-source code), so a run that is cut goes on where it was, and an edit of esa runs esa alone. Prints tables to
-stdout and progress to stderr; all of it goes to OUT/accuracy.json too. What falls short is not an error.
+The outcome of an aligner over a cell is kept by the digest of the reads and by the aligner's version (of esa: its
+source code). So an interrupted run resumes where it stopped, and after an edit of esa only esa runs again. Prints
+tables to stdout and progress to stderr; OUT/accuracy.json holds all of it. A missed target is not an error.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ PEER_PROGRAMS = ("bwa", "bowtie2", "minimap2")
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--full", action="store_true", help="every cell instead of the core")
@@ -56,6 +59,7 @@ def parse() -> argparse.Namespace:
 
 
 def plan(args: argparse.Namespace, core: bool) -> Plan:
+    """The aligners and the numbers of reads that the options name; ``core``: with shuffled reads."""
     makers = {"bwa": bwa, "bowtie2": bowtie2, "minimap2": minimap2}
     peers = [makers[name]() for name in args.peers.split(",") if name]
     dense = [esa(preset) for preset in DENSE_PRESETS] if args.presets else []
@@ -68,6 +72,7 @@ def plan(args: argparse.Namespace, core: bool) -> Plan:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need(*(name for name in args.peers.split(",") if name))
     core = not args.full and not args.cells

@@ -1,7 +1,7 @@
 """The cells of the accuracy grid: what they are, their reads, and each aligner's outcome, kept by digest.
 
-A cell's reads are simulated anew when some aligner has yet to see them, and deleted after; so are the SAM
-files. What stays is small: a note of the reads' digest, and a read's fate (mapped, right, MAPQ) an aligner.
+The reads of a cell are simulated when an aligner has not seen them yet, and deleted afterwards, as are the SAM files.
+What stays is small: the digest of the reads, and per aligner the outcome of each read (mapped, right, MAPQ).
 """
 
 from __future__ import annotations
@@ -78,10 +78,12 @@ class Cell:
 
     @property
     def ends(self) -> int:
+        """Reads per fragment: 1 or 2."""
         return 2 if self.layout == "paired" else 1
 
     @property
     def easy(self) -> bool:
+        """Whether its divergence is at most `EASY_DIVERGENCE`."""
         return self.divergence <= EASY_DIVERGENCE
 
     def parameters(self, reads: int, seed: int) -> SimulationParameters:
@@ -107,6 +109,7 @@ def all_cells() -> list[Cell]:
 
 
 def core_cells() -> list[Cell]:
+    """The cells that `CORE` names."""
     return select(all_cells(), CORE.split())
 
 
@@ -259,6 +262,7 @@ def kept_outcome(place: Workplace, aligner: Aligner, reads: CellReads, order: in
 
 
 def outcome_path(place: Workplace, aligner: Aligner, reads: CellReads, order: int = 0) -> Path:
+    """Where the outcome of an aligner over a cell is kept, in one order of the reads."""
     key = digest(aligner.name, aligner.version(), place.threads, reads.reference.name, reads.digest, order)
     return place.out / "grid" / aligner.name / f"{reads.cell.slug}-{key}.npz"
 
@@ -295,6 +299,7 @@ class Plan:
     seed: int
 
     def reads(self, place: Workplace, cell: Cell) -> CellReads:
+        """The cell's reads, as many as the plan has for its divergence."""
         return CellReads(place, cell, self.easy_reads if cell.easy else self.hard_reads, self.seed)
 
 

@@ -42,6 +42,7 @@ class Figures:
 
 
 def figures_of(outcome: Outcome, ends: int) -> Figures:
+    """The figures of an outcome; ``ends``: reads per fragment."""
     counts = histogram(outcome.mapped, outcome.right, outcome.mapq)
     levels = [counts.at_least(mapq) for mapq in SHOWN_MAPQ]
     return Figures(
@@ -55,6 +56,7 @@ def figures_of(outcome: Outcome, ends: int) -> Figures:
 
 
 def accuracy_table(results: Sequence[CellResult]) -> Table:
+    """A row per cell and aligner."""
     rows = []
     for result in results:
         for name, outcome in result.outcomes.items():
@@ -79,6 +81,7 @@ def _compared(seen: Comparison, noises: float) -> list[str]:
 
 
 def comparison_table(results: Sequence[CellResult]) -> Table | None:
+    """Paired comparisons with bwa mem and with the best peer; None if no cell has both esa and bwa mem."""
     rows = []
     for result in results:
         if OURS not in result.outcomes or PEER not in result.outcomes:
@@ -112,6 +115,7 @@ def comparison_table(results: Sequence[CellResult]) -> Table | None:
 
 
 def robust_table(results: Sequence[CellResult]) -> Table | None:
+    """The reads that bwa mem places right in every order; None if no reads were shuffled."""
     rows = []
     for result in results:
         found = robust(result)
@@ -129,6 +133,7 @@ def robust_table(results: Sequence[CellResult]) -> Table | None:
 
 
 def calibration_table(results: Sequence[CellResult], name: str, genome: str | None) -> Table | None:
+    """An aligner's stated against its observed error, over the cells of one genome (None: of all)."""
     chosen = [r for r in results if genome in (None, r.cell.genome) and name in r.outcomes]
     counts = pooled(chosen, name)
     if counts is None:
@@ -150,6 +155,7 @@ def _bin_row(b: CalibrationBin) -> list[str]:
 
 
 def all_verdicts(results: Sequence[CellResult]) -> list[Verdict]:
+    """Every requirement that these cells allow to judge."""
     verdicts = [verdict for result in results for verdict in cell_verdicts(result)]
     easy = pooled_easy(results, CONFIDENT_MAPQ)
     if easy is not None:
@@ -166,6 +172,7 @@ def all_verdicts(results: Sequence[CellResult]) -> list[Verdict]:
 
 
 def verdict_table(results: Sequence[CellResult]) -> Table:
+    """All verdicts, a row each."""
     verdicts = all_verdicts(results)
     short = sum(not verdict.met for verdict in verdicts)
     caption = f"{len(verdicts) - short} met, {short} short, over {len(results)} cells."
@@ -174,6 +181,7 @@ def verdict_table(results: Sequence[CellResult]) -> Table:
 
 
 def tables(results: Sequence[CellResult]) -> list[Table]:
+    """All tables that these results fill."""
     genomes = list(dict.fromkeys(result.cell.genome for result in results))
     scopes = (None, *genomes) if len(genomes) > 1 else (None,)
     calibrations = [calibration_table(results, n, g) for n in CALIBRATED_ALIGNERS for g in scopes]

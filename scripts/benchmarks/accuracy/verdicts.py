@@ -1,4 +1,4 @@
-"""What the project has set itself for the cells of the grid, and whether it is reached."""
+"""The project's requirements on the cells of the grid, and whether they are met."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ POOLED_READS = 5_000_000
 
 
 def correct_percent(result: CellResult, name: str) -> float:
+    """Correct reads of an aligner, in percent of all."""
     return percent(result.outcomes[name].right)
 
 
@@ -60,6 +61,7 @@ def comparison(result: CellResult, peer: Outcome) -> Comparison:
 
 
 def peers_of(result: CellResult) -> list[str]:
+    """The peers that took part in a cell."""
     return [name for name in PEERS if name in result.outcomes]
 
 
@@ -157,10 +159,12 @@ class Pooled:
 
     @property
     def p(self) -> float:
+        """See `more_wrong_p`."""
         return more_wrong_p(self.ours, self.peer)
 
     @property
     def verdict(self) -> Verdict:
+        """Met if esa's error is not significantly higher and it keeps as many reads."""
         figures = (
             f"{self.ours.wrong_per_million:.1f} vs {self.peer.wrong_per_million:.1f} per million, p = {self.p:.2g}, "
             f"kept {self.ours.kept_percent:.3f} vs {self.peer.kept_percent:.3f} %, {self.ours.total:,} reads"
@@ -172,6 +176,7 @@ class Pooled:
 
 
 def pooled_easy(results: Sequence[CellResult], mapq: int) -> Pooled | None:
+    """esa and bwa mem over all easy cells; None if one of them misses a cell."""
     easy = [result for result in results if result.cell.easy]
     ours, peer = pooled(easy, OURS), pooled(easy, PEER)
     if ours is None or peer is None:

@@ -1,14 +1,15 @@
-"""What encoders find before anything is aligned, and what it costs: markdown tables.
+"""What encoders find before alignment, and at which cost, as Markdown tables.
 
     python -m scripts.benchmarks.encoders [--reference FA] [--reads 2000] [--encoder hf:DIR[:max]] [--json FILE]
+
     python -m scripts.benchmarks.encoders --stores [--store-encoder rde]
     python -m scripts.benchmarks.encoders --frontier
     python -m scripts.benchmarks.encoders --transfer [--transfer-encoder rde]
 
-Reads are simulated from both strands: d % substitutions and a tenth as many one-base indels. Dense encoders: R@n,
-the share of reads with a true fragment (one that covers at least half of the read) among the n nearest of all, by
-exact search. Code encoders: the share of reads of which a fragment's true code lies in a probed bucket, at so many
-codes scanned a read. An encoder without weights here, or a reference that is not there, is left out with a note.
+Reads are simulated from both strands: d % substitutions and a tenth as many one-base indels. Dense encoders: R@n, the
+share of reads with a true fragment (one that covers at least half of the read) among the n nearest, by exact search.
+Code encoders: the share of reads with a fragment whose true code lies in a probed bucket, at a number of codes scanned
+per read. An encoder without weights here, or a reference that is missing, is left out with a note.
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ TRANSFER_REFERENCES = (
 
 
 def bytes_each(store: Store) -> float:
+    """Bytes of a store per fragment."""
     return sum(array.nbytes for array in store.arrays().values()) / max(1, len(store))
 
 
@@ -137,6 +139,7 @@ class Measured:
 
 
 def dense_rows(table: MarkdownTable, m: Measured) -> None:
+    """Add the row of a dense encoder: recall by exact search, and its cost."""
     one, genome = m.one, m.source.searched
     begin = time.perf_counter()
     fragments, vectors = embed_reference(one, genome)
@@ -260,6 +263,7 @@ def unless_it_fails(what: str, measure: Callable[[], object]) -> None:
 
 
 def transfer_cell(one: Loaded, source: Source, reads: ReadSet, store: Store | None) -> tuple[float, ...]:
+    """What an encoder finds of a read set on another genome; ``store``: None of a dense encoder."""
     if store is None:
         return dense_recall(one.fragmenter, one.encoder, source.searched, reads, TRANSFER_DEPTHS)
     curve = probe_curve(one.fragmenter, one.encoder, store, reads, TRANSFER_SCANNED)
@@ -276,6 +280,7 @@ def transfer_figures(one: Loaded, source: Source, sets: Sequence[ReadSet]) -> li
 
 
 def transfer_table(loaded: Sequence[Loaded], args: argparse.Namespace) -> MarkdownTable:
+    """What encoders find on genomes that they were not trained on."""
     labels = [f"{length} bp {percent} %" for length, percent in TRANSFER_SETS]
     columns = {"reference": ""} | {f"{one.name}, {label}": ".3f" for one in loaded for label in labels}
     table = MarkdownTable(
@@ -304,6 +309,7 @@ def transfer_table(loaded: Sequence[Loaded], args: argparse.Namespace) -> Markdo
 
 
 def stores_of(one: Loaded, source: Source, args: argparse.Namespace) -> MarkdownTable:
+    """The stores table of one encoder over one reference."""
     note(f"embedding {source.name} with {one.name}")
     fragments, vectors = embed_reference(one, source.searched)
     sets = [
@@ -316,13 +322,14 @@ def stores_of(one: Loaded, source: Source, args: argparse.Namespace) -> Markdown
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_data_options(parser)
     parser.add_argument(
         "--encoders", action="store_true", help="the encoders tables (with --stores, if none is named)"
     )
     parser.add_argument("--stores", action="store_true", help="the table of ways to search")
-    parser.add_argument("--frontier", action="store_true", help="anchors and keys of the code encoders")
+    parser.add_argument("--frontier", action="store_true", help="minimizers and keys of the code encoders")
     parser.add_argument("--transfer", action="store_true", help="the table of other references")
     parser.add_argument("--reference", type=Path, metavar="FA", help=f"default: ref/{CHR20}.fa.gz of --data")
     parser.add_argument("--reads", type=int, default=2000, help="of each set")
@@ -347,6 +354,7 @@ def parse() -> argparse.Namespace:
 
 
 def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
+    """The tables that the options name, one after the other."""
     if args.encoders or args.stores or args.frontier:
         source = open_source(args.reference, args.decoys, args.last_tenth)
     if args.encoders:
@@ -364,6 +372,7 @@ def tables(args: argparse.Namespace) -> Iterator[MarkdownTable]:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     publish(tables(args), args)
 

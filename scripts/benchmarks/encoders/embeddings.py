@@ -1,4 +1,4 @@
-"""What `make bench-encoders` measures: encoders by name, and references with reads of them."""
+"""What `make bench-encoders` measures: encoders by name, and references with their reads."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ class Source:
 
     @property
     def caption(self) -> str:
+        """Where the reads come from, in words."""
         where = f"of the last tenth of {self.name}" if self.begin else f"of {self.name}"
         decoys = self.searched.bases - self.genome.bases
         beside = f", {decoys:,} bases of decoys beside it" if decoys else ""

@@ -1,4 +1,4 @@
-"""The frontier table of `make bench-encoders`: what denser anchors and longer keys buy, at equal codes scanned."""
+"""The frontier table of `make bench-encoders`: the gain of denser minimizers and longer keys at equal codes scanned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUDGETS = ((150, 1, 150), (100, 1, 100), (250, 5, 200), (250, 10, 300), (150, 10
 """Bases of a read, substitutions in 100 bases, codes scanned a read."""
 
 WINDOWS = (12, 16, 20, 24, 32)
-"""k-mers of a minimizer's window; anchors lie about half as far apart."""
+"""k-mers of a minimizer's window; minimizers lie about half as far apart."""
 KEY_BITS = (24, 26)
 LARGEST = (ANY_SIZE, REPEAT_BUCKET)
 """Codes of a bucket that is still scanned."""
@@ -27,10 +27,11 @@ def bytes_a_base(store: Store, bases: int) -> float:
 
 
 def frontier_table(loaded: list[Loaded], source: Source, count: int, seed: int) -> MarkdownTable:
+    """A row per density of minimizers and length of key."""
     sets = source.reads([(length, percent) for length, percent, _ in BUDGETS], count, seed)
     labels = [f"{label} @ {scanned}" for (label, _), (*_, scanned) in zip(sets, BUDGETS, strict=True)]
     table = MarkdownTable(
-        f"Anchors and keys, {source.name}",
+        f"Minimizers and keys, {source.name}",
         f"Share of reads found @ codes scanned a read (mean). {source.caption} {count:,} reads a set, seed {seed}. "
         "Where one probe alone scans more, it is what one probe finds, times the share of its cost.",
         {"encoder": "", "window": "d", "key bits": "d", "bytes a base": ".2f", "largest bucket": ""}
@@ -59,5 +60,6 @@ def _rows(one: Loaded, source: Source, sets: list[ReadSet]) -> Iterator[tuple[fl
 
 
 def share_at(one: Loaded, store: Store, reads: ReadSet, scanned: float, largest: int) -> float:
+    """The share of reads found at ``scanned`` codes per read; ``largest``: the largest bucket that is probed."""
     curve = probe_curve(one.fragmenter, one.encoder, store, reads, scanned, max_bucket=largest)
     return share_at_cost(curve, scanned)

@@ -1,8 +1,8 @@
-"""The stores table of `make bench-encoders`: ways to search dense vectors, and what each finds and costs.
+"""The stores table of `make bench-encoders`: ways to search dense vectors, with recall and cost.
 
-"A + int8" is a search on two levels: A, kept in memory, finds a shortlist; exact products of 8-bit vectors, mapped
-from a file, rank it. Those rows are `DenseStore` with A as its scanner; "esa" is `DenseStore` as `esa index` makes
-it, floor and ratio of a hit's cosine included, which the other rows do without.
+"A + int8" is a search on two levels: A, in memory, finds a shortlist; exact products of 8-bit vectors from a mapped
+file rank it. Those rows are `DenseStore` with A as its scanner. "esa" is `DenseStore` as `esa index` builds it, with
+its floor and its ratio of a hit's cosine, which the other rows lack.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Kept:
 
     @property
     def dimensions(self) -> int:
+        """Components of a vector."""
         return int(self.vectors.shape[1])
 
     @property
@@ -137,6 +138,7 @@ def plain(kept: Kept, description: str, lists: Sequence[int] = (0,)) -> Iterator
 
 
 def named(description: str, lists: int) -> str:
+    """The name of a row; ``lists``: 0 where there are none."""
     return f"{description}, {lists} lists" if lists else description
 
 
@@ -167,6 +169,7 @@ def stored(vectors: NDArray[np.int8], scanner: NDArray[np.uint8], settings: Dens
 
 
 def of_store(name: str, store: DenseStore, seconds: float) -> Candidate:
+    """A `DenseStore` as a row of the table."""
     scanner = len(store.scanner) / len(store)
     # An exact store is scanned as float32.
     memory = scanner or float(store.dimensions * np.dtype(np.float32).itemsize)
@@ -190,6 +193,7 @@ def rounded(vectors: NDArray[np.float32]) -> tuple[DenseStore, float]:
 
 
 def candidates(kept: Kept, default: DenseStore, seconds: float, hnsw: bool) -> Iterator[Candidate]:
+    """The ways to search that are compared."""
     lists = [max(1, kept.lists // visited) for visited in VISITED]
     quantizers = [f"PQ{kept.dimensions // part}x4fs" for part in (4, 8)]
     for description in ("Flat", "SQfp16", "SQ8", quantizers[0]):

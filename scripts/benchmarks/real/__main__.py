@@ -3,13 +3,15 @@
     python -m scripts.benchmarks.real                       all parts (make bench-real)
     python -m scripts.benchmarks.real --only windows,nowhere
 
-Parts: `windows` (reads of a window of human chromosome 20 must come back to it), `strains` (HIV-1, E. coli
-across strains, human mitochondrion, ten donors on the blocks of chromosome 22), `nowhere` (genome-wide human
-reads on chromosome 20, human reads on E. coli, random reads), `primates` (chimp and orangutan reads on the
-human blocks, a multiple alignment as truth: see `primates`).
+Parts:
 
-Comparisons are paired: b reads (pairs count once) that only bwa has, c that only esa has; esa falls short if
-b - c > 0.0003 n + 2 sqrt(b + c). What falls short is not an error.
+    windows: reads of a window of human chromosome 20, which must come back to it.
+    strains: HIV-1, E. coli across strains, human mitochondrion, ten donors on the blocks of chromosome 22.
+    nowhere: genome-wide human reads on chromosome 20, human reads on E. coli, random reads.
+    primates: chimp and orangutan reads on the human blocks, with a multiple alignment as truth (see `primates`).
+
+Comparisons are paired: only bwa mem has b reads right, only esa has c (a pair counts once). Verdicts are SHORT if
+b - c > 0.0003 n + 2 sqrt(b + c). A missed target is not an error.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from scripts.benchmarks.real.reads import (
 )
 from scripts.common.aligners import Aligner, bwa, esa, minimap2
 from scripts.common.command_line import add_common_options, guarded, script_parser, settings, workplace
-from scripts.common.primary_records import Primaries, best_parts, read_primaries, same_reads
+from scripts.common.primary_records import Primaries, local_scores, read_primaries, same_reads
 from scripts.common.programs import ESA, BenchError, need, run
 from scripts.common.real_sets import (
     CEU,
@@ -77,6 +79,7 @@ class Part:
 def align_all(
     place: Workplace, reference: str, reads: list[Path], aligners: list[Aligner]
 ) -> dict[str, Path]:
+    """A SAM file per aligner, by its name."""
     path = place.reference(reference)
     return {aligner.name: aligner.align(place, path, reads) for aligner in aligners}
 
@@ -92,6 +95,7 @@ def paired_verdict(what: str, peer: Flags, ours: Flags) -> Verdict:
 
 
 def windows(place: Workplace) -> Part:
+    """Reads of a window of human chromosome 20, which must come back to it."""
     rows, verdicts = [], []
     for real in (NA12878, CEU, CEU76, CEU51, CEU36):
         sams = align_all(place, real.reference, place.real_reads(real), [bwa(), esa(), minimap2()])
@@ -133,14 +137,15 @@ def agreement_of(sams: dict[str, Path]) -> dict[str, Any]:
 
 
 def strains(place: Workplace) -> Part:
+    """Reads of another strain, of a virus, of ten donors: yield, identity, local scores."""
     rows, verdicts = [], []
     for real in (HIV, DSM30083, DSM_ON_536, MITOCHONDRION, DONORS):
-        # MD tags, for `best_parts`.
+        # MD tags, for `local_scores`.
         aligners = [bwa(), esa(), minimap2(["--MD"])]
         sams = align_all(place, real.reference, place.real_reads(real), aligners)
         found = {name: read_primaries(sam) for name, sam in sams.items()}
         same_reads(found)
-        scores = {name: best_parts(sam) for name, sam in sams.items()}
+        scores = {name: local_scores(sam) for name, sam in sams.items()}
         agreement = agreement_of(sams)
         for name, one in found.items():
             sure = one.mapped & (one.mapq >= CONFIDENT_MAPQ)
@@ -168,7 +173,7 @@ def strains(place: Workplace) -> Part:
     )
     title = "Real reads far from their reference, paired"
     caption = (
-        "Score: of the best part of an alignment, by bwa's penalties. "
+        "Score: the best local score within an alignment, by bwa's penalties. "
         "Same locus: of the reads that both place with MAPQ >= 30."
     )
     return Part([Table(title, caption, columns, rows)], verdicts)
@@ -178,6 +183,7 @@ def strains(place: Workplace) -> Part:
 
 
 def nowhere_rows(label: str, found: dict[str, Primaries], rows: list[list[str]]) -> dict[str, Nowhere]:
+    """Add a row per aligner to ``rows``; returns the counts by aligner."""
     counts = {name: nowhere(one) for name, one in found.items()}
     for name, n in counts.items():
         share = 100 * n.diverged_confident / n.diverged if n.diverged else 0.0
@@ -187,6 +193,7 @@ def nowhere_rows(label: str, found: dict[str, Primaries], rows: list[list[str]])
 
 
 def nowhere_part(place: Workplace, random_pairs: int, seed: int) -> Part:
+    """Reads that do not belong to the reference."""
     rows: list[list[str]] = []
     verdicts = []
     aligners = [bwa(), esa(), minimap2()]
@@ -223,6 +230,7 @@ def nowhere_part(place: Workplace, random_pairs: int, seed: int) -> Part:
 
 
 def primates_part(place: Workplace, reads: int, seed: int, examples: int | None) -> Part:
+    """Chimp and orangutan reads; ``examples``: so many reads that esa misses are shown (None: no table of them)."""
     results = primates.measure(place, reads, seed)
     shown = [primates.accuracy_table(results)]
     if examples is not None:
@@ -238,6 +246,7 @@ def primates_part(place: Workplace, reads: int, seed: int, examples: int | None)
 
 
 def verdict_table(verdicts: list[Verdict]) -> Table:
+    """All verdicts, a row each."""
     rows = [[v.what, v.figures, str(v)] for v in verdicts]
     return Table(
         "Targets", "SHORT is behind bwa mem, or above it where it should not be.", ("", "", ""), rows
@@ -245,6 +254,7 @@ def verdict_table(verdicts: list[Verdict]) -> Table:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
@@ -257,6 +267,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(place: Workplace, part: str, args: argparse.Namespace) -> Part:
+    """One part by its name."""
     if part == "windows":
         return windows(place)
     if part == "strains":
@@ -267,6 +278,7 @@ def measure(place: Workplace, part: str, args: argparse.Namespace) -> Part:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need("bwa", "minimap2")
     names = args.only.split(",")

@@ -1,12 +1,16 @@
-"""Why pairs of simulated reads are not right: what they score at their true place, beside what was reported.
+"""Why pairs of simulated reads are wrong: their score at the true place beside the score of what was reported.
 
     python -m scripts.benchmarks.real.pair_fates REF.fa FILE.sam [FILE.sam ...]
 
-For each file, of the ends that are not at their origin (in dwgsim's names): how many belong to pairs whose true place
-scores more than the one reported (the search missed it), as much (chance decides), or less (no search by this score
-finds it); and how many of each the next file has right. The score of a pair is that of both ends, as
-`primates_why` has it, less what the insert size costs (`esa.align.inserts.InsertSizes.penalties`) or that
-of a pair that is no proper one. Mean and deviation of the inserts are those of the file's proper pairs.
+Ends that are not at their origin (from dwgsim's names) are counted per file, by the score of the pair's true place:
+
+    more than reported: the search missed it.
+    the same: chance decides.
+    less: no search by this score finds it.
+
+In brackets stands how many of each the next file has right. The score of a pair is the sum of both ends' scores (see
+`primates_why`), less the cost of its insert size (`esa.align.inserts.InsertSizes.penalties`) or of an improper pair.
+Mean and deviation of the insert sizes are those of the file's proper pairs.
 """
 
 from __future__ import annotations
@@ -66,6 +70,7 @@ class Judged:
 
     @classmethod
     def of(cls, sam: Path) -> Judged:
+        """Read a SAM file and judge its records by the origins in their names."""
         contigs = Contigs()
         alignments, names = read_alignments(str(sam), contigs)
         everyone = np.ones(len(alignments), np.bool_)
@@ -82,6 +87,7 @@ class Judged:
 
 
 def pairs_of(sam: Path) -> Iterator[Pair]:
+    """The primary records of each pair."""
     records = primaries(sam)
     return zip(records, records, strict=True)
 
@@ -95,11 +101,13 @@ def insert_penalties(sam: Path) -> InsertSizes:
 
 
 def cost_of(size: int, inserts: InsertSizes) -> int:
+    """What an insert size costs; beyond the proper sizes, what an improper pair costs."""
     unpaired = PairConfig().unpaired_penalty
     return min(unpaired, int(inserts.penalties[size])) if size <= inserts.high else unpaired
 
 
 def true_score(record: pysam.AlignedSegment, place: Place, genome: Genome, contigs: dict[str, int]) -> int:
+    """The best score of a read within `MARGIN` bases of its true place."""
     read = dna.encode(str(record.get_forward_sequence()).encode())
     begin, end = (int(genome.offsets[contigs[place.contig] + i]) for i in (0, 1))
     window = genome.fetch(max(begin, begin + place.begin - MARGIN), min(end, begin + place.end + MARGIN))
@@ -109,6 +117,7 @@ def true_score(record: pysam.AlignedSegment, place: Place, genome: Genome, conti
 def fate_of(
     pair: Pair, places: Sequence[Place], inserts: InsertSizes, genome: Genome, contigs: dict[str, int]
 ) -> str:
+    """Which of `FATES` a pair has."""
     if any(record.is_unmapped for record in pair):
         return FATES[3]
     size = max(place.end for place in places) - min(place.begin for place in places)
@@ -120,6 +129,7 @@ def fate_of(
 
 
 def main() -> None:
+    """Run the command."""
     parser = script_parser(__doc__)
     parser.add_argument("reference", type=Path)
     parser.add_argument("sams", type=Path, nargs="+")

@@ -1,10 +1,9 @@
 """Chimp and orangutan reads on the human blocks of chromosome 22, with the multiple alignment (MAF) as truth.
 
-Reads come from `esa simulate` on the blocks of the one species, with substitutions for sequencing errors and
-no indels of their own, so a read's base i lies at its origin's base i. The MAF pairs the bases of a block
-with those of the human block. A read is right if its primary record lies on the human block that it should,
-on its strand, and aligns at least one of its bases to the human base that the MAF pairs it with. Reads of
-which the MAF pairs no base are left out, with their mates.
+Reads come from `esa simulate` on the blocks of one species. They have substitutions for sequencing errors and no
+indels, so base i of a read is base i of its origin. The MAF pairs the bases of a block with those of the human block.
+A read is right if its primary record lies on the right human block and strand, with at least one base on its partner
+in the MAF. Reads without a paired base are left out, with their mates.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ class Species:
 
     @property
     def reference(self) -> str:
+        """The name of its FASTA in the collection."""
         return f"primate22A_{self.name}"
 
 
@@ -127,6 +127,7 @@ def origin(name: str, end: int) -> Origin:
 
 
 def fragment_number(name: str) -> int:
+    """The number of a fragment, from the name of its reads."""
     return int(name[name.rindex("_") + 1 :], 16)
 
 
@@ -207,6 +208,7 @@ class Cell:
 
     @property
     def ends(self) -> int:
+        """Reads per fragment: 1 or 2."""
         return 2 if self.layout == "paired" else 1
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Why a primate read is not right: how its true locus scores beside what the aligner reported.
+"""Why a primate read is wrong: the score of its true locus beside the score that the aligner reported.
 
-The score is that of bwa mem and esa: match 1, mismatch -4, a gap of k bases -(6 + k), 5 for each end of the
-read that is reached. The true locus is the human bases that the MAF pairs with the read's, with a margin.
+The score is that of bwa mem and esa: match 1, mismatch -4, a gap of k bases -(6 + k), 5 for each unclipped end. The
+true locus is the human bases that the MAF pairs with the read's, with a margin.
 """
 
 from __future__ import annotations
@@ -157,6 +157,7 @@ def lost_reads(loci: Loci, result: CellResult, name: str) -> Iterator[Lost]:
 
 
 def fate(record: pysam.AlignedSegment, total: int, plain: int) -> str:
+    """Which of `FATES` a read has; ``total``, ``plain``: scores at its true locus, with and without bonuses."""
     if record.is_unmapped:
         return FATES[0] if plain < LEAST_SCORE else FATES[1]
     reported = reported_score(record)
@@ -164,6 +165,7 @@ def fate(record: pysam.AlignedSegment, total: int, plain: int) -> str:
 
 
 def summary(record: pysam.AlignedSegment) -> str:
+    """Place, strand, CIGAR and scores of a record, in one line."""
     if record.is_unmapped:
         return "unmapped"
     strand = "-" if record.is_reverse else "+"

@@ -1,4 +1,4 @@
-"""What the primary records of a SAM file say of real or random reads, and those sets on other references."""
+"""Reads on a reference that is not theirs: real sets on other references, random reads, and how they are counted."""
 
 from __future__ import annotations
 
@@ -57,6 +57,7 @@ CONFIDENT_MAPQ = 30
 
 
 def nowhere(found: Primaries) -> Nowhere:
+    """Count the primary records of reads that belong nowhere."""
     alike = found.identity >= ALIKE
     placed = found.mapped & (found.mapq >= PLACED_MAPQ)
     diverged = found.mapped & ~alike

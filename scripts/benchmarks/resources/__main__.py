@@ -1,22 +1,21 @@
-"""Threads, memory, formats, start-up and index of esa, each beside its target, and what many cores would bring.
+"""Threads, memory, formats, start-up and index of esa, each beside its target, and the speed that many cores allow.
 
     python -m scripts.benchmarks.resources [--pairs 200000] [--runs 5] [--only threads,memory,startup,index,serial]
 
 Human chromosome 20, simulated pairs (dwgsim, 0.6 %), medians over rounds in which the runs take turns:
 
-- threads: `esa align` with 1 and with 2 threads, 2x150. Start-up left out: the time of a run over 500 pairs, which
-  loads index and kernels, too, is taken off; beside it as many runs of one thread at a time, which share nothing but
-  the machine. BAM output and gzip input as ratios to SAM and plain FASTQ, start-up left
-  out of both. Their outputs are judged as in `make bench-speed`.
-- memory: PSS of all processes of a run, pages they share counted once, looked at every 20 ms; the peak.
-- startup: ten reads of lambda phage with a warm numba cache; `esa --help`.
-- index: `esa index` of chromosome 20, whole process; bytes on disk a base.
-- serial: processor time of the threads of a run with 8 workers, which are processes, that no further core can take over
-  (reading; writing and merging; passing on), by the threads' own clocks (`serial_probe`); reads/s of a run whose
-  workers have nothing to do (`hollow_align`); and the speed that they allow on more cores than there are
-  (`serial_share`).
+    threads: `esa align` with 1 and with 2 threads, 2x150, without start-up. Start-up is the time of a run over 500
+        pairs, which loads the index and all kernels. Beside it as many concurrent runs of one thread each, which
+        share nothing but the machine. BAM output and gzip input as ratios to SAM and plain FASTQ, without start-up.
+        Outputs are judged as in `make bench-speed`.
+    memory: the peak PSS of all processes of a run (shared pages counted once), sampled every 20 ms.
+    startup: ten reads of lambda phage with a warm numba cache; `esa --help`.
+    index: `esa index` of chromosome 20, whole process; bytes on disk per base.
+    serial: what no further core can take over in a run with 8 workers, which are processes. Processor time of reading,
+        of writing and merging, and of passing batches, by the threads' own clocks (`serial_probe`). Reads/s of a run
+        whose workers have nothing to do (`hollow_align`). The speed that both allow on more cores (`serial_share`).
 
-The same goes to bench_out/resources.json.
+bench_out/resources.json holds the same figures.
 """
 
 from __future__ import annotations
@@ -101,6 +100,7 @@ def same_outputs(outputs: Mapping[str, Judgement]) -> str:
 
 
 def memory_findings(peaks: Mapping[str, int]) -> list[Finding]:
+    """Peaks by label, each beside its target."""
     return [
         Finding(f"peak memory, align {label}", "MB", (peak / MEGABYTE,), PEAK_MEGABYTES, 0)
         for label, peak in peaks.items()
@@ -108,6 +108,7 @@ def memory_findings(peaks: Mapping[str, int]) -> list[Finding]:
 
 
 def start_up_findings(runs: Mapping[str, Sequence[Run]]) -> list[Finding]:
+    """Seconds of the runs that are start-up and little else."""
     return [
         Finding("10 reads on lambda phage", "s", tuple(seconds_of(runs["lambda"])), LAMBDA_SECONDS),
         Finding("esa --help", "s", tuple(seconds_of(runs["help"])), HELP_SECONDS),
@@ -115,6 +116,7 @@ def start_up_findings(runs: Mapping[str, Sequence[Run]]) -> list[Finding]:
 
 
 def index_findings(built: Built) -> list[Finding]:
+    """Time, size and memory of an index."""
     return [
         Finding("index, build", "s", tuple(built.seconds), INDEX_SECONDS, 1),
         Finding("index, on disk", "bytes a base", (built.bytes_a_base,), INDEX_BYTES),
@@ -123,12 +125,14 @@ def index_findings(built: Built) -> list[Finding]:
 
 
 def serial_table(serial: Serial) -> Table:
+    """Microseconds per read of each part of a run."""
     caption = f"Processor time of runs with {PROCESSES} workers, 2x150, medians; share of all but start-up."
     columns = ("part", "us a read", "% of the whole")
     return Table("Serial share", caption, columns, share_rows(serial.shares, serial.start_up, serial.reads))
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=200_000)
@@ -144,6 +148,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     parts = args.only.split(",")
     if unknown := set(parts) - set(PARTS):

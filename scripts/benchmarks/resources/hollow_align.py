@@ -1,11 +1,11 @@
-"""`esa align` with workers that align one batch and then give its records for every other one of as many reads.
+"""`esa align` with workers that align one batch and return its records for every later batch of as many reads.
 
     python -m scripts.benchmarks.resources.hollow_align align DIR R1 R2 -t N -I MEAN,SD ...
 
-What is left is what no further core can take over: reading, passing batches and records on, writing, and what these
-wait for, Python's lock above all. So its reads/s are the most that any number of cores may reach. With -I, as else
-the first batches are seeded, truly; N is larger than `esa.run.workers.MOST_THREADS`, so that workers are processes.
-The records are worth nothing.
+What remains is what no further core can take over: reading, passing batches and records, writing, and waiting, above
+all for the GIL. So its reads/s are an upper bound for any number of cores. -I is needed: without it the first batches
+are mapped in full to learn the insert sizes. N exceeds `esa.run.workers.MOST_THREADS`, so that workers are processes.
+The records are meaningless.
 """
 
 from __future__ import annotations

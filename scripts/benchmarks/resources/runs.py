@@ -66,16 +66,20 @@ class Bench:
 
     @property
     def first(self) -> SpeedSet:
+        """The first read set."""
         return next(iter(self.sets.values()))
 
     @property
     def log(self) -> Path:
+        """The file that takes stderr."""
         return self.folder / "stderr.txt"
 
     def output(self, name: str) -> Path:
+        """The output of the run of that name."""
         return self.folder / f"{name.replace(' ', '-')}{'.bam' if name == BAM else '.sam'}"
 
     def few(self) -> list[Path]:
+        """The first `FEW_PAIRS` pairs of the first set."""
         return first_pairs(self.first.files, FEW_PAIRS, self.folder)
 
     def words(self, reads: Sequence[Path], threads: int, out: Path) -> list[str]:
@@ -84,6 +88,7 @@ class Bench:
 
 
 def prepared(place: Workplace, lengths: Sequence[int], pairs: int, seed: int) -> Bench:
+    """Index and reads, with compiled kernels and the index in the page cache."""
     index = esa().index(place, place.reference(CHR20))
     folder = place.out / "resources"
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,6 +181,7 @@ class Built:
 
 
 def index_builds(bench: Bench, rounds: int) -> Built:
+    """Build the index of chromosome 20 in ``rounds`` rounds, and once more for its memory."""
     place = bench.place
     path = bench.folder / "built.esa"
     command: Command = [*ESA, "index", place.reference(CHR20), "-t", str(place.threads), "-o", path]

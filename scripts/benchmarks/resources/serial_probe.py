@@ -1,15 +1,19 @@
-"""`esa align` with clocks that count a thread's processor time, and how much of it each kind of thread took.
+"""`esa align` with clocks of processor time: how much each kind of thread takes.
 
     python -m scripts.benchmarks.resources.serial_probe OUT.json align DIR R1 R2 -t N -o OUT.sam ...
 
-`esa align --stats` has wall time by stage, which on a busy machine holds what a thread waited. Here a stage's clock
-is the processor time of its thread. OUT.json holds seconds: `reader`, the whole reader thread; `writer`, the
-stage `write`; `merging`, the main thread's rest while reads are aligned (submitting, ordering and counting
-batches, insert sizes); `workers`, those who align, threads or processes; `passing`, with processes, this one's threads
-that pass batches to them and records back; `start_up`, this process before and after. And `reads`.
+`esa align --stats` has wall time by stage, which on a busy machine includes waiting. Here the clock of a stage is the
+processor time of its thread. OUT.json holds the number of `reads`, and seconds:
 
-Such processes give way to this one, whose threads so run as if there were a core for each: else a thread that loses its
-core would keep Python's lock from the others meanwhile.
+    reader: the whole reader thread.
+    writer: the stage `write`.
+    merging: the rest of the main thread while reads are aligned (submitting, ordering, counting, insert sizes).
+    workers: the threads or processes that align.
+    passing: with processes, the threads of this one that pass batches to them and records back.
+    start_up: this process before and after.
+
+Worker processes run at the lowest priority. So the threads of this process run as if each had a core: one that loses
+its core would hold the GIL and stall the others.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ class Probe:
         self._read = pipeline._ReadAhead._run
 
     def align(self, *arguments: Any, **options: Any) -> pipeline.AlignSummary:
+        """Takes the place of `esa.run.pipeline.align`."""
         process, main = time.process_time(), time.thread_time()
         summary = self._align(*arguments, **options)
         process, main = time.process_time() - process, time.thread_time() - main
@@ -56,10 +61,12 @@ class Probe:
         return summary
 
     def read(self, ahead: pipeline._ReadAhead) -> None:
+        """Takes the place of the reader thread's loop."""
         self._read(ahead)
         self.seconds["reader"] = time.thread_time()
 
     def result(self) -> dict[str, Any]:
+        """Seconds by kind of thread, and the number of reads."""
         here = sum(self.seconds.values()) - processor_seconds_of_children()
         start_up = time.process_time() - here
         return {"reads": self.reads, **self.seconds, "start_up": start_up}
@@ -78,6 +85,7 @@ def processor_seconds_of_children() -> float:
 
 
 def main(out: str, *arguments: str) -> None:
+    """Run `esa` with the probe; ``out`` takes its result, ``arguments`` are those of `esa`."""
     probe = Probe()
     clock = SimpleNamespace(perf_counter=time.thread_time)
     with (

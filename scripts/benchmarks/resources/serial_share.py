@@ -1,14 +1,18 @@
-"""How much of a run of `esa align` no further core can take over, and what that allows on many cores.
+"""How much of a run of `esa align` no further core can take over, and the speed that this allows on many cores.
 
-One thread reads and parses, one (the main thread) submits batches, orders them and writes, two pass batches to the
-processes that align and records back; the rest is spread over these. So on N cores, start-up left out, reads/s are
-bounded by N cores' worth of the whole work, by each serial stage alone, since stages run at the same time, and by what
-a run takes whose workers have nothing to do, which holds what the stages wait for, too (`hollow_align`):
-`pipeline_speedup`. `amdahl_speedup` is what remains if stages did not overlap at all. All is compared with a run of
-one worker, a thread. What cores share, memory bandwidth and caches, is in neither.
+One thread reads and parses. The main thread submits batches, orders them and writes. Two threads pass batches to the
+worker processes and records back. The rest is spread over these processes. On N cores, without start-up, three bounds
+hold for reads/s (`pipeline_speedup`):
 
-Before workers were processes this file had the share of time for which Python's lock was held, 6 %, and 16.7 x from
-that. On 16 cores 12 threads were 9.8 times as fast as one, and 16 no faster: to pass a lock on takes longer the more
+    the whole work: N cores' worth of it.
+    each serial stage alone: stages run at the same time.
+    a run whose workers have nothing to do (`hollow_align`): this includes what the stages wait for.
+
+`amdahl_speedup` is what remains if stages did not overlap at all. Both are relative to a run of one worker, a thread.
+What cores share, memory bandwidth and caches, is in neither.
+
+Before workers were processes this file had the share of time for which the GIL was held, 6 %, and 16.7 x from that. On
+16 cores 12 threads were 9.8 times as fast as one, and 16 no faster: passing on a lock takes longer the more threads
 wait for it.
 """
 
@@ -53,6 +57,7 @@ class Shares:
 
     @property
     def total(self) -> float:
+        """Processor seconds of a read in all threads and processes."""
         return self.reader + self.writer + self.merging + self.passing + self.workers
 
     @property
@@ -67,6 +72,7 @@ class Shares:
 
     @property
     def slowest(self) -> str:
+        """The name of the serial stage that takes longest."""
         return max(self.stages, key=lambda name: self.stages[name])
 
     def pipeline_speedup(self, cores: int) -> float:
@@ -117,6 +123,7 @@ def reads_to_outweigh(start_up: float, shares: Shares, cores: int) -> float:
 
 
 def speedup_findings(shares: Shares, start_up: float) -> list[Finding]:
+    """What the shares allow on each number of cores, beside the target."""
     found = []
     for cores in CORES:
         target = ENOUGH if cores == JUDGED_CORES else None

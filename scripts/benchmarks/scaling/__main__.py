@@ -3,23 +3,24 @@
     python -m scripts.benchmarks.scaling [--work DIR] [--genomes ec,chr20,p300,p630,g31] [--rounds 4] [--bwa p300]
         [--reindex]
 
-Genomes: E. coli K-12 (4.6 Mb), human chromosome 20 (63 Mb), and three made by `scripts.data.big_genome`: 300 Mb of the
-whole, a genome of 630 Mb, and the whole of 3.1 Gb. Of each, 100,000 pairs of 2x150 are simulated at 0.6 % divergence.
-The runs take turns; the median counts:
+Genomes: E. coli K-12 (4.6 Mb), human chromosome 20 (63 Mb), and three made by `scripts.data.big_genome`. These are
+300 Mb of the whole, a genome of 630 Mb, and the whole of 3.1 Gb. Of each, 100,000 pairs of 2x150 are simulated at
+0.6 % divergence. The runs take turns; the median counts:
 
-- index: wall and processor seconds of `esa index`, peak memory, bytes on disk a base.
-- align: reads a second after start-up (once the index is open, as `esa align --stats` counts) and of the whole
-  process; seconds from then until the first record is written; peak memory of all processes, shared pages once, of a
-  run of its own before the rounds, and of two at a time; correct reads in a hundred (`esa eval`).
+    index: wall and processor seconds of `esa index`, peak memory, bytes on disk per base.
+    speed: reads/s after start-up (once the index is open, as in `esa align --stats`) and of the whole process.
+    first record: seconds from the open index until it is written.
+    memory: peak of all processes (shared pages counted once) of one run and of two concurrent runs, before the rounds.
+    accuracy: correct reads in percent (`esa eval`).
 
---bwa names genomes whose reads bwa mem aligns, too. Further tables have the time of each stage (`esa align --stats`)
-and what is asked of the genome of human size: the accuracy there is held against bwa mem's on the 300 Mb of it.
+--bwa names genomes whose reads bwa mem aligns as well. Further tables have the time of each stage (`esa align --stats`)
+and the targets for the genome of human size. Its accuracy is compared with bwa mem's on the 300 Mb of it.
 
-What lies in --work is taken as it is, of whatever version and number of pairs: NAME.fa, NAME.esa, t.NAME_R1.fq and
-t.NAME_R2.fq, NAME.bwa, NAME.bwa.sam, links too. An index that was there has no times, or those of then, unless
---reindex builds it anew. All of it takes an hour or more, and much disk; --genomes ec,chr20 takes minutes.
+Files in --work are used as they are, of any version and number of pairs, links included. They are NAME.fa, NAME.esa,
+t.NAME_R1.fq, t.NAME_R2.fq, NAME.bwa and NAME.bwa.sam. An index found there has no times, or those of its build,
+unless --reindex builds it anew. The whole takes an hour or more and much disk; --genomes ec,chr20 takes minutes.
 
-Beside the table the same goes to scaling.json, and the picture to --plot.
+scaling.json holds the same figures; --plot takes the picture.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ def row(genome: Genome, index: Built, align: Aligned, bwa: float | None) -> list
 
 
 def point(index: Built, align: Aligned) -> Point:
+    """A genome's figures for the picture."""
     measured = index.run
     return Point(
         index.bases,
@@ -138,6 +140,11 @@ def human_findings(
 
 
 def chosen(names: str) -> list[Genome]:
+    """The genomes of these names, which stand with commas between.
+
+    Raises:
+        BenchError: there is no such genome.
+    """
     known = {genome.name: genome for genome in GENOMES}
     if unknown := set(names.split(",")) - set(known):
         raise BenchError(f"no such genome: {', '.join(sorted(unknown))} (there are {', '.join(known)})")
@@ -145,6 +152,7 @@ def chosen(names: str) -> list[Genome]:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--work", type=Path, help="genomes, indexes and reads [OUT/scaling]")
@@ -160,6 +168,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     genomes = chosen(args.genomes)
     by_bwa = chosen(args.bwa) if args.bwa else []

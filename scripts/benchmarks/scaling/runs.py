@@ -68,15 +68,19 @@ class Folder:
 
     @property
     def log(self) -> Path:
+        """The file that takes stderr."""
         return self.work / "stderr.txt"
 
     def fasta(self, genome: Genome) -> Path:
+        """The FASTA of a genome, made if it is not there."""
         return cached(self.work / f"{genome.name}.fa", partial(genome.make, self.place))
 
     def index(self, genome: Genome) -> Path:
+        """Where the index of a genome lies."""
         return self.work / f"{genome.name}.esa"
 
     def sam(self, name: str) -> Path:
+        """The SAM file of that name."""
         return self.work / f"{name}.sam"
 
     def reads(self, genome: Genome) -> list[Path]:

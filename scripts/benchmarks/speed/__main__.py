@@ -1,23 +1,29 @@
-"""Reads a second beside other aligners and an earlier esa, and whether the output is whole and right.
+"""Reads per second beside other aligners and an earlier esa, and whether the output is complete and right.
 
     python -m scripts.benchmarks.speed [--pairs 200000] [--runs 5] [--aligners esa,bwa,bowtie2,minimap2,minibwa]
-                                  [--sets 150,250,real,"CEU 2x76"] [--baseline COMMIT]
+        [--sets 150,250,real,"CEU 2x76"] [--baseline COMMIT]
 
-Simulated pairs (dwgsim, 0.6 % divergence, 2x150 and 2x250) and the real NA12878 pairs of a window, all of human
-chromosome 20; or other real sets by name, on their own references. Real pairs are few and repeated under new names
-until they are as many. Plain FASTQ in, SAM file out, the same number of threads for all. The time is the wall time of
-the whole process, loading the index included, building it not. Aligners take turns; one short run of each goes first,
-so that files are in the page cache and esa's kernels are compiled. minibwa takes part where MINIBWA= names its binary.
+Read sets: pairs of dwgsim (0.6 % divergence, 2x150 and 2x250) and real NA12878 pairs of a window, all of human
+chromosome 20. Other real sets are taken by name, on their own references. Real pairs are few: they are repeated under
+new names until there are as many. Plain FASTQ in, SAM file out, the same number of threads for all.
 
-Prints a table: seconds (median of the runs, least and largest), reads/s, how many times as fast as it esa is
-(ratio within each round; median, least, largest) with the target, and, of the last timed run's output, whether
-every read has exactly one primary record (`all`) and the reads at their place, % (simulated: by the rule of
-`esa eval`; real: in the window that they were taken from, if it is known). Peak memory is what is resident of the
-largest process; `make bench-resources` has that of all. The same goes to bench_out/speed.json.
+The time is the wall time of the whole process, loading the index included, building it excluded. Aligners take turns.
+One short run of each goes first, so that files are in the page cache and esa's kernels are compiled. minibwa takes part
+where MINIBWA= names its binary.
 
-With --baseline, esa of that commit takes its turns, too, with its own index, and a second table has the seconds of
-today's esa over those of the baseline: the median of the ratios within each round and its 95 % interval, by order
-statistics (the k-th smallest and k-th largest ratio), for which it takes six rounds or more.
+The table has, per read set and aligner:
+
+    seconds: median of the runs, least and largest; and reads/s.
+    ratio: how many times as fast esa is, within each round (median, least, largest), with the target.
+    complete: `all` if every read has exactly one primary record in the output of the last timed run.
+    right: reads at their place, in percent. Simulated reads by the rule of `esa eval`, real ones by their window.
+    memory: resident set of the largest process at its peak; `make bench-resources` has that of all processes.
+
+bench_out/speed.json holds the same figures.
+
+With --baseline, esa of that commit takes its turns as well, with its own index. A second table has the seconds of
+today's esa over those of the baseline: the median of the ratios within each round and its 95 % interval. The interval
+comes from order statistics (the k-th smallest and k-th largest ratio) and takes six rounds or more.
 """
 
 from __future__ import annotations
@@ -86,6 +92,7 @@ class Measured:
         return ratios(seconds_of(self.runs[OURS]), seconds_of(self.runs[BASELINE]))
 
     def ratios(self) -> list[Finding]:
+        """Those of all aligners that have one."""
         found = (self.ratio(name) for name in self.runs)
         return [finding for finding in found if finding is not None]
 
@@ -118,6 +125,7 @@ def measure(place: Workplace, aligners: Mapping[str, Aligner], reads: SpeedSet, 
 
 
 def rows_of(measured: Measured) -> list[list[str]]:
+    """The rows of a read set: one per aligner."""
     rows = []
     for name, runs in measured.runs.items():
         seconds = Finding("", "", tuple(seconds_of(runs)), None)
@@ -165,6 +173,7 @@ def shift(interval: tuple[float, float] | None) -> str:
 
 
 def as_json(measured: Measured) -> dict[str, Any]:
+    """What was measured on a read set, for the JSON file."""
     return {
         "set": measured.reads.name,
         "files": [str(path) for path in measured.reads.files],
@@ -192,6 +201,7 @@ def read_set(place: Workplace, name: str, args: argparse.Namespace) -> SpeedSet:
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--pairs", type=int, default=200_000)
@@ -236,6 +246,7 @@ def report(measured: Sequence[Measured], args: argparse.Namespace, both: Baselin
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     names = chosen(args.aligners)
     programs = ["dwgsim"] if any(name.isdecimal() for name in args.sets.split(",")) else []

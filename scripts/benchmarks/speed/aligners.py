@@ -37,6 +37,11 @@ def minibwa_binary() -> str:
 
 
 def minibwa_version() -> str:
+    """The version that minibwa prints.
+
+    Raises:
+        BenchError: it prints none.
+    """
     done = subprocess.run([minibwa_binary(), "version"], capture_output=True, text=True)
     if done.returncode or not done.stdout.strip():
         raise BenchError(f"{minibwa_binary()} does not say its version: {done.stderr.strip()}")
@@ -44,6 +49,7 @@ def minibwa_version() -> str:
 
 
 def minibwa() -> Aligner:
+    """minibwa for short reads; see the module on where its binary comes from."""
     binary = minibwa_binary()
 
     def index(place: Workplace, reference: Path) -> Path:

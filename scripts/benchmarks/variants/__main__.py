@@ -1,16 +1,16 @@
-"""Variants called from esa's alignments and from its peers', compared with the truth.
-
-Both haplotypes of NA12878 (GIAB v3.3.2, chromosome 20) are made by `bcftools consensus`: reads of dwgsim at
-15x from each, with sequencing errors only, are aligned to the whole chromosome, sorted, and called with the
-same `bcftools mpileup | bcftools call -mv`. The truth is the haplotypes: outside the VCF they are the
-reference, so every false call counts and no confident regions are needed. Unphased genotypes (266 of 78,096)
-are taken as they stand: the first allele to the first haplotype. A record that overlaps the one before it
-is left out (10 of them), from haplotypes and truth alike.
-
-Calls and truth are normalised (`bcftools norm -f -m -any`) and an allele counts if position, REF and ALT are
-the same. Figures are at QUAL >= LEAST for all, and at each aligner's own threshold of the highest F1.
+"""Variants called from esa's alignments and from those of its peers, compared with the truth.
 
     python -m scripts.benchmarks.variants --region 20:10000000-18000000
+
+`bcftools consensus` makes both haplotypes of NA12878 (GIAB v3.3.2, chromosome 20). Reads of dwgsim, 15x of each and
+with sequencing errors only, are aligned to the whole chromosome and sorted. `bcftools mpileup | bcftools call -mv`
+calls variants from each aligner's output alike. The truth is the haplotypes: outside the VCF they are the reference, so
+every false call counts and no confident regions are needed. Unphased genotypes (266 of 78,096) are taken as they stand:
+the first allele on the first haplotype. A record that overlaps the one before it is left out (10 of them), from
+haplotypes and truth alike.
+
+Calls and truth are normalised (`bcftools norm -f -m -any`); an allele counts if position, REF and ALT are the same.
+Figures are at QUAL >= LEAST for all, and at each aligner's own threshold of the highest F1.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Region:
 
     @property
     def length(self) -> int:
+        """Bases of it."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -203,6 +204,7 @@ QUERY = r"%POS\t%REF\t%ALT\t%QUAL[\t%GT]\n"
 
 
 def truth_calls(place: Workplace, reference: Path, folder: Path) -> Calls:
+    """The true variants of the region."""
     truth = folder / "truth.vcf.gz"
 
     def make(partial: Path) -> None:
@@ -218,6 +220,7 @@ def truth_calls(place: Workplace, reference: Path, folder: Path) -> Calls:
 
 
 def row(kind: str, genotypes: bool, name: str, least: float, found: Match) -> list[str]:
+    """A row of a table: shares and counts."""
     shares = [f"{100 * x:.3f}" for x in (found.precision, found.recall, found.f1)]
     counts = [f"{n:,}" for n in (found.right, len(found.false), len(found.missed))]
     return [f"{kind}, {'genotype' if genotypes else 'allele'}", name, f"{least:.1f}", *counts, *shares]
@@ -227,6 +230,7 @@ COLUMNS = ("variants", "aligner", "QUAL >=", "TP", "FP", "FN", "precision %", "r
 
 
 def tables(truth: Calls, calls: dict[str, Calls], region: Region) -> list[Table]:
+    """One table at the common threshold, one at each aligner's best."""
     fixed, best = [], []
     for kind in KINDS:
         for genotypes in (False, True):
@@ -284,6 +288,7 @@ def differences(truth: Calls, calls: dict[str, Calls], bams: dict[str, Path], re
 
 
 def parse() -> argparse.Namespace:
+    """Parse the command line."""
     parser = script_parser(__doc__)
     add_common_options(parser)
     parser.add_argument("--region", default=REGION, help="what is simulated and called; 20 is all (hours)")
@@ -295,6 +300,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Run the command."""
     args = parse()
     need(*PROGRAMS)
     place = workplace(args)

@@ -69,11 +69,13 @@ class Match:
 
     @property
     def precision(self) -> float:
+        """Right calls among all calls; 1 if there are none."""
         called = self.right + len(self.false)
         return self.right / called if called else 1.0
 
     @property
     def recall(self) -> float:
+        """True variants that are called, among all; 1 if there are none."""
         there = self.right + len(self.missed)
         return self.right / there if there else 1.0
 
