@@ -76,10 +76,12 @@ class Path:
 
     @property
     def query_end(self) -> int:
+        """Behind the last base of the query."""
         return self.query_begin + sum(op != DELETION for op in self.ops)
 
     @property
     def window_end(self) -> int:
+        """Behind the last base of the window."""
         return self.window_begin + sum(op != INSERTION for op in self.ops)
 
     def runs(self) -> list[tuple[int, int]]:
@@ -109,6 +111,7 @@ class Path:
         return score
 
     def total(self, query: Sequence[int], window: Sequence[int]) -> int:
+        """`score` with the bonuses of the ends that are reached."""
         ends = (self.query_begin == 0) + (self.query_end == len(query))
         return self.score(query, window) + BONUS * ends
 
@@ -161,6 +164,7 @@ def make_genome(contigs: Iterable[Codes]) -> Genome:
 
 
 def reference_of(genome: Genome) -> Reference:
+    """The genome as the kernels take it."""
     return Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
 
 
@@ -180,6 +184,7 @@ def make_batch(reads: Sequence[Codes], paired: bool = False) -> ReadBatch:
 
 
 def offsets_of(items: Sequence[Sequence[int] | Codes | bytes]) -> NDArray[np.int64]:
+    """Where each text begins in all of them together, and where the last ends."""
     return np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int64)
 
 
@@ -210,10 +215,11 @@ class Locus:
     end: int
     band: int = 0
     part: int = field(default=0, compare=False)
-    """Score of its best part; 0: the score."""
+    """Its best local score; 0: the score."""
 
 
 def loci_of(loci: Loci, read: int) -> list[Locus]:
+    """The loci of a read, in their order."""
     return [
         Locus(*(int(array[read, k]) for array in (*loci[1:8], loci.part)))  # type: ignore[index]
         for k in range(loci.held[read])
