@@ -21,7 +21,7 @@ BASES = random_bases(np.random.default_rng(1), 60_000)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench_dense.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["dense", *map(str, arguments)])
     main()
 
 

@@ -26,7 +26,7 @@ def test_every_table_has_its_rows(
     out = tmp_path / "tables.json"
     options = ["--encoders", "--stores", "--frontier", "--transfer", "--store-encoder", "sketch"]
     arguments = [*options, "--reference", str(reference), "--data", str(tmp_path), "--reads", "20"]
-    monkeypatch.setattr(sys, "argv", ["bench_encoders.py", *arguments, "--json", str(out)])
+    monkeypatch.setattr(sys, "argv", ["encoders", *arguments, "--json", str(out)])
     main()
     dense, codes, stores, frontier, transfer = json.loads(out.read_text())["tables"]
     assert [row["encoder"] for row in dense["rows"]] == ["sketch", *["rde"] * 3]
@@ -39,7 +39,7 @@ def test_every_table_has_its_rows(
     assert {row["encoder"] for row in frontier["rows"]} == {"projection", "codes"}
     assert transfer["rows"] == []
     printed = capsys.readouterr()
-    assert "| codes, level `anchors` |" in printed.out
+    assert "| codes, level `minimizers` |" in printed.out
     # Its keys are not those of margins: another script measures it.
     assert "edited minimizers" not in printed.out
     assert "left out" in printed.err
