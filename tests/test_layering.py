@@ -68,7 +68,7 @@ def room_of(module: str) -> str:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """Slots of esa that a file imports, its own left out."""
+    """Rooms of esa that a file imports, its own left out."""
     return {room_of(name) for name in imports(path) if name.startswith("esa.")} - {
         room_of(module_of(path)),
         "__version__",

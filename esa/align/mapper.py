@@ -1,8 +1,8 @@
 """The mapper: fragments, embeddings, hits, candidates, loci, pairs, records, in that order.
 
-`Mapper.seed` looks at every read for the first time. Pairs then need to know how the two ends lie to each other:
-`Mapper.finish` takes the insert sizes (None for single reads) and reads as the list of steps from there to records.
-Every method is a function of its arguments alone, so batches may run in any thread or process.
+`Mapper.seed` looks at every read for the first time. From then on pairs are joined by their insert sizes, which
+`Mapper.finish` takes (None for single reads). It reads as the list of steps from there to records. Every method is a
+function of its arguments alone, so batches may run in any thread or process.
 """
 
 from __future__ import annotations
