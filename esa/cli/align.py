@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from esa.align.config import AlignConfig
     from esa.align.inserts import InsertSizes
-    from esa.align.levels import Level
+    from esa.align.stages import Stage
     from esa.io.fastq import ReadSource
     from esa.io.sam_header import ReadGroup
-    from esa.run.pipeline import AlignSummary
+    from esa.run.pipeline import AlignSummary, ReadTrace
 
 
 @click.command("align")
@@ -73,6 +73,7 @@ def command(
     from esa.kernels.malloc import keep_freed_memory
     from esa.run.pipeline import AlignOptions, align
 
+    told: set[str] = set()
     options = AlignOptions(
         threads,
         shlex.join(["esa", *click.get_current_context().obj]),
@@ -83,6 +84,7 @@ def command(
         xa=records.xa,
         inserts=_inserts(alignment),
         bam=names_bam(output),
+        trace=_trace(run, told),
     )
     keep_freed_memory()
     with ReadSource(
@@ -100,11 +102,13 @@ def command(
             # Not before the alignments have their name: whoever finds these finds those.
             if stats_file is not None:
                 stats_file.write(align_stats(summary, options).encode())
+    if options.trace is not None and not told:
+        click.echo(f"esa: no read is named {options.trace.name!r}, so none was traced", err=True)
     if not run.quiet:
         click.echo(align_summary(summary), err=True)
 
 
-def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
+def _config(levels: tuple[Stage, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
     from esa.align.config import AlignConfig
 
     config = AlignConfig(levels, seed=alignment.seed)
@@ -113,6 +117,21 @@ def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: Rec
     if records.alignments is not None or records.everything:
         return config.reporting(records.alignments, records.everything)
     return config.with_xa() if records.xa else config
+
+
+def _trace(run: RunOptions, told: set[str]) -> ReadTrace | None:
+    """The read to trace; its name is ``told`` once its trace begins."""
+    from esa.run.pipeline import ReadTrace
+
+    name = run.trace_read
+    if name is None:
+        return None
+
+    def tell(text: str) -> None:
+        told.add(name)
+        click.echo(text, err=True)
+
+    return ReadTrace(name, tell)
 
 
 def _inserts(alignment: AlignmentOptions) -> InsertSizes | None:

@@ -61,6 +61,7 @@ class RunOptions:
 
     batch_size: int | None
     stats: str | None
+    trace_read: str | None
     quiet: bool
 
 
@@ -113,7 +114,7 @@ alignment_options = _group(
         "alignment_min_score",
         type=click.IntRange(1, LARGEST),
         default=None,
-        help="Thresholds score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
+        help="Least score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
     ),
     click.option(
         "-I",
@@ -166,6 +167,12 @@ run_options = _group(
         "run_stats",
         metavar="FILE",
         help="Write counts, seconds by stage and shares of the levels, as JSON.",
+    ),
+    click.option(
+        "--trace-read",
+        "run_trace_read",
+        metavar="NAME",
+        help="Tell on stderr what each stage looked up and found for this read, and why it stopped.",
     ),
     click.option("-q", "--quiet", "run_quiet", is_flag=True, help="No progress, no summary."),
 )

@@ -50,6 +50,19 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
+class ReadTrace:
+    """A read whose way through the mapper is told (`esa.align.trace`).
+
+    Attributes:
+        name: as in SAM's QNAME; both ends of a pair are followed.
+        tell: takes one or several lines of text; not called if no read has the name.
+    """
+
+    name: str
+    tell: Callable[[str], object]
+
+
+@dataclass(frozen=True)
 class AlignOptions:
     """What a run takes from the user.
 
@@ -61,6 +74,7 @@ class AlignOptions:
         xa: secondary alignments as XA tags, not as records.
         inserts: insert sizes of pairs; None: they are learnt.
         bam: BAM instead of SAM.
+        trace: the read whose way through the mapper is told; None: of none.
         command_line: for @PG.
         version: for @PG.
     """
@@ -74,6 +88,7 @@ class AlignOptions:
     xa: bool = False
     inserts: InsertSizes | None = None
     bam: bool = False
+    trace: ReadTrace | None = None
 
 
 @dataclass
@@ -166,10 +181,16 @@ def align(
 
 
 def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:
-    mapper = Mapper(
-        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
-    )
-    return Worker(mapper, _formatter(index.genome, options), forks=index.preset.kind == "codes")
+    parts = (index.genome, index.fragmenter, index.encoder, index.store)
+    formatter = _formatter(index.genome, options)
+    if options.trace is None:
+        mapper = Mapper(*parts, config, options.eqx, options.soft_clips)
+        return Worker(mapper, formatter, forks=index.preset.kind == "codes")
+    from esa.align.trace import TracedMapper
+
+    traced = TracedMapper(*parts, config, options.eqx, options.soft_clips)
+    traced.follow(index.genome, options.trace.name, options.trace.tell)
+    return Worker(traced, formatter, forks=False)
 
 
 def _formatter(genome: Genome, options: AlignOptions) -> Formatter:

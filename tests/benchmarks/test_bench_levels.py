@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samples import esa
 
-from esa.align.mapper import SPLIT
+from esa.align.placer import SPLIT
 from esa.index.open import Index, open_index
 from scripts.benchmarks.levels import key_table, level_row
 
