@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling check-cpu check-baseline validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling bench-io check-cpu check-baseline validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ bench-encoders: $(FULL) ## what encoders and dense stores find and cost, as tabl
 
 bench-scaling: $(FULL) ## index and align from 4.6 Mb to human size: table and plot (hours; needs ESA_DATA; see ARGS=--help)
 	$(BIN)/python scripts/bench_scaling.py $(ARGS)
+
+bench-io: $(FULL) ## reading FASTQ and writing SAM and BAM beside dnaio and pysam (see ARGS=--help)
+	$(BIN)/python scripts/bench_io.py $(ARGS)
 
 check-cpu: $(FULL) ## the same bytes on processors without AVX-512 and without AVX2? (chr20, too, with ESA_DATA)
 	$(BIN)/python scripts/check_cpu.py $(ARGS)
