@@ -117,6 +117,8 @@ def train_summary(summary: TrainSummary) -> str:
     if rows:
         names = list(rows[0])
         lines += [(name, f"{rows[0][name]:.4f}") for name in names[names.index("recall") :]]
+    if summary.no_picture:
+        lines.append(("not drawn", summary.no_picture))
     lines.append(("time", f"{progress.seconds:.0f} s"))
     return _table(lines)
 

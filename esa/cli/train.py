@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from esa.cli.options import device_option, shows_progress
+from esa.errors import needed_by
 
 
 @click.command("train")
@@ -39,8 +40,10 @@ def command(
     from tqdm import tqdm
 
     from esa.cli.render import train_summary
-    from esa.train.checkpoint import Progress
-    from esa.train.run import CONFIG_NAME, read_settings, train_encoder
+
+    with needed_by("esa train"):
+        from esa.train.checkpoint import Progress
+        from esa.train.run import CONFIG_NAME, read_settings, train_encoder
 
     if resume and force:
         raise click.UsageError("--resume goes on, --force begins anew; give one of them")

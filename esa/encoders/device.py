@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError, UsageError, needed_by
 
 if TYPE_CHECKING:  # torch takes a second to import, and the default preset aligns without
     import torch
@@ -19,10 +19,12 @@ def choose_device(name: str) -> Device:
 
     Raises:
         EsaError: CUDA asked for and absent.
+        MissingLibraryError: torch is not installed.
     """
     if name not in DEVICES:
         raise UsageError(f"unknown device {name!r}; there are: {', '.join(DEVICES)}")
-    import torch
+    with needed_by(f"device {name!r}"):
+        import torch
 
     available = torch.cuda.is_available()
     if name == "cuda" and not available:

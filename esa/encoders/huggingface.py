@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError, UsageError, needed_by
 from esa.fragments.base import Fragments
 from esa.sequence import dna
 
@@ -228,10 +228,8 @@ def _first_line(error: Exception) -> str:
 
 def _load(directory: Path) -> tuple[Any, Any]:
     """Tokenizer and model, every weight that is used from the folder."""
-    try:
+    with needed_by(f"encoder {PREFIX + str(directory)!r}"):
         import transformers
-    except ImportError as error:
-        raise EsaError("hf: encoders need transformers: pip install 'esa-align[hf]'") from error
     transformers.logging.set_verbosity(logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
     trusted = os.environ.get(TRUST_VARIABLE) == "1"

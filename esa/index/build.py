@@ -19,7 +19,7 @@ from esa.encoders.registry import (
     recorded_fragmenter,
     shipped,
 )
-from esa.errors import FastaError, UsageError
+from esa.errors import FastaError, UsageError, needed_by
 from esa.fragments.base import Fragmenter, Fragments
 from esa.index.manifest import Manifest
 from esa.index.open import STORE, Index, accelerator_for
@@ -84,6 +84,7 @@ def build_index(
     Raises:
         UsageError: an unknown preset or encoder, or a device that the preset has no use for.
         EsaError: no such device.
+        MissingLibraryError: a library of a dense preset or encoder is not installed.
         FastaError: a reference that cannot be indexed.
         OutputError: a directory that cannot be made, or exists (without ``force``).
     """
@@ -91,9 +92,11 @@ def build_index(
     chosen = preset_named(preset)
     name = encoder or shipped(chosen.default_encoder)
     fragmenter = fragmenter_for(chosen, name)
-    embedder = create_encoder(name, chosen.kind, fragmenter.length)
+    with needed_by(f"encoder {encoder!r}" if encoder else f"preset {preset!r}"):
+        embedder = create_encoder(name, chosen.kind, fragmenter.length)
     if (other := accelerator_for(device, chosen)) is not None:
         embedder = encoder_on_device(embedder, other)
+    chosen.import_store()
     with DirectoryWriter(path, force) as directory:
         contents = read_fasta(reference)
         index, bare = assemble(

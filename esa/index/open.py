@@ -13,7 +13,7 @@ from esa.encoders.registry import (
     encoder_on_device,
     load_encoder,
 )
-from esa.errors import UsageError
+from esa.errors import UsageError, needed_by
 from esa.fragments.base import Fragmenter
 from esa.index.manifest import refusal
 from esa.index.presets import Preset, preset_named
@@ -44,19 +44,20 @@ def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
 
     Raises:
         IndexFormatError: it is missing, of another version, truncated or altered.
-        UsageError, EsaError: as `build_index`.
+        UsageError, EsaError, MissingLibraryError: as `build_index`.
     """
     manifest, arrays = open_directory(path, threads=threads)
     try:
         preset = preset_named(manifest.preset)
         parameters = manifest.parameters
-        index = Index(
-            preset=preset,
-            genome=genome_from(manifest, arrays, path),
-            fragmenter=preset.fragmenter(parameters["fragmenter"]),
-            encoder=load_encoder(parameters["encoder"], without_prefix("encoder", arrays)),
-            store=preset.load_store(parameters["store"], without_prefix(STORE, arrays)),
-        )
+        with needed_by(f"index {path}"):
+            index = Index(
+                preset=preset,
+                genome=genome_from(manifest, arrays, path),
+                fragmenter=preset.fragmenter(parameters["fragmenter"]),
+                encoder=load_encoder(parameters["encoder"], without_prefix("encoder", arrays)),
+                store=preset.load_store(parameters["store"], without_prefix(STORE, arrays)),
+            )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error
     other = accelerator_for(device, preset)

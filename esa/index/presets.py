@@ -15,7 +15,7 @@ from esa.align.levels import ANCHORED_LEVELS, DENSE_LEVELS
 from esa.align.stages import Stage
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
-from esa.errors import UsageError
+from esa.errors import UsageError, needed_by
 from esa.fragments.base import Fragmenter
 from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence.genome import Genome
@@ -40,6 +40,13 @@ class Preset(Protocol):
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         """The fragmenter with these parameters (those of the manifest), else the defaults."""
 
+    def import_store(self) -> None:
+        """Import the libraries of the store, before any work is done.
+
+        Raises:
+            MissingLibraryError: one is not installed.
+        """
+
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
         """An empty store for a genome's fragments; what it holds more than memory may, it keeps in ``room``."""
 
@@ -57,6 +64,9 @@ class Anchored(Preset):
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         return MinimizerFragmenter(**parameters)
+
+    def import_store(self) -> None:
+        """A plain installation has all libraries."""
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
         from esa.stores.code_builder import CodeStoreBuilder
@@ -83,6 +93,10 @@ class Dense(Preset):
         from esa.fragments.fixed import FixedFragmenter
 
         return FixedFragmenter(**parameters)
+
+    def import_store(self) -> None:
+        with needed_by(f"preset {self.name!r}"):
+            import esa.stores.scanner  # noqa: F401
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
         from esa.stores.dense_builder import DenseStoreBuilder

@@ -2,6 +2,8 @@
 
 With these modules and their kernels, the only owner of 1-based coordinates and of the SEQ and QUAL flip of reverse
 records.
+
+`make bench-io` times it beside pysam, in whose place it stands.
 """
 
 from __future__ import annotations

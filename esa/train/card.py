@@ -66,6 +66,6 @@ def model_card(
         "|---|---|",
         *(f"| {name} | {value:.4f} |" for name, value in list(best.items())[first_recall:]),
         "",
-        "Settings in `config.toml`, curves in `curves.csv` and `curves.png`.",
+        "Settings in `config.toml`, curves in `curves.csv` and, if matplotlib was installed, `curves.png`.",
     ]
     return ("\n".join(lines) + "\n").encode()

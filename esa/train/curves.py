@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
+from esa.errors import needed_by
+
 CURVE = dict[str, float]
 """A validation's row: ``step``, ``seconds``, ``loss`` (mean since the last one), then what the task reports."""
 
@@ -26,10 +28,15 @@ def table(rows: Sequence[CURVE]) -> bytes:
 
 
 def picture(rows: Sequence[CURVE], recalls: Sequence[str], title: str) -> bytes:
-    """PNG: the loss above, the named recalls below, over the steps."""
+    """PNG: the loss above, the named recalls below, over the steps.
+
+    Raises:
+        MissingLibraryError: matplotlib is not installed.
+    """
     # Without pyplot: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with needed_by("the picture of the curves"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(FIGURE_INCHES, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)

@@ -12,7 +12,7 @@ from typing import Any
 from esa.encoders import registry
 from esa.encoders.device import choose_device
 from esa.encoders.registry import save_encoder
-from esa.errors import OutputError, UsageError
+from esa.errors import MissingLibraryError, OutputError, UsageError
 from esa.io.output import open_file
 from esa.sequence.genome import Genome
 from esa.train import curves
@@ -62,11 +62,13 @@ class TrainSummary:
         directory: where the encoder is.
         trained: the encoder and its curves.
         parameters: trained numbers of the model.
+        no_picture: why the curves were not drawn, or None.
     """
 
     directory: Path
     trained: Trained
     parameters: int
+    no_picture: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,14 +155,14 @@ def train_encoder(
         resume=resume,
         report=follow,
     )
-    _write_curves(output, kind, trained.progress.curves)
+    no_picture = _write_curves(output, kind, trained.progress.curves)
     parameters = parameters_of(task.model())
     save_encoder(trained.encoder, output, task.fragmenter.parameters())
     _write(
         output / CARD_NAME,
         model_card(kind, references, genomes, trained, parameters, chosen, task.validation),
     )
-    return TrainSummary(output, trained, parameters)
+    return TrainSummary(output, trained, parameters, no_picture)
 
 
 def _require_startable(output: Path, resume: bool, force: bool) -> None:
@@ -184,11 +186,17 @@ def _digest(settings: Settings, genomes: tuple[Genome, Genome]) -> str:
     return digest.hexdigest()
 
 
-def _write_curves(output: Path, kind: str, rows: Sequence[curves.CURVE]) -> None:
+def _write_curves(output: Path, kind: str, rows: Sequence[curves.CURVE]) -> str | None:
+    """Write the table and the picture; returns why there is no picture, which no training fails for."""
     names = list(rows[0])
     recalls = names[names.index("recall") :]
     _write(output / CURVES_NAME, curves.table(rows))
-    _write(output / PICTURE_NAME, curves.picture(rows, recalls, f"esa train {kind}"))
+    try:
+        picture = curves.picture(rows, recalls, f"esa train {kind}")
+    except MissingLibraryError as error:
+        return str(error)
+    _write(output / PICTURE_NAME, picture)
+    return None
 
 
 def _write(path: Path, content: bytes) -> None:
