@@ -41,7 +41,8 @@ from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import learn_insert_sizes
-from esa.align.mapper import SPLIT, Mapper
+from esa.align.mapper import Mapper
+from esa.align.placer import SPLIT, Placer
 from esa.encoders.codes import CodeEncoder
 from esa.fragments.base import Fragments
 from esa.fragments.minimizers import MinimizerFragmenter
@@ -62,6 +63,17 @@ RESCUE, REST = "rescue", "rest"
 Bases = NDArray[np.uint8]
 
 
+class TimedPlacer(Placer):
+    """A placer whose mapper knows what each stage costs."""
+
+    def __init__(self, placer: Placer, timed: Callable[..., Any]) -> None:
+        super().__init__(placer.searcher, placer.reference, placer.config)
+        self._timed = timed
+
+    def place(self, *arguments: Any) -> Any:
+        return self._timed(arguments[0].name, super().place, *arguments)
+
+
 class TimedMapper(Mapper):
     """A mapper that knows what its parts cost."""
 
@@ -70,6 +82,7 @@ class TimedMapper(Mapper):
         super().__init__(index.genome, index.fragmenter, index.encoder, index.store, config)
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._within: list[str] = []
+        self.placer = TimedPlacer(self.placer, self._timed)
 
     def _timed(self, part: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """Seconds of a call that lies within another one count for the inner one alone."""
@@ -83,15 +96,11 @@ class TimedMapper(Mapper):
             self.seconds[self._within[-1]] -= spent
         return result
 
-    def _search(self, *arguments: Any) -> Any:
-        level = SPLIT if SPLIT in self._within else arguments[1].name
-        return self._timed(level, super()._search, *arguments)
+    def rescue(self, *arguments: Any, **options: Any) -> None:
+        self._timed(RESCUE, partial(super().rescue, **options), *arguments)
 
-    def _rescue(self, *arguments: Any, **options: Any) -> None:
-        self._timed(RESCUE, partial(super()._rescue, **options), *arguments)
-
-    def _split(self, *arguments: Any) -> Any:
-        return self._timed(SPLIT, super()._split, *arguments)
+    def split(self, *arguments: Any) -> Any:
+        return self._timed(SPLIT, super().split, *arguments)
 
     def map(self, batch: ReadBatch) -> Counter[str]:
         """Align a batch; returns how many reads came to each level."""

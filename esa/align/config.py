@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from esa.align.levels import Level, Resolved
+from esa.align.stages import Stage
+from esa.align.state import Resolved
 from esa.stores.base import MOST_SCANNED, SATELLITE, SearchEffort
 
 
@@ -99,7 +100,7 @@ class SplitConfig(NamedTuple):
     effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
         over, so their codes are uncertain: many probes. A short part in a repeat has few fragments to tell its copy
         by: many hits. (Fragmenters whose hits fix no diagonal go to the next step at once.)
-    resolved: as of a `Level`, of the bases left over: what is not resolved is searched for at the last level of the
+    resolved: as of a `Stage`, of the bases left over: what is not resolved is searched for at the last level of the
         escalation that takes reads of any length, too.
     max_candidates: clusters of what is left over that are verified.
     """
@@ -140,7 +141,7 @@ class AlignConfig(NamedTuple):
     seed: varies how ties are broken.
     """
 
-    levels: tuple[Level, ...]
+    levels: tuple[Stage, ...]
     cluster: ClusterConfig = ClusterConfig()
     voting: VotingConfig = VotingConfig()
     verify: VerifyConfig = VerifyConfig()

@@ -1,61 +1,97 @@
-"""A batch on its way through the levels of the escalation, and what tells which of its reads go on."""
+"""What is known of reads on their way through the escalation: of a batch, and of the stretches of its split reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import AlignConfig
-from esa.align.levels import Level, Resolved, Sample
-from esa.align.loci import Loci, PackedLoci
-from esa.align.records.split import Gaps
+from esa.align.loci import Candidates, Loci, PackedLoci
 from esa.align.scoring import MATCH
 from esa.align.statistics import RunStatistics
-from esa.kernels.decorator import inline_njit
 from esa.sequence.reads import ReadBatch
+
+Resolved = tuple[tuple[int, int], ...]
+"""When a read stops, as (fragments, share) pairs: with so many fragments searched without a limit being hit, it is
+resolved by a best score of this share (per cent) of its length. Linear between the pairs, constant beyond."""
 
 
 @dataclass
-class MappingState:
-    """A batch after the first level: its loci so far.
+class SearchState:
+    """Reads and the loci found for them so far.
 
-    searched: ``int32[reads]``, fragments of each read that the last level searched without a limit being hit (or with,
-        see `Level.truncated_count`).
-    sampled: ``bool[reads]``, those that some of their fragments sufficed for.
-    ``gaps``: the reads of the batch are the stretches of these, and the fragments come from ``padded``
-    (`Gaps.padded`).
+    Attributes:
+        batch: the n reads that are aligned.
+        salts: ``uint64[n]``, `esa.sequence.hashing.salt_reads`.
+        loci: n rows; stages add to it in place.
+        searched: ``int32[n]``, fragments of each read that its last stage searched without a limit being hit.
+        statistics: of the batch that the reads belong to.
     """
 
     batch: ReadBatch
     salts: NDArray[np.uint64]
     loci: Loci
     searched: NDArray[np.int32]
-    sampled: NDArray[np.bool_]
-    gaps: Gaps | None = None
-    padded: ReadBatch | None = None
     statistics: RunStatistics = field(default_factory=RunStatistics)
 
     @classmethod
-    def unsearched(
-        cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int, **parts: Any
-    ) -> MappingState:
-        """A batch without loci, with room for ``max_loci`` a read; ``parts``: further fields."""
-        reads = len(batch)
-        nothing = np.zeros(reads, np.int32), np.zeros(reads, np.bool_)
-        return cls(batch, salts, Loci.empty(reads, max_loci), *nothing, **parts)
+    def unsearched(cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int) -> Self:
+        """Reads without loci, with room for ``max_loci`` each."""
+        return cls(batch, salts, Loci.empty(len(batch), max_loci), np.zeros(len(batch), np.int32))
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """``int64[reads]``."""
+        """``int64[n]``, bases of each read."""
         return np.diff(self.batch.offsets)
 
+    @property
+    def expected(self) -> NDArray[np.int64]:
+        """``int64[n]``, bases of each read that its alignment should cover."""
+        return self.lengths
+
+    def unresolved(self, resolved: Resolved) -> NDArray[np.bool_]:
+        """``bool[n]``: reads whose best score is under the share of `expected` that ``resolved`` demands."""
+        fragments, shares = np.array(resolved, np.float64).T
+        share: NDArray[np.float64] = np.interp(self.searched.astype(np.float64), fragments, shares)
+        return self.loci.ranked(0) * 100 < self.expected * share
+
+
+@dataclass
+class MappingState(SearchState):
+    """A batch of reads, or of pairs.
+
+    Attributes:
+        settled: ``bool[n]``, reads that a sample of their fragments was enough for.
+    """
+
+    settled: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    @classmethod
+    def unsearched(cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int) -> Self:
+        state = super().unsearched(batch, salts, max_loci)
+        state.settled = np.zeros(len(batch), np.bool_)
+        return state
+
+    def full(self, max_loci: int) -> NDArray[np.bool_]:
+        """``bool[n]``: reads with ``max_loci`` perfect loci: whatever a search finds is no better."""
+        full: NDArray[np.bool_] = self.loci.ranked(max_loci - 1) >= self.lengths * MATCH
+        return full
+
+    def may_have_other_copy(self, resolved: Resolved, few_fragments: int) -> NDArray[np.bool_]:
+        """``bool[n]``: reads of which another copy may lie beside the one found.
+
+        They are unresolved, or not perfect with fewer than ``few_fragments`` searched.
+        """
+        few = (self.searched < few_fragments) & ~self.settled
+        perfect = self.loci.ranked(0) >= self.lengths * MATCH
+        return self.unresolved(resolved) | (few & ~perfect)
+
     def waiting(self) -> Callable[[], MappingState]:
-        """Gives the batch again, in another process, too; until then it takes less memory."""
+        """A call that gives the state again, in another process, too; until then it takes less memory."""
         packed = self.loci.packed()
         return partial(_unpacked, replace(self, loci=Loci.empty(0, packed.max_loci)), packed)
 
@@ -64,30 +100,26 @@ def _unpacked(rest: MappingState, loci: PackedLoci) -> MappingState:
     return replace(rest, loci=loci.unpacked())
 
 
-@inline_njit
-def count_searched(owner, truncated, searched):  # type: ignore[no-untyped-def]
-    """Add to each read the fragments of which no limit left anything out."""
-    for f in range(len(owner)):
-        searched[owner[f]] += truncated[f] == 0
+@dataclass
+class StretchState(SearchState):
+    """Stretches of split reads: bases that no segment aligns yet, and the neighbouring ones of their segments.
 
+    Attributes:
+        padded: the bases left over alone, with N on either side: fragments are cut from these.
+        before, behind: ``int64[n]``, bases of each stretch that lie before and behind those left over.
+    """
 
-def settled(state: MappingState, sample: Sample) -> NDArray[np.bool_]:
-    """Reads that a sample of their fragments suffices for."""
-    loci = state.loci
-    good = (loci.held == 1) & (loci.score[:, 0] * 100 >= state.lengths * sample.settled)
-    return good & (state.searched >= sample.searched)
+    padded: ReadBatch = field(kw_only=True)
+    before: NDArray[np.int64] = field(kw_only=True)
+    behind: NDArray[np.int64] = field(kw_only=True)
 
+    @property
+    def expected(self) -> NDArray[np.int64]:
+        """``int64[n]``, the bases left over."""
+        return self.lengths - self.before - self.behind
 
-def unresolved(state: MappingState, lengths: NDArray[np.int64], resolved: Resolved) -> NDArray[np.bool_]:
-    """Reads whose best score is under the share of so many bases that ``resolved`` asks for."""
-    fragments, shares = np.array(resolved, np.float64).T
-    share: NDArray[np.float64] = np.interp(state.searched.astype(np.float64), fragments, shares)
-    return state.loci.ranked(0) * 100 < lengths * share
-
-
-def may_have_other_copy(state: MappingState, level: Level, config: AlignConfig) -> NDArray[np.bool_]:
-    """Reads of which another copy may lie beside the one found: what the level did not resolve, and what is not
-    perfect and has few fragments."""
-    few = (state.searched < config.pair.few_fragments) & ~state.sampled
-    perfect = state.loci.ranked(0) >= state.lengths * MATCH
-    return unresolved(state, state.lengths, level.resolved) | (few & ~perfect)
+    def on_stretches(self, candidates: Candidates, padding: int) -> Candidates:
+        """Candidates of the padded bases as those of the stretches."""
+        of = np.repeat(np.arange(len(self.batch)), np.diff(candidates.offsets))
+        shift = np.where(candidates.reverse == 1, self.behind[of], self.before[of])
+        return candidates._replace(diagonal=candidates.diagonal + padding - shift)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from esa.align.config import AlignConfig
     from esa.align.inserts import InsertSizes
-    from esa.align.levels import Level
+    from esa.align.stages import Stage
     from esa.io.fastq import ReadSource
     from esa.io.sam_header import ReadGroup
     from esa.run.pipeline import AlignSummary
@@ -104,7 +104,7 @@ def command(
         click.echo(align_summary(summary), err=True)
 
 
-def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
+def _config(levels: tuple[Stage, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
     from esa.align.config import AlignConfig
 
     config = AlignConfig(levels, seed=alignment.seed)

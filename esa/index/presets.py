@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from esa.align.levels import ANCHORED_LEVELS, DENSE_LEVELS, Level
+from esa.align.levels import ANCHORED_LEVELS, DENSE_LEVELS
+from esa.align.stages import Stage
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import UsageError
@@ -34,7 +35,7 @@ class Preset(Protocol):
     name: str
     kind: Kind
     default_encoder: str
-    levels: tuple[Level, ...]
+    levels: tuple[Stage, ...]
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         """The fragmenter with these parameters (those of the manifest), else the defaults."""

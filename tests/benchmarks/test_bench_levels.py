@@ -8,7 +8,7 @@ import pytest
 from bench_levels import key_table, level_row
 from samples import esa
 
-from esa.align.mapper import SPLIT
+from esa.align.placer import SPLIT
 from esa.index.open import Index, open_index
 
 

@@ -236,3 +236,22 @@ def _choose_pairs(loci, lengths, expected, inserts, penalties, limits, choice): 
             if truncated and _tied(loci, r, at_j) and _tied(loci, r + 1, at_k):
                 quality = min(quality, TIED_MAPQ)
             choice.mapq[mine] = quality
+
+
+def choose_loci(
+    loci: Loci,
+    lengths: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    inserts: InsertSizes | None,
+    config: AlignConfig,
+) -> Choice:
+    """The locus to report of each read, of single reads (no ``inserts``) or of pairs.
+
+    ``lengths`` (``int64[reads]``): bases of the reads. ``expected``: as in `choose_pairs`.
+    """
+    choice = Choice.empty(len(lengths))
+    if inserts is None:
+        choose_single(loci, expected, config, choice)
+    else:
+        choose_pairs(loci, lengths, inserts, config, choice, expected)
+    return choice
