@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
 .DELETE_ON_ERROR:
-.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling bench-io check-cpu check-baseline validate clean distclean
+.PHONY: help env demo test lint bench-accuracy bench-accuracy-full check-simulator bench-real bench-variants bench-gaps bench-split bench-levels bench-speed bench-resources bench-encoders bench-dense bench-scaling bench-io check-cpu check-numba check-baseline validate clean distclean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
@@ -87,6 +87,9 @@ bench-io: $(FULL) ## reading FASTQ and writing SAM and BAM beside dnaio and pysa
 
 check-cpu: $(FULL) ## the same bytes on processors without AVX-512 and without AVX2? (chr20, too, with ESA_DATA)
 	$(BIN)/python -m scripts.checks.cpu $(ARGS)
+
+check-numba: $(FULL) ## do the kernels pass with every numba release that pyproject.toml allows? (an hour or more; downloads 80 MB each)
+	$(BIN)/python -m scripts.checks.numba_releases $(ARGS)
 
 bench-dense: $(FULL) ## the dense store on a large genome: lists, codes, shortlists (needs its index: ARGS=DIR, see ARGS=--help)
 	$(BIN)/python -m scripts.benchmarks.dense $(ARGS)

@@ -1,4 +1,4 @@
-"""Fragments: the windows of a sequence that are embedded, and the interface of the fragmenters that choose them."""
+"""Fragments, the windows of a sequence that are embedded, and the interface of fragmenters, which choose them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import BoolArray, I32Array, I64Array, Int
 from esa.kernels.decorator import njit
 
 
@@ -17,9 +18,9 @@ class Fragments:
 
     Attributes:
         start: ``int64[n]``, first base in the buffer.
-        length: ``int32[n]``, bases.
-        reverse: ``uint8[n]``, 1 where the fragment is the reverse complement of its window.
-        owner: ``int32[n]``, the read or contig it was cut from; non-decreasing.
+        length: ``int32[n]``, number of bases.
+        reverse: ``uint8[n]``, 1: the fragment is the reverse complement of its window.
+        owner: ``int32[n]``, index of the read or contig that it was cut from; non-decreasing.
     """
 
     start: NDArray[np.int64]
@@ -34,18 +35,18 @@ class Fragments:
         return Fragments(self.start[rows], self.length[rows], self.reverse[rows], self.owner[rows])
 
     def sample(self, most: int, owners: int) -> tuple[Fragments, NDArray[np.bool_]]:
-        """At most so many fragments of each owner, spread over it, and ``bool[owners]``: of whom some are left out."""
+        """(At most ``most`` fragments of each owner, spread evenly; ``bool[owners]``: owners that lost some)."""
         rows, thinned = _spread(self.owner, most, owners)
         return self[rows], thinned
 
     @property
     def arrays(self) -> FragmentArrays:
-        """The same, for a kernel."""
+        """The same for kernels."""
         return FragmentArrays(self.start, self.length, self.reverse, self.owner)
 
 
 class FragmentArrays(NamedTuple):
-    """`Fragments` as numba takes them."""
+    """`Fragments` for kernels: numba takes no dataclasses."""
 
     start: NDArray[np.int64]
     length: NDArray[np.int32]
@@ -54,12 +55,12 @@ class FragmentArrays(NamedTuple):
 
 
 class MinimizerEdits(NamedTuple):
-    """Which single substitutions of fragments would have an anchor in the middle.
+    """Which single substitutions of fragments could have a minimizer in the middle.
 
     Attributes:
-        begin, end: the anchor's bases within the oriented fragment.
-        plausible: ``int64[n]``: bit 0 is set where the fragment as it is may be an anchor's, bit ``3 * i + x`` where it
-            may with base i of the anchor turned into ``base ^ x`` (x from 1 to 3).
+        begin, end: interval of the minimizer within the oriented fragment.
+        plausible: ``int64[n]``. Bit 0: the k-mer in the middle, as it is, could be a minimizer of the reference. Bit
+            ``3 * i + x``: it could be one with base i of the k-mer turned into ``base ^ x`` (x from 1 to 3).
     """
 
     begin: int
@@ -72,35 +73,47 @@ class Fragmenter(Protocol):
 
     name: ClassVar[str]
     exact_diagonal: ClassVar[bool]
-    """Whether a hit fixes strand and diagonal. If not, it only names a window to search, on both strands."""
+    """Whether a hit fixes strand and diagonal. If not, it names a window to search on both strands."""
 
     @property
     def length(self) -> int:
-        """Bases of a full fragment."""
+        """Number of bases of a full fragment."""
 
     @property
     def context(self) -> int | None:
-        """Bases before and behind a fragment's start that decide whether it is one; None: only whole contigs tell."""
+        """Bases before and after a position that decide whether a fragment starts there.
+
+        None: that depends on the whole contig.
+        """
 
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
-        """Fragments of contigs ``codes[offsets[i]:offsets[i + 1]]``; none spans two contigs."""
+        """Fragments of the contigs of a reference; none spans two contigs.
+
+        Args:
+            codes: ``uint8[bases]``, base codes (`esa.sequence.dna`).
+            offsets: ``int64[contigs + 1]``, contig i is ``codes[offsets[i]:offsets[i + 1]]``.
+        """
 
     def queries(
         self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
     ) -> Fragments:
-        """Fragments of the chosen reads (their indices, ascending).
+        """Fragments of some reads of a batch.
 
-        ``stride`` 0: at the fragmenter's own places. ``stride`` s > 0: a fragment at every s-th offset of the
-        read, on both strands, so that the read's own anchor need not survive.
+        Args:
+            codes: ``uint8[bases]``, base codes of the batch.
+            offsets: ``int64[all reads + 1]``, where the reads begin.
+            reads: ``int32[reads]``, indices of the reads, ascending.
+            stride: 0: at the fragmenter's own places. s > 0: at every s-th offset of a read, on both strands. Then it
+                does no harm if an error has destroyed the read's own minimizers.
         """
 
     def parameters(self) -> dict[str, Any]:
-        """What the index manifest records; the constructor's keyword arguments."""
+        """The constructor's keyword arguments, as the index manifest records them."""
 
 
 @njit
-def _spread(owner, most, owners):  # type: ignore[no-untyped-def]
-    """Rows of at most so many fragments of each owner, and whose fragments are not all among them."""
+def _spread(owner: I32Array, most: Int, owners: Int) -> tuple[I64Array, BoolArray]:
+    """(Rows of at most ``most`` fragments of each owner; ``bool[owners]``, owners with more)."""
     rows = np.empty(len(owner), np.int64)
     thinned = np.zeros(owners, np.bool_)
     made, begin = 0, 0

@@ -1,4 +1,4 @@
-"""The fixed-stride fragmenter: long overlapping windows for encoders that bear shifts and either strand."""
+"""The fixed-stride fragmenter: long overlapping windows, for encoders that tolerate shifts and either strand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments
+from esa.kernels.arrays import BoolArray, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import njit
 
 
@@ -16,13 +17,16 @@ from esa.kernels.decorator import njit
 class FixedFragmenter:
     """Windows of ``length`` bases at every ``stride``-th base, the last one flush with the sequence's end.
 
-    A sequence of at most ``length`` bases is one window. Fragments are never reversed: the encoder must not
-    tell a strand from the other, and a hit names a window of the reference, not a diagonal.
+    A sequence of at most ``length`` bases is one window. Fragments are never reversed, so the encoder must give both
+    strands the same embedding. A hit names a window of the reference, not a diagonal.
 
     Attributes:
-        length: bases of a full fragment.
-        stride: bases between the starts of neighbours.
-        shortest: contigs with fewer bases have no fragment.
+        length: number of bases of a full fragment.
+        stride: number of bases between the starts of neighbours.
+        shortest: a contig with fewer bases has no fragment.
+
+    Raises:
+        ValueError: With these parameters some bases would lie in no fragment.
     """
 
     length: int = 256
@@ -39,10 +43,11 @@ class FixedFragmenter:
 
     @property
     def context(self) -> None:
+        """The whole contig decides where its last window starts."""
         return None
 
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
-        """Fragments of contigs of at least ``shortest`` bases, without those that are more than half N."""
+        """Windows of the contigs of at least ``shortest`` bases, except those that are more than half N."""
         contigs = np.arange(len(offsets) - 1, dtype=np.int32)
         start, length, owner = _windows(offsets, contigs, self.length, self.stride, self.shortest)
         known = _mostly_known(codes, start, length)
@@ -51,10 +56,11 @@ class FixedFragmenter:
     def queries(
         self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
     ) -> Fragments:
-        """Windows of the chosen reads; ``stride`` s > 0 takes the place of the fragmenter's own."""
+        """Windows of some reads. A ``stride`` above 0 replaces the fragmenter's own."""
         return _forward(*_windows(offsets, reads, self.length, stride or self.stride, 1))
 
     def parameters(self) -> dict[str, Any]:
+        """The constructor's keyword arguments, as the index manifest records them."""
         return asdict(self)
 
 
@@ -63,8 +69,10 @@ def _forward(start: NDArray[np.int64], length: NDArray[np.int32], owner: NDArray
 
 
 @njit
-def _windows(offsets, owners, length, stride, shortest):  # type: ignore[no-untyped-def]
-    """Start, length and owner of the windows of ``offsets[o]:offsets[o + 1]``."""
+def _windows(
+    offsets: I64Array, owners: I32Array, length: Int, stride: Int, shortest: Int
+) -> tuple[I64Array, I32Array, I32Array]:
+    """(Start, length, owner) of the windows of each sequence ``offsets[o]:offsets[o + 1]`` of the ``owners``."""
     total = 0
     for o in owners:
         total += max(0, offsets[o + 1] - offsets[o] - length + stride - 1) // stride + 1
@@ -91,8 +99,8 @@ def _windows(offsets, owners, length, stride, shortest):  # type: ignore[no-unty
 
 
 @njit
-def _mostly_known(codes, start, length):  # type: ignore[no-untyped-def]
-    """Which windows are N in at most half of their bases."""
+def _mostly_known(codes: U8Array, start: I64Array, length: I32Array) -> BoolArray:
+    """``bool[windows]``: at most half of the bases are N."""
     known = np.empty(len(start), np.bool_)
     for i in range(len(start)):
         unknown = 0

@@ -1,7 +1,7 @@
-"""Fragments: the windows of a sequence that are embedded, and the fragmenters that choose them.
+"""The minimizer fragmenter: short windows around minimizers, on their canonical strand.
 
-A *content-defined* fragmenter cuts a read and its reference at the same places, strand included, so that a
-fragment of the read equals its reference fragment base for base, errors aside.
+It is *content-defined*: it cuts a read and its reference at the same places and on the same strand. So a fragment of
+the read equals its reference fragment base for base, errors aside.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments, MinimizerEdits
+from esa.kernels.arrays import BoolArray, I32Array, I64Array, Int, U8Array, U64Array, Word
 from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.hashing import mix64
 
 
 @dataclass(frozen=True)
 class MinimizerFragmenter:
-    """Fragments centred on minimizers and turned to their canonical strand.
+    """Fragments centred on minimizers, on the minimizer's canonical strand.
 
-    An *anchor* is a k-mer whose hash (of the lesser of it and its reverse complement) is the least among
-    ``window`` neighbouring k-mers (minimizers: Roberts et al. 2004, Bioinformatics 20:3363). All ties are
-    anchors, so that a sequence and its reverse complement have the same ones. A k-mer that is its own reverse
-    complement has no canonical strand and one with an N has no meaning: neither is an anchor. The fragment is
-    the 2 * ``half`` bases centred on the anchor, reverse complemented where the anchor's canonical strand is.
+    A *minimizer* is a k-mer with the smallest hash among ``window`` neighbouring k-mers (Roberts et al. 2004,
+    Bioinformatics 20:3363). The hash is that of the canonical k-mer, the smaller of the k-mer and its reverse
+    complement. In a tie all are minimizers, so a sequence and its reverse complement have the same ones. A k-mer that
+    is its own reverse complement has no canonical strand and is no minimizer, nor is one with an N. The fragment is the
+    2 * ``half`` bases around the minimizer, reverse complemented if the canonical k-mer is.
+
+    Attributes:
+        k: number of bases of a minimizer, even.
+        window: number of k-mers of which the smallest is a minimizer.
+        half: half the number of bases of a fragment.
+
+    Raises:
+        ValueError: There are no minimizers or fragments with these parameters.
     """
 
     k: int = 10
@@ -36,30 +45,33 @@ class MinimizerFragmenter:
     exact_diagonal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        # An even k centres the fragment on the anchor on both strands alike.
+        # With an even k, the fragment is centred on the minimizer on both strands.
         if self.k % 2 or not 4 <= self.k <= LONGEST_MINIMIZER or self.window < 1 or 2 * self.half < self.k:
-            raise ValueError(f"no anchors can be cut with {self}")
+            raise ValueError(f"no minimizers can be found with {self}")
 
     @property
     def length(self) -> int:
+        """Number of bases of every fragment."""
         return 2 * self.half
 
     @property
     def context(self) -> int:
-        # All windows that hold the anchor, which lies in the fragment, and the fragment itself.
+        """Bases before and after a position that decide whether a fragment starts there."""
+        # All windows with the minimizer, which lies in the fragment, and the fragment itself.
         return self.window + self.k + self.length
 
     @property
     def guaranteed(self) -> int:
-        """Bases of the shortest read that shares a fragment with its reference wherever it lies, errors aside.
+        """Length of the shortest read that shares a fragment with its reference wherever it lies, errors aside.
 
-        Of so many bases, a whole window of k-mers lies far enough from both ends; its anchor is the reference's
-        as well. (A window of nothing but palindromes, or with N, has none.)
+        In so many bases, a whole window of k-mers lies far enough from both ends, and its minimizer is one of the
+        reference, too. (A window of nothing but palindromes, or with N, has none.)
         """
         return self.window + 2 * self.half - 1
 
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
-        start, reverse, owner = _anchored(
+        """Fragments around the minimizers of contigs, except those that hold an N."""
+        start, reverse, owner = _on_minimizers(
             codes, offsets, np.arange(len(offsets) - 1, dtype=np.int32), self.k, self.window, self.half
         )
         clean = _without_n(codes, start, self.length)
@@ -68,20 +80,25 @@ class MinimizerFragmenter:
     def queries(
         self, codes: NDArray[np.uint8], offsets: NDArray[np.int64], reads: NDArray[np.int32], stride: int
     ) -> Fragments:
+        """Fragments around the minimizers of some reads, or at every ``stride``-th offset on both strands."""
         if stride:
             start, reverse, owner = _sliding(offsets, reads, stride, self.length)
         else:
-            start, reverse, owner = _anchored(codes, offsets, reads, self.k, self.window, self.half)
+            start, reverse, owner = _on_minimizers(codes, offsets, reads, self.k, self.window, self.half)
         return _fragments(start, reverse, owner, self.length)
 
     def minimizer_edits(
         self, codes: NDArray[np.uint8], fragments: Fragments, on_minimizers: bool
     ) -> MinimizerEdits:
-        """Which substitutions may have made these fragments' places anchors of the reference.
+        """Which substitutions would make the k-mer in the middle of each fragment a plausible minimizer.
 
-        An anchor has the least of ``window`` hashes, so hardly ever a high one. Of all substitutions in a k-mer only
-        those count that leave a hash among the lowest `PLAUSIBLE` / ``window``.
-        ``on_minimizers``: the fragments lie on anchors, which need not be shown.
+        A minimizer has the smallest of ``window`` hashes, hence hardly ever a large one. So of all substitutions in a
+        k-mer only those count that lead to a hash among the lowest `PLAUSIBLE` / ``window`` of all hashes.
+
+        Args:
+            codes: ``uint8``, base codes that the fragments were cut from.
+            fragments: Of this fragmenter.
+            on_minimizers: The fragments lie on minimizers, so each is plausible as it is.
         """
         begin = self.half - self.k // 2
         limit = np.uint64(min(1.0, PLAUSIBLE / self.window) * _LARGEST_HASH)
@@ -91,14 +108,15 @@ class MinimizerFragmenter:
         return MinimizerEdits(begin, begin + self.k, plausible)
 
     def parameters(self) -> dict[str, Any]:
+        """The constructor's keyword arguments, as the index manifest records them."""
         return asdict(self)
 
 
 LONGEST_MINIMIZER = 20
-"""Bases of a k-mer whose edits fit a mask of 64 bits (`MinimizerEdits`)."""
+"""Longest k-mer whose substitutions fit a mask of 64 bits (`MinimizerEdits`)."""
 PLAUSIBLE = 4.5
 """Hashes are uniform. With x this over the window, w, a share of ``(1 - x)**w * (w + 1 - (w - 1) * (1 - x)) / 2``
-of the anchors have a hash beyond x: 1.6 % for w = 16."""
+of the minimizers have a hash beyond x: 1.6 % for w = 16."""
 
 
 def _fragments(
@@ -109,14 +127,14 @@ def _fragments(
 
 _NO_MINIMIZER = np.uint64(0xFFFFFFFFFFFFFFFF)
 BLOCK = 512
-"""K-mers whose windows are looked at together: they and the room for it stay in the nearest cache."""
+"""K-mers whose windows are handled together: with the scratch space, they stay in the L1 cache."""
 _LARGEST_HASH = 2.0**64 - 2.0**11
-"""The largest 64-bit number that a float holds."""
+"""The largest ``uint64`` that a float of 64 bits holds."""
 
 
 @inline_njit
-def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-def]
-    """Hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_MINIMIZER` where it can be none."""
+def _hash_kmers(codes: U8Array, lo: Int, hi: Int, k: Int, hashes: U64Array, strands: U8Array) -> None:
+    """Write the hash and canonical strand of each k-mer of ``codes[lo:hi]``; `_NO_MINIMIZER` if it can be none."""
     mask = np.uint64((1 << (2 * k)) - 1)
     shift = np.uint64(2 * (k - 1))
     forward = np.uint64(0)
@@ -140,9 +158,14 @@ def _hash_kmers(codes, lo, hi, k, hashes, strands):  # type: ignore[no-untyped-d
 
 
 @njit
-def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-untyped-def]
-    """`MinimizerEdits.plausible` of fragments: edits after which the k-mer in the middle hashes to ``limit`` or less
-    and has its canonical strand where the fragment has it."""
+def _plausible_edits(
+    codes: U8Array, start: I64Array, reverse: U8Array, k: Int, half: Int, limit: Word
+) -> I64Array:
+    """`MinimizerEdits.plausible` of fragments.
+
+    An edit is plausible if the k-mer in the middle then hashes to ``limit`` or less and its canonical strand is that of
+    the fragment.
+    """
     plausible = np.zeros(len(start), np.int64)
     for f in range(len(start)):
         forward, backward = np.uint64(0), np.uint64(0)
@@ -169,10 +192,10 @@ def _plausible_edits(codes, start, reverse, k, half, limit):  # type: ignore[no-
 
 
 @inline_njit
-def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
-    """The least of each ``window`` of ``values``, the first ``count`` of them, in their place.
+def _slide(values: U64Array, room: U64Array, count: Int, window: Int) -> None:
+    """Replace each of the first ``count`` values by the smallest of the ``window`` values from it on.
 
-    By doubling: of 2, 4, 8 values and so on, without branches, for a vector of windows at a time.
+    By doubling: the smallest of 2, 4, 8 values and so on, without branches, for a vector of windows at a time.
     """
     source, target = values, room
     span, moved = 1, False
@@ -188,14 +211,15 @@ def _slide(values, room, count, window):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
-    """Indices (ascending) of the least hashes of each window of ``hashes[:n]``, all ties; returns how many.
+def _minimizers(hashes: U64Array, n: Int, window: Int, out: I64Array, rooms: U64Array) -> Int:
+    """Write to ``out`` the indices (ascending) of the smallest hashes of each window of ``hashes[:n]``, all ties.
 
-    A sequence with fewer k-mers than a window is one window. ``out``: room for n. ``rooms``: ``uint64[2, 3 * window]``
-    or more, for so many more k-mers at a time.
+    Returns how many there are. A sequence with fewer k-mers than a window is one window. ``out``: ``int64[>= n]``.
+    ``rooms``: scratch space, ``uint64[2, columns]``, at least 3 * ``window`` columns. With c columns,
+    c - 2 * ``window`` k-mers are handled at a time.
 
-    A hash is the least of a window if it is as large as the largest of the least of the windows that it lies in. A
-    scan that keeps the least of the window at hand takes twice as long: when it changes is guessed wrong.
+    A hash is the smallest of a window if it equals the largest of the minima of the windows that it lies in. A scan
+    that keeps the minimum of the current window takes twice as long, with a branch misprediction at most changes.
     """
     block = rooms.shape[1] - 2 * window
     window = min(window, n)
@@ -203,7 +227,7 @@ def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
     count = np.uint64(0)
     for begin in range(0, n, block):
         end = min(n, begin + block)
-        # Of the windows that hold one of these: those that begin from here on.
+        # First of the windows that hold one of these k-mers.
         first = begin - window + 1
         windows = end - first
         inside, beyond = max(0, -first), min(n - first, windows + window - 1)
@@ -212,7 +236,7 @@ def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
             least[i] = hashes[np.uint64(first) + i]
         least[beyond : windows + window - 1] = _NO_MINIMIZER
         _slide(least, room, windows, window)
-        # The largest, as the least of the complements; what reaches beyond the ends is no window.
+        # The largest, as the smallest of the complements; what reaches beyond the ends is no window.
         for i in range(np.uint64(windows)):
             least[i] = ~least[i]
         least[:inside] = _NO_MINIMIZER
@@ -226,8 +250,10 @@ def _minimizers(hashes, n, window, out, rooms):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyped-def]
-    """Start, orientation and owner of the anchored fragments of ``codes[offsets[o]:offsets[o + 1]]``."""
+def _on_minimizers(
+    codes: U8Array, offsets: I64Array, owners: I32Array, k: Int, window: Int, half: Int
+) -> tuple[I64Array, U8Array, I32Array]:
+    """(Start, orientation, owner) of the fragments around minimizers of ``codes[offsets[o]:offsets[o + 1]]``."""
     longest = 0
     total = 0
     for o in owners:
@@ -259,8 +285,10 @@ def _anchored(codes, offsets, owners, k, window, half):  # type: ignore[no-untyp
 
 
 @njit
-def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
-    """Start, orientation and owner of a fragment at every ``stride``-th offset, on both strands."""
+def _sliding(
+    offsets: I64Array, reads: I32Array, stride: Int, length: Int
+) -> tuple[I64Array, U8Array, I32Array]:
+    """(Start, orientation, owner) of a fragment at every ``stride``-th offset, on both strands."""
     total = 0
     for r in reads:
         total += 2 * max(0, (offsets[r + 1] - offsets[r] - length) // stride + 1)
@@ -279,8 +307,8 @@ def _sliding(offsets, reads, stride, length):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _without_n(codes, start, length):  # type: ignore[no-untyped-def]
-    """Which windows (starts ascending) hold no N."""
+def _without_n(codes: U8Array, start: I64Array, length: Int) -> BoolArray:
+    """``bool[windows]``: the window holds no N. ``start``: ``int64[windows]``, ascending."""
     clean = np.empty(len(start), np.bool_)
     scanned = 0
     last_n = -1

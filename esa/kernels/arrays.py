@@ -1,6 +1,6 @@
-"""Names of the types that kernels take: for annotations, which numba ignores and people and mypy read.
+"""Names of types for the annotations of kernels. numba ignores annotations; people and mypy read them.
 
-The shape of an array stands in the docstring of the kernel or of the field that holds it.
+An array's shape is given in the docstring of the kernel, or of the field that holds the array.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ F32Array = NDArray[np.float32]
 F64Array = NDArray[np.float64]
 
 Int = Any
-"""A signed integer of 64 bits, or less: numpy's or Python's, which numba takes for one and mypy for two."""
+"""A signed integer of at most 64 bits, numpy's or Python's: one type to numba, two to mypy."""
 Word = Any
 """A ``uint64``."""
 Float = Any
 """A float of 64 bits, numpy's or Python's."""
 Bool = Any
-"""A truth value, numpy's or Python's."""
+"""A boolean, numpy's or Python's."""

@@ -1,4 +1,4 @@
-"""Bits of words."""
+"""Bit operations on 64-bit words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from esa.kernels.decorator import inline_njit, njit
 
 @njit(inline="always")
 def popcount(x: Word) -> Int:
-    """Set bits of a ``uint64`` (LLVM makes one instruction of it where the processor has it)."""
+    """Number of set bits of a ``uint64``. LLVM turns this into one instruction where the processor has it."""
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
     x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
@@ -19,5 +19,5 @@ def popcount(x: Word) -> Int:
 
 @inline_njit
 def lowest_bit(x: Word) -> Int:
-    """Number of the lowest set bit of a ``uint64`` that has one."""
+    """Index (0 to 63) of the lowest set bit of a ``uint64`` that is not 0."""
     return popcount((x & (~x + np.uint64(1))) - np.uint64(1))

@@ -1,15 +1,15 @@
-"""Where the compiled code of kernels is kept, so that a later run need not compile.
+"""The folder of compiled kernels, so that only the first run compiles.
 
-numba keeps compiled code until the file of the *kernel* changes. What a kernel took from other modules, constants
-and kernels that it calls, is baked in, so that after an upgrade an old copy of it may be served. Here the folder is
-named by a digest of the whole package, and the folders of other versions of it are removed.
+numba keeps compiled code until the source file of the *kernel* changes. But constants and kernels of other modules are
+compiled into a kernel, so after an upgrade numba may serve stale code. Here the folder is named by a digest of the
+whole package, and the folders of other versions are removed.
 
-Compiled code is loaded as a pickle: a folder that others can write would let them run code as this user. So it is the
-user's own, under the cache directory of the user (``NUMBA_CACHE_DIR``, ``XDG_CACHE_HOME``, ``~/.cache``, the first that
-is set and can be written), else under the directory for temporary files. Where none can be written, or what is kept
-cannot be read, a process compiles for itself: nothing that befalls the folder ends a run.
+Compiled code is loaded as a pickle: whoever can write the folder can run code as this user. So the folder belongs to
+the user alone. It lies in the first of these that can be written: ``NUMBA_CACHE_DIR``, ``XDG_CACHE_HOME``,
+``~/.cache``, the directory for temporary files. If none can be written, or a file cannot be read, a process compiles
+for itself: no fault of the folder ends a run.
 
-`esa.run.precompile` compiles at the first run all that later ones need, and leaves a mark (`complete_mark`).
+`esa.run.precompile` compiles in the first run everything that later runs need, and leaves a mark (`complete_mark`).
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _DIGEST_LENGTH = 16
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _NOT_KEPT = threading.Event()
-"""Some compiled code could not be kept, and the user has been told."""
+"""Set once some compiled code could not be kept and the user has been warned."""
 
 
 @contextlib.contextmanager
 def alone(purpose: str, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """For one process at a time, of those that share the `kernel_folder`; one that dies stands in nobody's way.
+    """A lock among the processes that share the `kernel_folder`. The system releases it if its holder dies.
 
     Args:
-        waiting: Called if there is another process to wait for.
+        purpose: Name of the lock.
+        waiting: Called before waiting, if another process holds the lock.
 
     Raises:
         OSError: There is no such folder, or it cannot be written.
@@ -68,7 +69,7 @@ def _lock(file: IO[str], waiting: Callable[[], object]) -> None:
 
 
 def tell_not_kept(error: Exception) -> None:
-    """Tell the user, once, that some compiled code ends with this process, and why."""
+    """Warn the user on stderr, once a process, that some compiled code is not kept for later runs, and why."""
     if _NOT_KEPT.is_set():
         return
     _NOT_KEPT.set()
@@ -82,26 +83,26 @@ def tell_not_kept(error: Exception) -> None:
 
 
 def all_kept() -> bool:
-    """All code that this process has compiled so far is kept, or none was to be kept."""
+    """Whether all code that this process has compiled so far could be kept."""
     return not _NOT_KEPT.is_set()
 
 
 def complete_mark() -> Path | None:
-    """File that is there if this machine's code of all kernels that `esa align` needs is in `kernel_folder`.
+    """The file that marks `kernel_folder` as complete: it holds all kernels of `esa align` for this machine.
 
-    None: nothing is kept.
+    The path depends on numba's version and the processor. None: there is no `kernel_folder`.
     """
     folder = kernel_folder()
     if folder is None:
         return None
-    # What numba takes kept code by, beside the source, which the folder is named by.
+    # Beside the source (in the folder's name), numba looks kept code up by these.
     state = (numba.__version__, cpu_target.target_context.codegen().magic_tuple())
     return folder / f"complete-{hashlib.sha256(repr(state).encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
 @cache
 def kernel_folder() -> Path | None:
-    """Folder of the compiled code of this version of the package; made if need be. None: there is no place for it."""
+    """Folder of compiled code of this version of the package, created if missing. None: nowhere to create it."""
     install = hashlib.sha256(os.fsencode(_PACKAGE)).hexdigest()[:_DIGEST_LENGTH]
     for parent in _parents():
         try:
@@ -114,7 +115,7 @@ def kernel_folder() -> Path | None:
 
 
 def _parents() -> Iterator[Path]:
-    """Where the folder may be, the best first."""
+    """Candidate parents of the folder, in order of preference."""
     for place in (os.environ.get("NUMBA_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")):
         if place:
             yield Path(place) / "esa-kernels"
@@ -125,10 +126,10 @@ def _parents() -> Iterator[Path]:
 
 
 def _made(folder: Path) -> Path:
-    """A version's folder; it, the install's and esa's are made if need be, for this user alone.
+    """Create a version's folder and its two parents (the installation's and esa's), private to this user.
 
     Raises:
-        OSError: One cannot be made, or others may write it.
+        OSError: One cannot be created, or others may write it.
     """
     top = folder.parent.parent
     top.parent.mkdir(parents=True, exist_ok=True)
@@ -138,10 +139,10 @@ def _made(folder: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder if need be, and see that it is this user's alone and can be written.
+    """Create a folder if missing, and check that only this user can write it.
 
     Raises:
-        OSError: It cannot be made, or others may write it.
+        OSError: It cannot be created or written, or others may write it.
     """
     folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
     state = folder.lstat()
@@ -156,16 +157,16 @@ def _package_digest() -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """SHA-256 of a file's content, 64 hexadecimal digits.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _remove_others(folder: Path) -> None:
-    """Remove what other versions of this install left. One that runs compiles anew what it has not loaded yet."""
+    """Remove the folders of other versions of this installation. A process of one compiles again what it needs."""
     for other in folder.parent.iterdir():
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)

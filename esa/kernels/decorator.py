@@ -1,4 +1,11 @@
-"""The decorators of esa's kernels: `numba.njit` whose compiled code is kept in `esa.kernels.cache.kernel_folder`."""
+"""The decorators of esa's kernels, `njit` and `inline_njit`, on top of numba's dispatcher and cache.
+
+They differ from `numba.njit` in three ways. Compiled code is kept in `esa.kernels.cache.kernel_folder`, which several
+processes may fill at a time. Wrappers for calls from Python are compiled only for kernels that Python calls. And inline
+kernels do without reference counts.
+
+Parts of numba that are not its public interface are listed in README.md beside this file.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +31,10 @@ from esa.kernels.cache import alone, file_digest, kernel_folder, make_private, t
 
 _MAKING_ENTRIES = threading.Lock()
 
-# numba tells functions of one name and one signature apart by a number that each process counts from 1. Such are the
-# parts of its np.sort and its np.argsort. Where one process loads what several have compiled, one number would name
-# both, and of equal names the linker takes the first for all: kernels then sort wrongly, or crash. So every process
-# begins somewhere else, a forked one, too, with as many digits, so that names are equally long.
+# numba distinguishes functions of the same name and signature by a counter that starts at 1 in every process. The inner
+# functions of its np.sort and np.argsort are such. A process that loads code compiled by several others could then find
+# two functions under one symbol, and the linker takes the first for both: kernels sort wrongly, or crash. So every
+# process, forked ones included, starts at a random number, of constant length to keep symbols equally long.
 _UNIQUE_BITS = 48
 
 
@@ -40,43 +47,47 @@ _number_anew()
 os.register_at_fork(after_in_child=_number_anew)
 
 
-class _Place(CompileResultCacheImpl._locator_classes[0]):  # its name is not the same in every numba
-    """Where numba keeps the code of a file's functions: in its ``CACHE_DIR``, if that is this user's alone."""
+class _Place(CompileResultCacheImpl._locator_classes[0]):  # the class's name varies between releases of numba
+    """numba's cache locator for ``CACHE_DIR``; here the folder must be private to this user."""
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> _Place:
-        """As numba has it, but nothing is written before there is something to keep."""
+        """As in numba, but nothing is written before there is code to keep."""
         return cls(py_func, py_file)
 
     def ensure_cache_path(self) -> None:
+        """Create the folder of a source file's code, and its parent, private to this user."""
         folder = Path(self.get_cache_path())
         make_private(folder.parent)
         make_private(folder)
 
     def get_source_stamp(self) -> str:
-        """Of the content. (In numba up to 0.65 at least, it is the time of the file's last change.)"""
+        """A digest of the source file. (In numba up to 0.65 at least, it is the time of the last change.)"""
         return file_digest(Path(self._py_file))
 
 
 class _InPlace(CompileResultCacheImpl):
-    # numba's list goes on with ``__pycache__`` beside the source, which all versions of the package share.
+    """numba's serialization, with `_Place` as the only locator."""
+
+    # numba's own list continues with ``__pycache__`` beside the source, which all versions of the package share.
     _locator_classes = (_Place,)
 
 
 class _Called(_InPlace):
-    """Of entries: without the bitcode by which code is linked into other code, almost half of the time to load it.
+    """Serialization of Python entries, without the bitcode, which takes almost half of the time to load.
 
-    No code calls an entry. numba takes from the bitcode, too, which symbols the machine code has: what stays names
-    them.
+    Bitcode is for linking code into other code, and no kernel calls an entry. But numba also reads from the bitcode
+    which symbols the machine code defines, so a stub of it stays that names them.
     """
 
     def reduce(self, cres: Any) -> Any:
+        """The content of a file of compiled code, as numba's, but with stub bitcode."""
         (name, kind, (machine_code, _)), *rest = super().reduce(cres)
         return ((name, kind, (machine_code, _only_names(cres.library._get_module_for_linking()))), *rest)
 
 
 def _only_names(module: llvm.ModuleRef) -> bytes:
-    """Bitcode with what a module defines, each with next to nothing in it."""
+    """Bitcode that defines the same symbols as a module, each with an empty body."""
     functions = (
         f'define void @"{x.name}"() {{ ret void }}' for x in module.functions if not x.is_declaration
     )
@@ -86,28 +97,28 @@ def _only_names(module: llvm.ModuleRef) -> bytes:
 
 
 class _Kept(FunctionCache):
-    """The compiled code of a kernel. Two processes at a time may add to it; numba's own is for one."""
+    """The compiled code of a kernel on disk. Unlike numba's own, several processes may add to it at a time."""
 
     _impl_class = _InPlace
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """As numba has it, but its registries are left alone, which take longer to fill than the code to load.
+        """As in numba, but without filling its registries, which takes longer than loading the code.
 
-        They say how to compile. Code that is compiled needs the runtime only, and the compiler fills them itself.
+        The registries say how to compile, and the compiler fills them itself. Compiled code needs only the runtime.
         The exception is code that hashes str or bytes: its symbols (``_numba_hashsecret_*``) are added when
-        `numba.cpython.hashing` is imported, which only the filling of the registries does. No kernel hashes any.
+        `numba.cpython.hashing` is imported, which only filling the registries does. No kernel hashes either.
 
-        A file that cannot be read is as good as none: it is removed, and the code compiled and kept anew.
+        A file that cannot be read is removed, and the code is compiled and kept again.
         """
         rtsys.initialize(target_context)
         try:
             return self._load_overload(sig, target_context)
-        except Exception:  # pickle raises all sorts of them for a file that a crash or a full disk cut short
+        except Exception:  # pickle raises many kinds for a file that was truncated by a crash or a full disk
             self._discard()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """As numba has it, but a full disk, say, is no harm to a run: the code is there."""
+        """As in numba, but under a lock, and a failure (a full disk, say) does not end the run: it has the code."""
         try:
             with alone("saving"):
                 super().save_overload(sig, data)
@@ -115,32 +126,35 @@ class _Kept(FunctionCache):
             tell_not_kept(error)
 
     def _discard(self) -> None:
-        """Remove all that is kept of this kernel.
+        """Remove all files of this kernel.
 
-        (numba's ``flush`` leaves the files of code. A new index names them again before they are written anew, so that
-        another process might load them meanwhile, for other types.)
+        (numba's ``flush`` leaves the files of code. A new index names them again before they are rewritten, so another
+        process could load them meanwhile, for other types.)
         """
         try:
             with alone("saving"):
                 for path in Path(self.cache_path).glob(escape(self._impl.filename_base) + ".*"):
                     path.unlink()
         except OSError as error:
-            self.disable()  # what cannot be read cannot be added to
+            self.disable()  # an index that cannot be read cannot be extended
             tell_not_kept(error)
 
 
 class _KeptEntry(_Kept):
+    """`_Kept` for Python entries."""
+
     _impl_class = _Called
 
 
 class _Compiled(CPUDispatcher):
-    """A function whose compiled code is kept in `kernel_folder`, looked for there when it is first asked for.
+    """A function whose compiled code is kept in `kernel_folder`; its cache is opened when first needed.
 
-    (There are two hundred kernels, and a run calls some seventeen from Python. numba asks with its compiler locked.)
+    (There are two hundred kernels, and a run calls some seventeen from Python. numba opens caches under its compiler
+    lock.)
     """
 
     part: ClassVar[str] = "called"
-    """Folder in the `kernel_folder`: one function may be compiled in two ways."""
+    """Subfolder of the `kernel_folder`: one function may be compiled as a kernel and as an entry."""
     kept: ClassVar[type[_Kept]] = _KeptEntry
     _code: _Kept | NullCache | None = None
 
@@ -152,13 +166,13 @@ class _Compiled(CPUDispatcher):
 
     @_cache.setter
     def _cache(self, _none: object) -> None:
-        """A new dispatcher of numba's sets one that keeps nothing."""
+        """Ignored: numba's constructor of dispatchers sets a `NullCache`."""
 
     def _kept(self) -> _Kept | NullCache:
         folder = kernel_folder()
         if folder is None:
             return NullCache()
-        before = config.CACHE_DIR  # numba takes the folder from here
+        before = config.CACHE_DIR  # the locator reads the folder from here
         config.CACHE_DIR = str(folder / self.part)
         try:
             return self.kept(self.py_func)
@@ -170,18 +184,18 @@ class _Compiled(CPUDispatcher):
 
 
 class Kernel(_Compiled):
-    """A kernel. Kernels call it as they call any of numba's; a call from Python goes to an entry of it.
+    """A kernel. Other kernels call it directly; a call from Python goes through its Python entry.
 
-    What numba wraps round a function for calls from Python takes every array of every argument apart and is often more
-    code than the function itself. It would be compiled, and optimised again in all that calls the function, for each
-    of the many kernels that only kernels call. So this one has no such wrapper, and only the entry has it.
+    numba's wrapper for calls from Python unpacks every array of every argument and is often larger than the function
+    itself. It would be compiled for each of the many kernels that only kernels call, and optimised again in every
+    caller. So a kernel has no wrapper; only its entry, compiled when Python first calls the kernel, has one.
     """
 
     part = "kernels"
     kept = _Kept
 
     def get_call_template(self, args: Any, kws: Any) -> Any:
-        """As numba has it, for integers of one kind: each other kind would be compiled by itself."""
+        """As in numba, but all signed integers count as ``int64``: each width would be compiled by itself."""
         return super().get_call_template(
             tuple(map(_one_kind, args)), {name: _one_kind(kind) for name, kind in kws.items()}
         )
@@ -191,7 +205,7 @@ class Kernel(_Compiled):
 
     @cached_property
     def python_entry(self) -> Any:
-        """The entry."""
+        """The dispatcher that Python calls: the same function with numba's wrapper."""
         with _MAKING_ENTRIES:  # a cached property has no lock of its own from Python 3.12 on
             entry = self.__dict__.get("python_entry")
             if entry is None:
@@ -205,30 +219,33 @@ _BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def _one_kind(kind: Any) -> Any:
-    """The type that a kernel is compiled for, of an argument of another kernel: no constants, no small integers.
+    """The type that a kernel is compiled for, given the type of an argument: no literals, no small integers.
 
-    What a kernel computes is the same: numba's arithmetic widens signed integers to 64 bits anyhow.
+    Results are the same: numba's arithmetic widens signed integers to 64 bits in any case.
     """
     kind = unliteral(kind)
     return types.int64 if kind in types.signed_domain else kind
 
 
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """`numba.njit` for a `Kernel`; the compiled code is kept in `kernel_folder`."""
+    """`numba.njit` that makes a `Kernel`: it releases the GIL, and its code is kept in `kernel_folder`.
+
+    ``options``: those of `numba.njit`.
+    """
     if function is None:
         return partial(njit, **options)
     return Kernel(py_func=function, targetoptions={"nopython": True, "nogil": True, **options, **_BARE})
 
 
 def inline_njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """`njit` for a kernel that makes no array and returns none.
+    """`njit` for an inline kernel: one that allocates no array and returns none.
 
-    It is compiled into the kernels that call it: a call hands over each array in seven parts, so that to offer a read a
-    locus, in arrays for each of its fields, took twice as long. With ``forceinline=False`` LLVM decides: for what is
-    large and called from several places.
+    It is inlined into the kernels that call it. A call passes each array as seven values: `esa.align.loci.offer`, whose
+    loci have an array for each field, took twice as long. With ``forceinline=False`` LLVM decides whether to inline:
+    use it for large kernels with several callers.
 
-    It is compiled without numba's reference counts. A view, or a tuple of arrays taken apart, costs an atomic
-    increment and decrement each, often more than what a small kernel does with it; where nothing is made, nothing
-    need be counted. (numba refuses to compile an allocation here; the option is how it compiles kernels of its own.)
+    It is compiled without numba's reference counts. A view, or an array taken from a tuple, costs an atomic increment
+    and an atomic decrement, often more than the work of a small kernel. Where nothing is allocated, nothing need be
+    counted. (numba refuses to compile an allocation here. Some of its own functions are compiled with this option.)
     """
     return njit(function, **{"_nrt": False, "forceinline": True, **options})

@@ -1,4 +1,4 @@
-"""What numba lacks: hints that a place in memory will be read soon, loads of bytes across words, arrays that grow."""
+"""Operations that numba lacks: prefetch, unaligned 64-bit loads, copies of growing arrays."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_untracked
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
+from esa.kernels.arrays import Int
 from esa.kernels.decorator import njit
 
 _READ, _KEEP, _DATA = 0, 3, 1
-"""Arguments of LLVM's prefetch: for reading, to stay in all caches, of the data cache."""
+"""Arguments of LLVM's prefetch: for reading; keep in all cache levels; the data cache."""
 PADDING = 8
-"""Bytes behind an array that `load64` reads."""
+"""Bytes after the last one needed that `load64` may read."""
 
 
 def first_item(context: Any, builder: Any, signature: Any, arguments: Any, k: int) -> Any:
-    """In the generator of an intrinsic: the pointer to the first item of the array that is its argument ``k``."""
-    # Only who compiles needs it, and every start would pay for it.
+    """LLVM pointer to the first item of an array; for code generators of intrinsics.
+
+    Args:
+        context, builder, signature, arguments: As the generator is given them.
+        k: Index of the array among the arguments.
+    """
+    # Imported here, as it delays every start and only compiling needs it.
     from numba.np.arrayobj import make_array
 
     return make_array(signature.args[k])(context, builder, arguments[k]).data
@@ -29,7 +36,7 @@ def first_item(context: Any, builder: Any, signature: Any, arguments: Any, k: in
 
 @intrinsic
 def prefetch(_context: Any, array: Any, index: Any) -> Any:
-    """``prefetch(array, i)`` starts to load ``array[i]`` (one-dimensional, contiguous) into the caches."""
+    """``prefetch(array, i)`` starts loading ``array[i]`` (one-dimensional, contiguous) into the caches."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = first_item(context, builder, signature, arguments, 0)
@@ -44,9 +51,9 @@ def prefetch(_context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def load64(_context: Any, array: Any, index: Any) -> Any:
-    """``load64(array, i)``: the eight bytes of a ``uint8`` array from i on, aligned or not, as a ``uint64``.
+    """``load64(array, i)``: bytes i to i + 7 of a ``uint8`` array as a little-endian ``uint64``, aligned or not.
 
-    Bounds are not checked: arrays that are read so have `PADDING` bytes at their end.
+    Bounds are not checked: arrays read this way have `PADDING` extra bytes at their end.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -58,8 +65,8 @@ def load64(_context: Any, array: Any, index: Any) -> Any:
 
 
 @njit
-def grown(array, used, room):  # type: ignore[no-untyped-def]
-    """A new array of ``room`` items that begins with the first ``used`` of a one-dimensional one."""
+def grown(array: NDArray[Any], used: Int, room: Int) -> NDArray[Any]:
+    """A new array of ``room`` items that starts with the first ``used`` items of a one-dimensional array."""
     out = np.empty(room, array.dtype)
     out[:used] = array[:used]
     return out

@@ -1,4 +1,4 @@
-"""What the C library does with freed memory: a run of `esa align` keeps it."""
+"""Settings of glibc's malloc: `esa align` keeps freed memory for reuse."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _M_MMAP_THRESHOLD = -3
 _OWN_PAGES_FROM = 32 << 20
 _MOST_KEPT_FREE = 256 << 20
 _HEAP = 64 << 20
-"""glibc's largest heap of a thread (HEAP_MAX_SIZE), of which a thread has several: an empty one goes back to the system
-unless this is asked for ahead."""
+"""Bytes of a heap in glibc (HEAP_MAX_SIZE); a thread's arena has several. An empty heap is returned to the system
+unless the top padding is this large."""
 
 
 def keep_freed_memory() -> None:
-    """Have what is freed used again instead of given back to the system. Does nothing without glibc.
+    """Make malloc reuse freed memory instead of returning it to the system. Does nothing without glibc.
 
-    Every batch makes and frees the same dozens of arrays of 0.1 to 10 MB. glibc maps such ones page by page, and the
-    system clears each page that is touched, with the address space of all threads locked: on two cores 6 % of the
-    time of all threads, and some 200,000 page faults more a million reads. Resident memory peaks at
-    447 MB instead of 442 (1.2 million reads of human chr20, two threads).
+    Every batch allocates and frees the same dozens of arrays of 0.1 to 10 MB. By default glibc maps and unmaps them.
+    Linux then clears every page at its first access, under a lock on the address space that all threads share. On two
+    cores that took 6 % of the time of all threads, with some 200,000 more page faults per million reads. Resident
+    memory peaks at 447 MB instead of 442 (1.2 million reads of human chr20, two threads).
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

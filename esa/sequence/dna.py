@@ -1,7 +1,7 @@
-"""Base codes, 2-bit packing, reverse complement and the policy for N.
+"""Base codes, 2-bit packing, reverse complement, and what happens to N.
 
-A sequence in memory is a ``uint8`` array of *base codes*: A 0, C 1, G 2, T 3, anything else N 4.
-N never matches and never seeds. Lower case is upper case. IUPAC codes are N.
+A sequence in memory is a ``uint8`` array of *base codes*: A 0, C 1, G 2, T (or U) 3, anything else N 4.
+N never matches and is never part of a seed. Lower case counts as upper case. IUPAC codes count as N.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import Bool, I64Array, Int, U8Array, Word
 from esa.kernels.decorator import inline_njit
 from esa.kernels.intrinsics import load64
 
 N = 4
 BASES_PER_BYTE = 4
-"""2-bit packing: base i of a sequence lies in byte i // 4, bits 2 * (i % 4)."""
+"""2-bit packing: base i of a sequence lies in byte i // 4, bits 2 * (i % 4) and the next."""
 
 WORD = 32
-"""Bases that 64 bits hold."""
+"""Packed bases in 64 bits."""
 _N_BITS = np.uint64(0x0404040404040404)
-"""Of eight base codes in a ``uint64``, a byte each, the bits of which one is set where there is an N."""
+"""Eight base codes in a ``uint64``, one a byte: a bit of this mask is set in each byte that is N."""
 
 LETTERS: NDArray[np.uint8] = np.frombuffer(b"ACGTN", dtype=np.uint8)
 """ASCII letter of each base code (read-only)."""
 
 IUPAC_LETTERS = b"ACGTUNRYSWKMBDHV"
-"""Letters that a nucleotide sequence may hold, in either case."""
+"""Letters allowed in a nucleotide sequence, in either case."""
 
 INVALID = 255
-"""What `CODE_CHECKED` gives for a byte that is no nucleotide letter."""
+"""Value in `CODE_CHECKED` of a byte that is no nucleotide letter."""
 
 
 def _code_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -44,11 +45,12 @@ def _code_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 CODE, CODE_CHECKED = _code_tables()
-"""`CODE`: base code of each ASCII byte. `CODE_CHECKED`: the same, `INVALID` for what is no nucleotide."""
+"""``uint8[256]``, read-only. `CODE`: base code of each ASCII byte. `CODE_CHECKED`: the same, but `INVALID` for a byte
+that is no nucleotide letter."""
 
 
 def encode(sequence: bytes) -> NDArray[np.uint8]:
-    """Base codes of an ASCII sequence."""
+    """Base codes (``uint8[bases]``) of an ASCII sequence."""
     return CODE[np.frombuffer(sequence, np.uint8)]
 
 
@@ -58,14 +60,14 @@ def decode(codes: NDArray[np.uint8]) -> bytes:
 
 
 def reverse_complement(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Reverse complement of base codes; N stays N."""
+    """Reverse complement of base codes, as a new array; N stays N."""
     complement = np.array([3, 2, 1, 0, N], np.uint8)
     return complement[codes[::-1]]
 
 
 @inline_njit
-def pack(codes, packed):  # type: ignore[no-untyped-def]
-    """Write base codes 2 bits each into ``packed`` (``uint8[ceil(n / 4)]``). N is written as A: see `unpack`."""
+def pack(codes: U8Array, packed: U8Array) -> None:
+    """Write base codes, 2 bits each, into ``packed`` (``uint8[ceil(n / 4)]``). N becomes A: see `unpack`."""
     for byte in range(len(packed)):
         value = 0
         for k in range(4):
@@ -76,8 +78,8 @@ def pack(codes, packed):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def pack_word(codes, at):  # type: ignore[no-untyped-def]
-    """`WORD` base codes from ``at`` on in a ``uint64``, N as some base; and whether there is an N."""
+def pack_word(codes: U8Array, at: Int) -> tuple[Word, Bool]:
+    """(`WORD` base codes from ``at`` on, packed into a ``uint64``, N as any base; whether there is an N)."""
     word, seen = np.uint64(0), np.uint64(0)
     for k in range(WORD // 8):
         # Eight bases, a byte each, fold into 16 bits.
@@ -92,8 +94,8 @@ def pack_word(codes, at):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def complement_word(word):  # type: ignore[no-untyped-def]
-    """The reverse complement of `WORD` packed bases (``uint64``)."""
+def complement_word(word: Word) -> Word:
+    """Reverse complement of `WORD` packed bases (``uint64``)."""
     x = ~word
     x = ((x >> np.uint64(2)) & np.uint64(0x3333333333333333)) | (
         (x & np.uint64(0x3333333333333333)) << np.uint64(2)
@@ -108,16 +110,16 @@ def complement_word(word):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def base_at(packed, position):  # type: ignore[no-untyped-def]
-    """Base code at a position that holds no N."""
+def base_at(packed: U8Array, position: Int) -> Int:
+    """Base code (``uint8``) at a position of a packed sequence; an N is an A."""
     return (packed[position >> 2] >> np.uint8(2 * (position & 3))) & np.uint8(3)
 
 
 @inline_njit(forceinline=False)
-def unpack(packed, n_starts, n_ends, start, end, out):  # type: ignore[no-untyped-def]
-    """Write the base codes of ``[start, end)`` into ``out[: end - start]``.
+def unpack(packed: U8Array, n_starts: I64Array, n_ends: I64Array, start: Int, end: Int, out: U8Array) -> None:
+    """Write the base codes of the positions ``[start, end)`` into ``out[: end - start]``.
 
-    ``n_starts`` and ``n_ends`` (``int64``, sorted, disjoint, half-open) are the runs of N that packing lost.
+    ``n_starts``, ``n_ends``: ``int64``, sorted, disjoint, half-open: the runs of N, which packing loses.
     """
     for i in range(start, end):
         out[i - start] = base_at(packed, i)

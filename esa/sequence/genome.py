@@ -1,7 +1,7 @@
 """The reference in memory: contigs laid end to end in one 2-bit packed sequence.
 
-Positions without a contig are *global*: 0-based offsets into that sequence. Nothing but this module and
-`esa.io` turns them into (contig, position).
+A *global* position is a 0-based offset into that sequence. Only this module and `esa.io` turn it into (contig,
+position).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Genome:
 
     @classmethod
     def of_contigs(cls, contigs: Mapping[str, NDArray[np.uint8]]) -> Genome:
-        """The genome of contigs that are not from a file (``uint8`` base codes by name); its ``m5`` are empty."""
+        """A genome of contigs given as base codes (``uint8[bases]``) by name; its ``m5`` are empty."""
         lengths = np.array([len(codes) for codes in contigs.values()], np.int64)
         codes = np.concatenate([np.empty(0, np.uint8), *contigs.values()])
         packed = np.empty(-(-len(codes) // dna.BASES_PER_BYTE), np.uint8)
@@ -54,11 +54,15 @@ class Genome:
 
     @property
     def bases(self) -> int:
-        """Bases of all contigs together."""
+        """Number of bases of all contigs."""
         return int(self.offsets[-1])
 
     def fetch(self, start: int, end: int) -> NDArray[np.uint8]:
-        """Base codes of the global interval ``[start, end)``."""
+        """Base codes (``uint8[end - start]``) of the global interval ``[start, end)``.
+
+        Raises:
+            ValueError: The interval is not within the genome.
+        """
         if not 0 <= start <= end <= self.bases:
             raise ValueError(f"interval [{start}, {end}) outside the genome of {self.bases} bases")
         out = np.empty(end - start, np.uint8)
@@ -66,5 +70,5 @@ class Genome:
         return out
 
     def contig(self, index: int) -> NDArray[np.uint8]:
-        """Base codes of one contig."""
+        """Base codes of one contig, given its index."""
         return self.fetch(int(self.offsets[index]), int(self.offsets[index + 1]))

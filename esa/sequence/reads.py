@@ -1,4 +1,4 @@
-"""A batch of reads as flat arrays: what the parser makes, the mapper reads and the formatter prints."""
+"""A batch of reads as flat arrays, from parser to mapper to formatter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from esa.sequence.dna import LETTERS, N
 
 @dataclass(frozen=True)
 class ReadBatch:
-    """n reads in input order. Paired: reads 2i and 2i + 1 are the first and the second of a pair.
+    """n reads in order of input. If paired, reads 2 i and 2 i + 1 are the first and the second end of a pair.
 
     Attributes:
         names: ``uint8``, the names one after another, without ``/1``, ``/2`` and comment.
@@ -34,7 +34,7 @@ class ReadBatch:
 
     @classmethod
     def pair(cls, codes: NDArray[np.uint8]) -> ReadBatch:
-        """One pair, of the halves of ``codes``, with some name and qualities."""
+        """One pair with the two halves of ``codes`` as its reads, and arbitrary name and qualities."""
         offsets = np.array([0, len(codes) // 2, len(codes)])
         return cls(
             LETTERS[codes[:2]],
@@ -60,7 +60,12 @@ class ReadBatch:
     def stretches(
         self, reads: NDArray[np.int32], low: NDArray[np.int64], high: NDArray[np.int64]
     ) -> ReadBatch:
-        """Bases ``low:high`` of some reads as a batch of their own, single and without names and qualities."""
+        """Bases ``low:high`` of some reads as a batch of single reads without names and qualities.
+
+        Args:
+            reads: ``int32[m]``, indices of reads.
+            low, high: ``int64[m]``, an interval of each, in the direction it was sequenced.
+        """
         sizes = high - low
         offsets = np.zeros(len(reads) + 1, np.int64)
         np.cumsum(sizes, out=offsets[1:])
@@ -72,10 +77,9 @@ class ReadBatch:
         )  # fmt: skip
 
     def padded(self, padding: int) -> ReadBatch:
-        """The same reads with so many N on either side of each; the qualities stay as they are.
+        """The same reads with so many N on either side of each; the qualities are unchanged.
 
-        So the fragmenter finds every fragment that the reference may have at a place where a read belongs, those that
-        reach beyond it, too.
+        This lets the fragmenter cut fragments that reach beyond the read: the reference may have them, too.
         """
         sizes = np.diff(self.offsets)
         offsets = np.zeros(len(self.offsets), np.int64)

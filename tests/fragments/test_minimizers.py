@@ -1,4 +1,4 @@
-"""`esa.fragments.minimizers`: anchored fragments against naive minimizers, and the invariants they exist for."""
+"""`esa.fragments.minimizers`: fragments against naive minimizers, and the invariants they exist for."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def queries(fragmenter: MinimizerFragmenter, parts: Sequence[Codes], stride: int
     return rows_of(fragmenter.queries(codes, offsets, np.arange(len(parts), dtype=np.int32), stride))
 
 
-def anchors_slowly(codes: Codes, k: int, window: int) -> list[tuple[int, int]]:
-    """(Place, canonical strand) of each anchor: every k-mer that is the least of some window of them."""
+def minimizers_slowly(codes: Codes, k: int, window: int) -> list[tuple[int, int]]:
+    """(Place, canonical strand) of each minimizer: every k-mer that is the least of some window of them."""
     hashes: list[float | int] = []
     strands: list[int] = []
     for i in range(len(codes) - k + 1):
@@ -51,8 +51,8 @@ def anchors_slowly(codes: Codes, k: int, window: int) -> list[tuple[int, int]]:
             int("".join(str(b) for b in sequence), 4) if max(sequence) < dna.N else -1
             for sequence in (kmer.tolist(), dna.reverse_complement(kmer).tolist())
         )
-        is_anchor = forward >= 0 and forward != backward
-        hashes.append(int(mix64(np.uint64(min(forward, backward)))) if is_anchor else float("inf"))
+        has_strand = forward >= 0 and forward != backward
+        hashes.append(int(mix64(np.uint64(min(forward, backward)))) if has_strand else float("inf"))
         strands.append(int(backward < forward))
     width = min(window, len(hashes))
     found = set()
@@ -68,7 +68,7 @@ def test_fragments_are_centred_on_naive_minimizers(codes: Codes, window: int):
     fragmenter = MinimizerFragmenter(k=4, window=window, half=6)
     expected = []
     if len(codes) >= fragmenter.length:
-        for place, strand in anchors_slowly(codes, 4, window):
+        for place, strand in minimizers_slowly(codes, 4, window):
             start = place + 2 - 6
             if 0 <= start <= len(codes) - fragmenter.length:
                 expected.append((start, strand, 0))
@@ -85,7 +85,7 @@ def test_default_parameters_against_naive_minimizers(bases: int, window: int):
     codes[250 : bases - 50] = np.resize(codes[250 : 250 + bases // 4], bases - 300)
     starts = [
         (place + fragmenter.k // 2 - fragmenter.half, strand, 0)
-        for place, strand in anchors_slowly(codes, fragmenter.k, fragmenter.window)
+        for place, strand in minimizers_slowly(codes, fragmenter.k, fragmenter.window)
     ]
     assert queries(fragmenter, [codes]) == [s for s in starts if 0 <= s[0] <= bases - fragmenter.length]
 
@@ -102,7 +102,7 @@ def test_a_sequence_and_its_reverse_complement_have_the_same_fragments(codes: Co
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(60, 140))
 @settings(max_examples=100)
-def test_anchors_are_defined_by_content(seed: int, begin: int, end: int):
+def test_minimizers_are_defined_by_content(seed: int, begin: int, end: int):
     """Those of a piece are those of the whole, a window away from the piece's ends."""
     whole = np.random.default_rng(seed).integers(0, 4, 200).astype(np.uint8)
     margin = SMALL.window + SMALL.k
@@ -115,7 +115,7 @@ def test_anchors_are_defined_by_content(seed: int, begin: int, end: int):
     expected = [(start, reverse) for start, reverse, _ in queries(SMALL, [whole])]
     inside = [row for row in expected if begin <= row[0] and row[0] + SMALL.length <= end]
     assert inner(piece) == inner(inside)
-    # Every window of a piece is one of the whole: what it anchors, the whole anchors too.
+    # Every window of a piece is one of the whole: its minimizers are those of the whole, too.
     if end - begin >= margin:
         assert set(piece) <= set(expected)
 
@@ -125,7 +125,7 @@ def test_a_read_of_the_guaranteed_length_shares_a_fragment_with_its_reference():
     fragmenter = MinimizerFragmenter()
     assert fragmenter.guaranteed == 47
     reference = np.random.default_rng(5).integers(0, 4, 20_000).astype(np.uint8)
-    anchored = {row[:2] for row in queries(fragmenter, [reference])}
+    of_reference = {row[:2] for row in queries(fragmenter, [reference])}
     least = []
     for length in (fragmenter.guaranteed, fragmenter.guaranteed - 1):
         starts = range(2000, 18_000)
@@ -133,7 +133,7 @@ def test_a_read_of_the_guaranteed_length_shares_a_fragment_with_its_reference():
         shared = {
             owner
             for start, reverse, owner in found
-            if (start - owner * length + starts[owner], reverse) in anchored
+            if (start - owner * length + starts[owner], reverse) in of_reference
         }
         least.append(len(shared))
     assert least[0] == 16_000
@@ -151,7 +151,7 @@ def test_spacing_is_about_half_a_window():
     assert gaps.max() <= 20 + 1
 
 
-def test_palindromes_and_n_never_anchor():
+def test_palindromes_and_n_are_no_minimizers():
     palindrome = dna.encode(
         b"ACGT" * 20
     )  # ACGT, CGTA's reverse complement is TACG, GTAC, TACG: two palindromes
@@ -169,7 +169,7 @@ def test_palindromes_and_n_never_anchor():
     found = queries(SMALL, [codes])
     for start, _, _ in found:
         assert dna.N not in codes[start + 4 : start + 8]
-    # The query's fragments may hold an N beside the anchor; the reference's may not.
+    # The query's fragments may hold an N beside the minimizer; the reference's may not.
     assert any(dna.N in codes[start : start + 12] for start, _, _ in found)
     reference = rows_of(SMALL.reference(codes, np.array([0, 300])))
     assert reference == [row for row in found if dna.N not in codes[row[0] : row[0] + 12]]
@@ -247,8 +247,8 @@ def test_dtypes_and_emptiness():
 
 
 @pytest.mark.parametrize("parameters", [{"k": 9}, {"k": 2}, {"k": 32}, {"window": 0}, {"k": 20, "half": 9}])
-def test_parameters_that_cut_no_anchors_are_refused(parameters: dict[str, int]):
-    with pytest.raises(ValueError, match="no anchors"):
+def test_parameters_without_minimizers_are_refused(parameters: dict[str, int]):
+    with pytest.raises(ValueError, match="no minimizers"):
         MinimizerFragmenter(**parameters)
 
 
@@ -266,7 +266,7 @@ def plausible_slowly(fragmenter: MinimizerFragmenter, window: Codes, reverse: in
     for i, x in [(0, 0), *((i, x) for i in range(fragmenter.k) for x in (1, 2, 3))]:
         kmer = fragment[begin : begin + fragmenter.k].copy()
         kmer[i] ^= x
-        [(_, strand)] = anchors_slowly(kmer, fragmenter.k, 1) or [(0, 1)]
+        [(_, strand)] = minimizers_slowly(kmer, fragmenter.k, 1) or [(0, 1)]
         if strand == 0:
             value = int("".join(map(str, kmer.tolist())), 4)
             mask |= int(int(mix64(np.uint64(value))) <= limit) << (3 * i + x)
@@ -291,15 +291,15 @@ def test_edits_count_that_leave_a_low_hash_on_the_fragment_s_strand(fragmenter: 
     np.testing.assert_array_equal(known.plausible, edits.plausible | 1)
 
 
-def test_hardly_any_anchor_of_a_reference_is_implausible() -> None:
+def test_hardly_any_minimizer_of_a_reference_is_implausible() -> None:
     codes = np.random.default_rng(62).integers(0, 4, 200_000).astype(np.uint8)
     fragmenter = MinimizerFragmenter()
-    anchors = fragmenter.reference(codes, np.array([0, len(codes)]))
-    plausible = fragmenter.minimizer_edits(codes, anchors, on_minimizers=False).plausible & 1
+    fragments = fragmenter.reference(codes, np.array([0, len(codes)]))
+    plausible = fragmenter.minimizer_edits(codes, fragments, on_minimizers=False).plausible & 1
     assert 0.975 < plausible.mean() < 0.99
 
 
-def test_an_anchor_too_long_for_its_mask_of_edits_is_refused() -> None:
+def test_a_minimizer_too_long_for_its_mask_of_edits_is_refused() -> None:
     MinimizerFragmenter(k=LONGEST_MINIMIZER)
-    with pytest.raises(ValueError, match="no anchors"):
+    with pytest.raises(ValueError, match="no minimizers"):
         MinimizerFragmenter(k=LONGEST_MINIMIZER + 2)

@@ -22,12 +22,19 @@ from esa.align.extend.mismatch_masks import Strands
 from esa.index.presets import PRESETS
 from esa.kernels.decorator import inline_njit
 
+OPTIONAL = {"faiss", "matplotlib", "torch", "transformers"}
+"""Libraries without which esa aligns with its default preset: `make check-numba` tests without them."""
+
 
 def leaves() -> dict[str, Any]:
     """The kernels of the package that are compiled so, by module and name."""
     for module in pkgutil.walk_packages(esa.__path__, "esa."):
         if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if error.name not in OPTIONAL:
+                    raise
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "esa"]
     kernels: list[Any] = [
         value for module in modules for value in vars(module).values() if isinstance(value, Dispatcher)

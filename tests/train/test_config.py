@@ -62,7 +62,7 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path):
         ("[run]\nseed = 4000000000000000000\n", "seed lies between"),
         ("[codes]\nmost_edits = 1.5\n", "max_edits"),
         ("[codes]\nleast_indels = 0.9\n", "min_indels"),
-        ("[codes]\nk = 9\n", "no anchors"),
+        ("[codes]\nk = 9\n", "no minimizers"),
         ("[run\n", "is no TOML"),
     ],
 )

@@ -25,7 +25,7 @@ from esa.align.inserts import FF, FR, RF, RR, InsertRange, InsertSizes
 from esa.align.loci import Loci, Reads, Reference
 from esa.align.pairing.choose import five_prime, is_proper, standing_alone
 from esa.align.scoring import MAX_READ_LENGTH
-from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, vote
+from esa.align.search.kmer_voting import KmerIndex, best_diagonal, clear_kmers, index_kmers, vote
 from esa.kernels.decorator import inline_njit, njit
 
 
@@ -283,20 +283,18 @@ def _load_mate_window(run, p):  # type: ignore[no-untyped-def]
 def _vote_for_place(run, p):  # type: ignore[no-untyped-def]
     """Find the mate's place in pair p's window by shared k-mers; whether there is one."""
     mate, buffers, config = _mate_of(run.searches, p), run.buffers, run.config
-    n, k_mer, slack = run.lengths[mate], config.voting.k, config.voting.slack
+    n, k = run.lengths[mate], config.voting.k
+    kmers = KmerIndex(buffers.head, buffers.following)
     origin, width, reverse, contig = _load_mate_window(run, p)
     query = _mate_query(run, p, reverse)
-    index_kmers(query.codes, n, k_mer, buffers.head, buffers.following)
+    window = buffers.window[:width]
+    index_kmers(query.codes, n, k, kmers)
     near = n * config.verify.same_locus // 100
-    shift, votes = vote(
-        buffers.window, width, n, k_mer, slack, buffers.head, buffers.following, buffers.votes
-    )
+    shift, votes = vote(window, n, config.voting, kmers, buffers.votes)
     place = (origin + shift, reverse, contig)
     if votes and _is_known(run.loci, mate, place, near, config.pair.unpaired_penalty):
-        shift, votes = vote(
-            buffers.window, width, n, k_mer, slack, buffers.head, buffers.following, buffers.votes, shift, near
-        )  # fmt: skip
-    clear_kmers(query.codes, n, k_mer, buffers.head)
+        shift, votes = vote(window, n, config.voting, kmers, buffers.votes, shift, near)
+    clear_kmers(query.codes, n, k, kmers)
     _put_place(run.searches, p, (origin + shift, reverse, contig))
     return votes >= config.voting.min_votes
 

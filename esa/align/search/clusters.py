@@ -1,49 +1,58 @@
-"""From hits to clusters on neighbouring diagonals, weighed by what their anchors say."""
+"""From hits to clusters: hits of a read on neighbouring diagonals, weighed by their scores.
+
+The *diagonal* of a hit is the reference position of the read's first base, if the read aligns there without gaps. On
+the reverse strand it is that of the first base of the reverse complement. Hits of one alignment lie on one diagonal,
+or on neighbouring ones if there are indels between them. Nothing is chained collinearly.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esa.align.search.sorting import SortRoom, make_sort_room, sort_keys
+from esa.fragments.base import FragmentArrays
+from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
-from esa.stores.base import REPEAT_BUCKET
+from esa.stores.base import REPEAT_BUCKET, Hits
 
 ENOUGH = 1024
-"""Heuristic: hits of a read from which clusters are made: the queries with more than `REPEAT_BUCKET` hits that are
-beyond only add to these. Where most fragments have hundreds of copies, those with the fewest say where the read may
-lie."""
+"""Heuristic: clusters of a read are made from at least so many hits, those of the queries with the fewest hits. Queries
+with more than `REPEAT_BUCKET` hits beyond that only add weight to these clusters. Where most fragments have hundreds of
+copies, those with the fewest say where the read may lie."""
 
 _INDEX_BITS = 24
-"""Low bits of a sort key, which hold the hit's number within its read; hits beyond make no cluster (truncated)."""
+"""Low bits of a sort key: the hit's number within its read. Hits beyond that number make no cluster (truncated)."""
 _INDEX_MASK = np.int64((1 << _INDEX_BITS) - 1)
 
 
 @inline_njit
-def contig_of(contig_offsets, position):  # type: ignore[no-untyped-def]
-    """Index of the contig that holds a global position."""
+def contig_of(contig_offsets: I64Array, position: Int) -> Int:
+    """Index of the contig that holds a global position. ``contig_offsets``: ``int64[contigs + 1]``."""
     return np.searchsorted(contig_offsets, position, side="right") - 1
 
 
 class Clusters(NamedTuple):
-    """Clusters of one read: room for as many as it may have.
+    """Space for the clusters of one read.
 
+    weight: ``int32``, see `esa.align.search.candidates.cluster_hits`.
+    diagonal: ``int64``, where most of the cluster's weight lies.
+    strand: ``uint8``, 1: reverse.
     place: ``int64``, a position in the contig that the cluster lies in.
     mate: ``int32``, weight of the heaviest cluster of the mate that makes a pair with it, 0 if there is none.
     """
 
-    weight: NDArray[np.int32]
-    diagonal: NDArray[np.int64]
-    strand: NDArray[np.uint8]
-    place: NDArray[np.int64]
-    mate: NDArray[np.int32]
+    weight: I32Array
+    diagonal: I64Array
+    strand: U8Array
+    place: I64Array
+    mate: I32Array
 
 
 @njit
-def make_clusters(most):  # type: ignore[no-untyped-def]
-    """`Clusters` with room for ``most`` and one beyond, of reads without mates."""
+def make_clusters(most: Int) -> Clusters:
+    """`Clusters` with space for ``most`` and one more, which `build_clusters` needs; ``mate`` is 0."""
     room = most + 1
     return Clusters(
         np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int64),
@@ -52,8 +61,11 @@ def make_clusters(most):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
-    """(Most queries, most hits) of a read, the queries' owners being non-decreasing."""
+def most_of_a_read(owner: I32Array, hit_offsets: I64Array) -> tuple[Int, Int]:
+    """(Largest number of queries, largest number of hits) of a read.
+
+    ``owner``: ``int32[queries]``, non-decreasing. ``hit_offsets``: `Hits.offsets`.
+    """
     queries, hits = 0, 0
     q = 0
     while q < len(owner):
@@ -65,43 +77,72 @@ def most_of_a_read(owner, hit_offsets):  # type: ignore[no-untyped-def]
     return queries, hits
 
 
-class ClusterRoom(NamedTuple):
-    """Room for the hits of one read.
+class ReadQueries(NamedTuple):
+    """The queries (fragments) of one read.
 
-    keys, sorting: to sort hits by strand and diagonal.
-    query_of: ``int32[most hits]``, which query of the read a hit is of.
-    best_of: ``int32[most queries]``, zero, see `_weigh`.
-    chosen: ``uint8[most queries]``, 1: clusters are made of its hits.
-    last, worth: ``int32[most clusters + 1]``, of each cluster the last query that added to it, and what that added.
-    places: ``int64[most clusters + 1]``, strand and diagonal of each cluster, as in keys, and one beyond all.
-    shift, diagonal_bits: what makes diagonals positive, bits that then hold them.
+    lo, hi: they are queries ``[lo, hi)`` of the batch.
+    offset, length: of the read among the bases of the batch.
     """
 
-    keys: NDArray[np.int64]
+    lo: int
+    hi: int
+    offset: int
+    length: int
+
+
+class ClusterLimits(NamedTuple):
+    """What makes a cluster.
+
+    slack: `esa.align.config.ClusterConfig.diagonal_slack`.
+    min_share: a cluster lighter than this share (per cent) of the heaviest one is not wanted.
+    """
+
+    slack: int
+    min_share: int
+
+
+class ClusterRoom(NamedTuple):
+    """Scratch space for the hits of one read.
+
+    contig_offsets: ``int64[contigs + 1]``, where contigs begin.
+    keys, sorting: to sort hits by strand and diagonal.
+    query_of: ``int32[most hits]``, the number within the read of the query that a hit belongs to.
+    best_of: ``int32[most queries]``, zero, see `_weigh`.
+    chosen: ``uint8[most queries]``, 1: clusters are made of its hits.
+    last, worth: ``int32[most clusters + 1]``, the last query that added to each cluster, and what it added.
+    places: ``int64[most clusters + 1]``, strand and diagonal of each cluster, as in keys, and one beyond all.
+    shift, diagonal_bits: what makes diagonals positive, and the bits that then hold them.
+    """
+
+    contig_offsets: I64Array
+    keys: I64Array
     sorting: SortRoom
-    query_of: NDArray[np.int32]
-    best_of: NDArray[np.int32]
-    chosen: NDArray[np.uint8]
-    last: NDArray[np.int32]
-    worth: NDArray[np.int32]
-    places: NDArray[np.int64]
+    query_of: I32Array
+    best_of: I32Array
+    chosen: U8Array
+    last: I32Array
+    worth: I32Array
+    places: I64Array
     shift: int
     diagonal_bits: int
 
 
 @njit
-def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type: ignore[no-untyped-def]
-    """`ClusterRoom` for the reads of a batch (at ``offsets``)."""
+def make_cluster_room(
+    hits: Hits, fragments: FragmentArrays, offsets: I64Array, contig_offsets: I64Array, slack: Int
+) -> ClusterRoom:
+    """`ClusterRoom` for the reads of a batch. ``offsets``: ``int64[reads + 1]``, where the reads begin."""
     queries, most = most_of_a_read(fragments.owner, hits.offsets)
     most = min(most, 1 << _INDEX_BITS)
     shift = 0
     for r in range(len(offsets) - 1):
         shift = max(shift, offsets[r + 1] - offsets[r])
     diagonal_bits = 1
-    # The strands are more than the slack apart.
+    # In a key, the strands are more than the slack apart.
     while contig_offsets[-1] + 2 * shift + slack >> diagonal_bits:
         diagonal_bits += 1
     return ClusterRoom(
+        contig_offsets,
         np.empty(most, np.int64),
         make_sort_room(most, diagonal_bits + 1),
         np.empty(most, np.int32),
@@ -116,31 +157,34 @@ def make_cluster_room(hits, fragments, offsets, contig_offsets, slack):  # type:
 
 
 @inline_njit
-def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, room, clusters):  # type: ignore[no-untyped-def]
-    """The clusters of a read's queries ``[lo, hi)``, in order of strand and diagonal.
+def build_clusters(
+    hits: Hits,
+    fragments: FragmentArrays,
+    read: ReadQueries,
+    limits: ClusterLimits,
+    room: ClusterRoom,
+    clusters: Clusters,
+) -> tuple[Int, Int]:
+    """Build the clusters of a read, in order of strand and diagonal.
 
-    Returns how many, and what those may weigh at most that were not made since only queries lead there that were not
-    chosen.
-
-    ``read``: its (offset, length) in the batch. ``limits``: (`ClusterConfig.diagonal_slack`, least share of the
-    heaviest one's weight (per cent) that a cluster must have to be wanted).
+    Returns (how many, the most that a cluster may weigh that was not built because only queries that were not chosen
+    lead there).
     """
-    slack, least = limits
-    low, high = hits.offsets[queries[0]], hits.offsets[queries[1]]
+    low, high = hits.offsets[read.lo], hits.offsets[read.hi]
     if low == high:
         return 0, 0
-    all_chosen = _choose(hits, queries, room.chosen)
-    count = _sorted_keys(hits, fragments, queries, read, room)
+    all_chosen = _choose(hits, read, room.chosen)
+    count = _sorted_keys(hits, fragments, read, room)
     position, score = hits.position[low:high], hits.score[low:high]
     strand_bit = np.int64(1) << room.diagonal_bits
     made, top = 0, 0
     t = 0
     while t < count:
-        end = _cluster_end(room.keys, t, count, slack, position, contig_offsets)
+        end = _cluster_end(room.keys, t, count, limits.slack, position, room.contig_offsets)
         weight, diagonal = _weigh(room.keys, t, end, score, room.query_of, room.best_of)
         top = max(top, weight)
-        # What is too light beside those seen so far is so beside all of them: most clusters end here.
-        if weight * 100 >= top * least or not all_chosen:
+        # A cluster too light beside those seen so far is too light beside all: most clusters end here.
+        if weight * 100 >= top * limits.min_share or not all_chosen:
             clusters.weight[made] = weight
             clusters.strand[made] = diagonal >= strand_bit
             clusters.diagonal[made] = (diagonal & (strand_bit - 1)) - room.shift
@@ -149,53 +193,64 @@ def make_up_clusters(hits, fragments, queries, read, contig_offsets, limits, roo
             made += 1
         t = end
     if not all_chosen:
-        _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
+        _add_unchosen(hits, fragments, read, limits.slack, room, clusters, made)
         return made, np.int64(clusters.weight[made])
     return made, 0
 
 
 @inline_njit
-def _choose(hits, queries, chosen):  # type: ignore[no-untyped-def]
-    """Choose the queries that clusters are made of: those with the fewest hits; returns whether it is all of them."""
-    lo, hi = queries
+def _choose(hits: Hits, read: ReadQueries, chosen: U8Array) -> Bool:
+    """Choose the queries that clusters are made of, those with the fewest hits; returns whether it is all of them."""
     left, total = 0, 0
-    for q in range(lo, hi):
+    for q in range(read.lo, read.hi):
         size = hits.offsets[q + 1] - hits.offsets[q]
-        chosen[q - lo] = size <= REPEAT_BUCKET or not hits.in_order
-        left += chosen[q - lo] == 0
-        total += size if chosen[q - lo] else 0
+        chosen[q - read.lo] = size <= REPEAT_BUCKET or not hits.in_order
+        left += chosen[q - read.lo] == 0
+        total += size if chosen[q - read.lo] else 0
     while left and total < ENOUGH:
         fewest = -1
-        for q in range(lo, hi):
+        for q in range(read.lo, read.hi):
             size = hits.offsets[q + 1] - hits.offsets[q]
-            if not chosen[q - lo] and (fewest < 0 or size < hits.offsets[fewest + 1] - hits.offsets[fewest]):
+            if not chosen[q - read.lo] and (
+                fewest < 0 or size < hits.offsets[fewest + 1] - hits.offsets[fewest]
+            ):
                 fewest = q
-        chosen[fewest - lo] = 1
+        chosen[fewest - read.lo] = 1
         left -= 1
         total += hits.offsets[fewest + 1] - hits.offsets[fewest]
     return left == 0
 
 
 @inline_njit
-def _begins(fragments, q, read):  # type: ignore[no-untyped-def]
-    """Where a query begins in its read, on either strand."""
-    begin = fragments.start[q] - read[0]
-    return begin, read[1] - begin - fragments.length[q]
+def _begins(fragments: FragmentArrays, q: Int, read: ReadQueries) -> tuple[Int, Int]:
+    """First base of a query in its read, and in the reverse complement of the read."""
+    begin = fragments.start[q] - read.offset
+    return begin, read.length - begin - fragments.length[q]
 
 
 @inline_njit
-def _place_of(strand, diagonal, room):  # type: ignore[no-untyped-def]
+def _place_of(strand: Int, diagonal: Int, room: ClusterRoom) -> Int:
     """Strand and diagonal as one number."""
     return (np.int64(strand) << room.diagonal_bits) | (diagonal + room.shift)
 
 
 @inline_njit
-def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made):  # type: ignore[no-untyped-def]
-    """Add to the first ``made`` clusters what the queries weigh there that were not chosen.
+def _add_unchosen(
+    hits: Hits,
+    fragments: FragmentArrays,
+    read: ReadQueries,
+    slack: Int,
+    room: ClusterRoom,
+    clusters: Clusters,
+    made: Int,
+) -> None:
+    """Add to the first ``made`` clusters the weight of the queries that were not chosen.
 
-    A hit is of the first cluster of its strand, if there is one, whose diagonal is not more than the ``slack`` away.
-    (Heuristic: whether the next one is nearer, or this one lies in another contig, is not asked.) The hits of a query
-    are in order of position, so they go through the clusters of a strand once.
+    A hit belongs to the first cluster of its strand whose diagonal is within the ``slack``, if there is one.
+    (Heuristic: the next cluster may be nearer, and this one may lie in another contig.) The hits of a query are in
+    order of position, so one pass goes through the clusters of each strand.
+
+    Entry ``made`` of the clusters gets the weight of all hits that belong to none: a bound on the weight there.
     """
     places, last, worth, weight = room.places, room.last, room.worth, clusters.weight
     turned = 0
@@ -203,10 +258,10 @@ def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
         turned += clusters.strand[c] == 0
         places[c] = _place_of(clusters.strand[c], clusters.diagonal[c], room)
         last[c] = -1
-    # What is of no cluster is added to one beyond all: a branch would be guessed wrong again and again.
+    # Hits of no cluster are added to one beyond all: a branch would cost a misprediction at many hits.
     places[made], weight[made], last[made] = np.int64(1) << 62, 0, -1
-    for q in range(queries[0], queries[1]):
-        if room.chosen[q - queries[0]]:
+    for q in range(read.lo, read.hi):
+        if room.chosen[q - read.lo]:
             continue
         begin, begin_reversed = _begins(fragments, q, read)
         onward, backward = np.uint64(0), np.uint64(turned)
@@ -226,15 +281,14 @@ def _add_the_others(hits, fragments, queries, read, slack, room, clusters, made)
 
 
 @inline_njit
-def _sorted_keys(hits, fragments, queries, read, room):  # type: ignore[no-untyped-def]
-    """Sort key (strand, diagonal, number) of each hit of the chosen queries; returns how many."""
-    lo, hi = queries
-    first = hits.offsets[lo]
-    # Hits beyond what a number can tell are left out.
+def _sorted_keys(hits: Hits, fragments: FragmentArrays, read: ReadQueries, room: ClusterRoom) -> Int:
+    """Sort the keys (strand, diagonal, number) of the hits of the chosen queries; returns how many there are."""
+    first = hits.offsets[read.lo]
+    # Hits beyond the largest number are left out.
     last = first + len(room.keys)
     count = 0
-    for q in range(lo, hi):
-        if not room.chosen[q - lo]:
+    for q in range(read.lo, read.hi):
+        if not room.chosen[q - read.lo]:
             continue
         begin, begin_reversed = _begins(fragments, q, read)
         for h in range(hits.offsets[q], min(hits.offsets[q + 1], last)):
@@ -242,17 +296,19 @@ def _sorted_keys(hits, fragments, queries, read, room):  # type: ignore[no-untyp
             place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), room)
             number = h - first
             room.keys[count] = (place << _INDEX_BITS) | number
-            room.query_of[number] = q - lo
+            room.query_of[number] = q - read.lo
             count += 1
     sort_keys(room.keys, count, _INDEX_BITS, room.sorting)
     return count
 
 
 @inline_njit
-def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyped-def]
-    """Weight of the cluster ``keys[begin:end]`` and the diagonal (as in the key) that most of it lies on.
+def _weigh(
+    keys: I64Array, begin: Int, end: Int, score: I32Array, query_of: I32Array, best_of: I32Array
+) -> tuple[Int, Int]:
+    """(Weight of the cluster ``keys[begin:end]``, the diagonal, as in the key, with most of that weight).
 
-    ``score``: of the read's hits. ``best_of`` (a number a query, zero) is zero again afterwards.
+    ``score``: of the read's hits. ``best_of`` (one number for each query, zero) is zero again afterwards.
     """
     if end == begin + 1:
         value = score[keys[begin] & _INDEX_MASK]
@@ -278,8 +334,10 @@ def _weigh(keys, begin, end, score, query_of, best_of):  # type: ignore[no-untyp
 
 
 @inline_njit
-def _cluster_end(keys, begin, count, slack, position, contig_offsets):  # type: ignore[no-untyped-def]
-    """End of the cluster that begins at ``keys[begin]``: same strand, near diagonal, same contig.
+def _cluster_end(
+    keys: I64Array, begin: Int, count: Int, slack: Int, position: I64Array, contig_offsets: I64Array
+) -> Int:
+    """End of the cluster that begins at ``keys[begin]``: same strand, neighbouring diagonal, same contig.
 
     ``position``: of the read's hits.
     """

@@ -1,27 +1,40 @@
-"""Diagonals of a read in a window of the reference, by votes of shared k-mers."""
+"""Diagonals of a read in a window of the reference, by votes of shared k-mers.
+
+For hits that name only a window (dense stores) and for windows where a mate should lie (`esa.align.pairing.rescue`).
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numpy.typing import NDArray
 
 from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.extend.gapped import load_window
 from esa.align.extend.mismatch_masks import make_strands, orient
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.scoring import AMBIGUOUS, END_BONUS, MATCH, MISMATCH
-from esa.align.search.candidates import append_heaviest, make_candidates, trimmed
-from esa.align.search.clusters import contig_of, make_clusters, most_of_a_read
-from esa.align.search.sorting import make_rank_room
-from esa.fragments.base import Fragments
+from esa.align.search.candidates import append_heaviest, make_candidate_room, trimmed
+from esa.align.search.clusters import Clusters, contig_of, make_clusters, most_of_a_read
+from esa.fragments.base import FragmentArrays, Fragments
+from esa.kernels.arrays import I32Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 from esa.stores.base import Hits
 
 
+class KmerIndex(NamedTuple):
+    """Where each k-mer of a query lies: linked lists, the last place first.
+
+    head: ``int32[4**k]``, last place of each k-mer + 1, 0 where there is none.
+    following: ``int32[>= bases of the query]``, for each place the one before it of the same k-mer + 1, or 0.
+    """
+
+    head: I32Array
+    following: I32Array
+
+
 def vote_hits(
-    codes: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
-    salts: NDArray[np.uint64],
+    reads: Reads,
     hits: Hits,
     fragments: Fragments,
     fragment_length: int,
@@ -29,27 +42,38 @@ def vote_hits(
     cluster: ClusterConfig,
     config: VotingConfig,
 ) -> Candidates:
-    """Candidates of every read of a batch from hits that name only a window, on either strand.
+    """Candidates of every read of a batch, from hits that name only a window of the reference, on either strand.
 
-    A hit says that a reference fragment resembles a fragment of the read: the read lies within a read's length
-    of it. The window is searched on both strands; a candidate's weight is the number of k-mers that agree.
+    A hit says that a reference fragment resembles a fragment of the read. So the read lies within a read's length of
+    it, on either strand. A candidate's weight is the number of k-mers on its diagonal and its neighbours.
+
+    Args:
+        reads: The batch.
+        hits: Of the fragments, in the same order.
+        fragments: Of the reads.
+        fragment_length: Bases of a reference fragment.
+        reference: What the reads are aligned to.
+        cluster: How many candidates are kept.
+        config: What makes a candidate.
     """
     candidates: Candidates = _vote_hits(
-        Reads(codes, offsets, salts), hits, fragments.arrays, fragment_length, reference, cluster, config
+        reads, hits, fragments.arrays, fragment_length, reference, cluster, config
     )
     return candidates
 
 
 @inline_njit
-def _kmer_step(kmer, valid, base, mask):  # type: ignore[no-untyped-def]
+def _kmer_step(kmer: Int, valid: Int, base: Int, mask: Int) -> tuple[Int, Int]:
+    """(The k-mer that ends with one more base, bases since the last N)."""
     if base > 3:
         return np.int64(0), np.int64(0)
     return ((kmer << 2) | base) & mask, valid + 1
 
 
 @inline_njit
-def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
-    """Chain the places of each k-mer of ``query[:n]``: ``head[kmer]`` is the last one + 1, 0 where there is none."""
+def index_kmers(query: U8Array, n: Int, k: Int, kmers: KmerIndex) -> None:
+    """Put the places of all k-mers without N of the base codes ``query[:n]`` into an empty index."""
+    head, following = kmers.head, kmers.following
     mask = (np.int64(1) << (2 * k)) - 1
     kmer, valid = np.int64(0), np.int64(0)
     for i in range(n):
@@ -60,23 +84,40 @@ def index_kmers(query, n, k, head, following):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def clear_kmers(query, n, k, head):  # type: ignore[no-untyped-def]
+def clear_kmers(query: U8Array, n: Int, k: Int, kmers: KmerIndex) -> None:
     """Undo `index_kmers`."""
     mask = (np.int64(1) << (2 * k)) - 1
     kmer, valid = np.int64(0), np.int64(0)
     for i in range(n):
         kmer, valid = _kmer_step(kmer, valid, np.int64(query[i]), mask)
         if valid >= k:
-            head[kmer] = 0
+            kmers.head[kmer] = 0
 
 
 @inline_njit(forceinline=False)
-def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):  # type: ignore[no-untyped-def]
-    """Diagonal (window position of the query's first base) with the most votes within ``slack``, and how many.
+def vote(
+    window: U8Array,
+    n: Int,
+    config: VotingConfig,
+    kmers: KmerIndex,
+    votes: I32Array,
+    known: Int = 0,
+    apart: Int = -1,
+) -> tuple[Int, Int]:
+    """(Diagonal with the most votes, number of votes) of a query in a window.
 
-    ``votes`` (``int32``, zero, >= width + n) is zero again afterwards. Ties: the leftmost. Votes for diagonals up to
-    ``apart`` from ``known`` do not count.
+    Every pair of equal k-mers of query and window is a vote for its diagonal: the window position of the query's first
+    base. The votes within ``config.slack`` of a diagonal count together. Ties: the leftmost.
+
+    Args:
+        window: Base codes.
+        n: Bases of the query.
+        config: Length of k-mers and slack.
+        kmers: Of the query (`index_kmers`).
+        votes: ``int32[>= len(window) + n]``, zero, and zero again afterwards.
+        known, apart: Votes for diagonals up to ``apart`` from ``known`` do not count.
     """
+    head, following, k, slack, width = kmers.head, kmers.following, config.k, config.slack, len(window)
     mask = (np.int64(1) << (2 * k)) - 1
     kmer, valid = np.int64(0), np.int64(0)
     for j in range(width):
@@ -109,13 +150,17 @@ def vote(window, width, n, k, slack, head, following, votes, known=0, apart=-1):
 
 
 @inline_njit(forceinline=False)
-def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyped-def]
-    """Diagonal (window position of the query's first base) with the best alignment without gaps (`extend_ungapped`).
+def best_diagonal(
+    query: U8Array, window: U8Array, width: Int, running: I32Array, best: I32Array
+) -> tuple[Int, Int]:
+    """(Diagonal, score) of the best alignment without gaps (`extend_ungapped`) of a query in ``window[:width]``.
 
-    All that lie within the window are scored, side by side, where `vote` counts k-mers: what is short or full of
-    errors shares too few. (Heuristic: beyond the contig the window holds N, which costs more than being cut off.)
-    ``running`` and ``best`` (``int32``, >= width): room. Ties: the leftmost. Returns (diagonal, total); a query of no
-    bases, or longer than the window, lies nowhere: (0, 0).
+    A diagonal is the window position of the query's first base. All diagonals that lie within the window are scored,
+    side by side. Queries that are short or full of errors share too few k-mers with the window to `vote`. (Heuristic:
+    beyond the contig the window holds N, which costs more than a soft clip.) Ties: the leftmost.
+
+    ``running``, ``best``: ``int32[>= width]``, scratch space. A query of no bases, or longer than the window, gives
+    (0, 0).
     """
     n = len(query)
     count = max(0, width - n + 1) if n else 0
@@ -139,13 +184,18 @@ def best_diagonal(query, window, width, running, best):  # type: ignore[no-untyp
 
 
 @inline_njit
-def _vote_in_window(window, width, n, config, tables, votes, clusters, made):  # type: ignore[no-untyped-def]
-    """Append the best diagonal on either strand to the clusters, as an offset into the window."""
-    head, following = tables
+def _vote_in_window(
+    window: U8Array,
+    n: Int,
+    config: VotingConfig,
+    kmers: tuple[KmerIndex, KmerIndex],
+    votes: I32Array,
+    clusters: Clusters,
+    made: Int,
+) -> Int:
+    """Append the best diagonal on each strand to the ``made`` clusters, as an offset into the window."""
     for strand in range(2):
-        diagonal, weight = vote(
-            window, width, n, config.k, config.slack, head[strand], following[strand], votes
-        )
+        diagonal, weight = vote(window, n, config, kmers[strand], votes)
         if weight >= config.min_votes:
             clusters.weight[made] = weight
             clusters.diagonal[made] = diagonal
@@ -155,7 +205,21 @@ def _vote_in_window(window, width, n, config, tables, votes, clusters, made):  #
 
 
 @njit
-def _vote_hits(reads, hits, fragments, fragment_length, reference, cluster, config):  # type: ignore[no-untyped-def]
+def _make_kmer_index(longest: Int, k: Int) -> KmerIndex:
+    """An empty index for queries of up to so many bases."""
+    return KmerIndex(np.zeros(4**k, np.int32), np.empty(longest, np.int32))
+
+
+@njit
+def _vote_hits(
+    reads: Reads,
+    hits: Hits,
+    fragments: FragmentArrays,
+    fragment_length: Int,
+    reference: Reference,
+    cluster: ClusterConfig,
+    config: VotingConfig,
+) -> Candidates:
     count = len(reads.offsets) - 1
     longest, widest = 1, 1
     for r in range(count):
@@ -164,25 +228,23 @@ def _vote_hits(reads, hits, fragments, fragment_length, reference, cluster, conf
         widest = max(widest, fragment_length + 2 * fragments.length[q])
     _, most_hits = most_of_a_read(fragments.owner, hits.offsets)
     strands = make_strands(longest)
-    head = (np.zeros(4**config.k, np.int32), np.zeros(4**config.k, np.int32))
-    following = (np.empty(longest, np.int32), np.empty(longest, np.int32))
+    kmers = (_make_kmer_index(longest, config.k), _make_kmer_index(longest, config.k))
     votes = np.zeros(widest + longest + 1, np.int32)
     window = np.empty(widest, np.uint8)
     clusters = make_clusters(2 * most_hits)
-    order = make_rank_room(2 * most_hits)
-    candidates = make_candidates(count, cluster.max_candidates)
+    out = make_candidate_room(count, 2 * most_hits, cluster.max_candidates, reference.offsets)
     q = 0
     for r in range(count):
         lo = q
         while q < len(fragments.owner) and fragments.owner[q] == r:
-            candidates.truncated[r] |= hits.truncated[q]
+            out.candidates.truncated[r] |= hits.truncated[q]
             q += 1
         made = 0
         if hits.offsets[q] > hits.offsets[lo]:
             n = reads.offsets[r + 1] - reads.offsets[r]
             orient(reads.codes, reads.offsets[r], reads.offsets[r + 1], strands)
             for strand in range(2):
-                index_kmers(strands.codes[strand], n, config.k, head[strand], following[strand])
+                index_kmers(strands.codes[strand], n, config.k, kmers[strand])
             for f in range(lo, q):
                 width = fragment_length + 2 * fragments.length[f]
                 for h in range(hits.offsets[f], hits.offsets[f + 1]):
@@ -190,10 +252,10 @@ def _vote_hits(reads, hits, fragments, fragment_length, reference, cluster, conf
                     origin = hits.position[h] - fragments.length[f]
                     load_window(reference, contig, origin, width, window)
                     before = made
-                    made = _vote_in_window(window, width, n, config, (head, following), votes, clusters, made)
+                    made = _vote_in_window(window[:width], n, config, kmers, votes, clusters, made)
                     clusters.diagonal[before:made] += origin
                     clusters.place[before:made] = hits.position[h]
             for strand in range(2):
-                clear_kmers(strands.codes[strand], n, config.k, head[strand])
-        append_heaviest(clusters, made, r, reads.salts[r], reference.offsets, cluster, order, candidates)
-    return trimmed(candidates)
+                clear_kmers(strands.codes[strand], n, config.k, kmers[strand])
+        append_heaviest(clusters, made, 0, r, reads.salts[r], cluster, out)
+    return trimmed(out.candidates)

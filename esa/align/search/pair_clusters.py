@@ -1,23 +1,31 @@
 """Clusters of both ends of a pair, weighed together.
 
-In a large repeat each end by itself has more equal places than are verified. Where both lie as the insert sizes say,
-and which of the places are worth most together, tells them apart.
+In a large repeat, each end by itself has more equal places than are verified. The right copy is told by the place
+where both ends lie at a proper distance and weigh most together.
 """
 
 from __future__ import annotations
 
-from esa.align.inserts import FF, FR, RR
+from esa.align.inserts import FF, FR, RR, InsertRange
+from esa.align.search.clusters import Clusters
+from esa.kernels.arrays import I64Array
 from esa.kernels.decorator import inline_njit
 
 
 @inline_njit
-def pair_clusters(first, second, counts, lengths, inserts):  # type: ignore[no-untyped-def]
-    """Give each cluster of either end the weight of the heaviest one of the mate that it may make a pair with.
+def pair_clusters(
+    first: Clusters, second: Clusters, counts: I64Array, lengths: I64Array, inserts: InsertRange
+) -> None:
+    """Set each cluster's ``mate``: the weight of the heaviest cluster of the other end at a proper distance.
 
-    ``first``, ``second``: `esa.align.search.clusters.Clusters` of both reads, of which ``counts`` count, in order of
-    strand and diagonal. ``lengths``: of the reads. ``inserts``: `esa.align.inserts.InsertRange`. (Heuristic:
-    whether both lie in one contig is not asked: few clusters lie near a border, and
-    `esa.align.pairing.choose.is_proper` asks later.)
+    Heuristic: the two may lie in different contigs. Few clusters lie near a border, and
+    `esa.align.pairing.choose.is_proper` checks it later.
+
+    Args:
+        first, second: Clusters of both reads, in order of strand and diagonal.
+        counts: ``int64[2]``, how many of them there are.
+        lengths: ``int64[2]``, bases of the reads.
+        inserts: Orientation and distances of proper pairs.
     """
     same_strand = inserts.orientation == FF or inserts.orientation == RR
     # As seen from the first read's strand, its mate's 5' end lies ahead of its own, or behind.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.inserts import InsertRange
-from esa.align.loci import Candidates, Reference
+from esa.align.loci import Candidates, Reads, Reference
 from esa.align.search.candidates import cluster_hits
 from esa.align.search.kmer_voting import vote_hits
 from esa.align.stages import Stage
@@ -171,7 +171,7 @@ class Searcher:
                 hits, fragments, bases.offsets, salts, self._reference.offsets, self._cluster, pairs
             )
         return vote_hits(
-            bases.codes, bases.offsets, salts, hits, fragments, self.fragmenter.length,
+            Reads(bases.codes, bases.offsets, salts), hits, fragments, self.fragmenter.length,
             self._reference, self._cluster, self._voting,
         )  # fmt: skip
 

@@ -1,46 +1,51 @@
-"""Sorting of many short runs of keys, and some long ones, where comparing two at a time would be guessed wrong again
-and again."""
+"""Sorting without branches, for many short runs of keys and some long ones.
+
+A sort that branches on each comparison has a branch misprediction at about every second one.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from esa.kernels.arrays import I32Array, I64Array, Int
 from esa.kernels.bits import popcount
 from esa.kernels.decorator import inline_njit, njit
 
 FEW = 224
-"""Up to so many keys it is faster to count for each how many are less: all pairs are compared, but many at a time."""
+"""Up to so many keys, counting for each how many are smaller is faster: it compares all pairs, but many at a time."""
 DIGITS = 3
-"""By which more are sorted: the fewer, the larger their tables."""
+"""Digits of the radix sort of more keys; with fewer, their tables are larger."""
 SELECTED_BITS = 11
-"""Of keys, by which the largest are told at a time."""
+"""Bits of the keys that one round of the selection of the largest looks at."""
 
 
 class SortRoom(NamedTuple):
-    """Room to sort in.
+    """Scratch space of `sort_keys`.
 
     keys: ``int64[most]``.
-    counts: ``int32[DIGITS, 2**width]``, of each value of a digit; width 0 where there are never many keys.
+    counts: ``int32[DIGITS, 2**width]``, occurrences of each value of a digit; width 0 if there are never more than
+        `FEW` keys.
     """
 
-    keys: NDArray[np.int64]
-    counts: NDArray[np.int32]
+    keys: I64Array
+    counts: I32Array
 
 
 @njit
-def make_sort_room(most, bits):  # type: ignore[no-untyped-def]
+def make_sort_room(most: Int, bits: Int) -> SortRoom:
     """`SortRoom` for runs of up to ``most`` keys that differ in ``bits`` bits."""
     width = (bits + DIGITS - 1) // DIGITS if most > FEW else 0
     return SortRoom(np.empty(most, np.int64), np.empty((DIGITS, 1 << width), np.int32))
 
 
 @inline_njit
-def sort_keys(keys, count, low, room):  # type: ignore[no-untyped-def]
-    """Sort the distinct keys ``keys[:count]``, which are not negative. Those that are alike from bit ``low`` up must be
-    in order already."""
+def sort_keys(keys: I64Array, count: Int, low: Int, room: SortRoom) -> None:
+    """Sort ``keys[:count]`` (``int64``, distinct, not negative) in place.
+
+    Keys that are equal from bit ``low`` up must be in order already.
+    """
     if count <= FEW:
         _sort_by_rank(keys, count, room.keys)
     else:
@@ -48,7 +53,7 @@ def sort_keys(keys, count, low, room):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _sort_by_rank(keys, count, unsorted):  # type: ignore[no-untyped-def]
+def _sort_by_rank(keys: I64Array, count: Int, unsorted: I64Array) -> None:
     for i in range(count):
         unsorted[i] = keys[i]
     for i in range(count):
@@ -60,8 +65,8 @@ def _sort_by_rank(keys, count, unsorted):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _sort_by_digits(keys, count, low, room, counts):  # type: ignore[no-untyped-def]
-    """By least significant digit."""
+def _sort_by_digits(keys: I64Array, count: Int, low: Int, room: I64Array, counts: I32Array) -> None:
+    """Radix sort, least significant digit first."""
     mask = np.int64(counts.shape[1] - 1)
     width = popcount(np.uint64(mask))
     counts[:] = 0
@@ -88,22 +93,22 @@ def _sort_by_digits(keys, count, low, room, counts):  # type: ignore[no-untyped-
 
 
 class RankRoom(NamedTuple):
-    """Keys to be put in order, largest first, with a number each.
+    """Keys to be ranked, largest first, each with a number.
 
-    keys, numbers: ``int64[most]``.
-    ranked_keys, ranked_numbers: the same, room.
-    counts: ``int32[2**SELECTED_BITS]``, room.
+    keys, numbers: ``int64[most]``, the input.
+    ranked_keys, ranked_numbers: ``int64[most]``, the output.
+    counts: ``int32[2**SELECTED_BITS]``, scratch space.
     """
 
-    keys: NDArray[np.int64]
-    numbers: NDArray[np.int64]
-    ranked_keys: NDArray[np.int64]
-    ranked_numbers: NDArray[np.int64]
-    counts: NDArray[np.int32]
+    keys: I64Array
+    numbers: I64Array
+    ranked_keys: I64Array
+    ranked_numbers: I64Array
+    counts: I32Array
 
 
 @njit
-def make_rank_room(most):  # type: ignore[no-untyped-def]
+def make_rank_room(most: Int) -> RankRoom:
     """`RankRoom` for up to ``most`` keys."""
     return RankRoom(
         np.empty(most, np.int64),
@@ -115,11 +120,10 @@ def make_rank_room(most):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def largest_first(room, count, wanted):  # type: ignore[no-untyped-def]
-    """The ``wanted`` largest of the first ``count`` keys, none of them negative, into ``room.ranked_keys`` with their
-    numbers, largest first; of equal ones those that came first.
+def largest_first(room: RankRoom, count: Int, wanted: Int) -> Int:
+    """Rank the ``wanted`` largest of the first ``count`` keys (not negative), largest first; ties in order of input.
 
-    Returns the largest key left out, -1 if there is none. ``room.keys`` is as it was only if there is none.
+    Returns the largest key left out, -1 if there is none. If there is one, ``room.keys`` has changed.
     """
     left_out = np.int64(-1)
     if count > wanted:
@@ -138,9 +142,11 @@ def largest_first(room, count, wanted):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _select_largest(room, count, wanted):  # type: ignore[no-untyped-def]
-    """Move the ``wanted`` largest keys, but not all, to the front, in the order they are in; returns the largest of the
-    others."""
+def _select_largest(room: RankRoom, count: Int, wanted: Int) -> Int:
+    """Move the ``wanted`` largest keys to the front, in the order of input; returns the largest of the others.
+
+    ``wanted`` is less than ``count``. A histogram of `SELECTED_BITS` bits at a time finds the smallest key wanted.
+    """
     keys, numbers, counts = room.keys, room.numbers, room.counts
     least, most = keys[0], keys[0]
     for i in range(count):
@@ -148,7 +154,7 @@ def _select_largest(room, count, wanted):  # type: ignore[no-untyped-def]
     shift = np.int64(0)
     while (most - least) >> shift >= len(counts):
         shift += 1
-    # The keys that may be the least ones wanted lie from ``low`` on, in steps of 1 << shift; so many of them are.
+    # The smallest keys wanted lie from ``low`` on, in bins of 1 << shift; ``left`` of the keys there are wanted.
     low, left, width = least, wanted, SELECTED_BITS
     while True:
         counts[:] = 0

@@ -1,4 +1,4 @@
-"""`esa.align.search.candidates` against a slow cluster of one read at a time."""
+"""`esa.align.search.candidates` against a slow clustering of one read at a time."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def heaviest(
     return [clusters[i] for i in order[: config.max_candidates]], left_out * 100 >= top * RIVAL_WEIGHT
 
 
-def chain_slowly(
+def cluster_slowly(
     world: World, config: ClusterConfig, salts: Sequence[int], inserts: InsertRange | None = None
 ) -> list[tuple[list[Cluster], int]]:
     """(Candidates, truncated) of each read."""
@@ -250,7 +250,7 @@ def random_world(rng: np.random.Generator, contigs: int, longest_contig: int) ->
 
 @pytest.mark.parametrize(("contigs", "longest"), [(1, 1000), (3, 400), (300, 61)])
 @pytest.mark.parametrize("slack", [0, 12, 50])
-def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
+def test_clusters_equal_the_slow_version(contigs: int, longest: int, slack: int):
     rng = np.random.default_rng(contigs + slack)
     several = cut = 0
     for _ in range(40):
@@ -259,7 +259,7 @@ def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
         config = CONFIG._replace(diagonal_slack=slack)
         found = unpack(world.cluster(config, salts))
         # Clusters may share weight and diagonal (two strands, two contigs): any order of those will do.
-        expected = chain_slowly(world, config, salts)
+        expected = cluster_slowly(world, config, salts)
         for (mine, my_cap), (theirs, their_cap) in zip(found, expected, strict=True):
             assert [(c.weight, c.diagonal) for c in mine] == [(c.weight, c.diagonal) for c in theirs]
             assert my_cap == their_cap
@@ -271,7 +271,7 @@ def test_chains_equal_the_slow_version(contigs: int, longest: int, slack: int):
     assert cut > 10
 
 
-def crowded_world(rng: np.random.Generator, reads: int) -> World:
+def repeat_world(rng: np.random.Generator, reads: int) -> World:
     """Reads of a repeat with hundreds of copies, of which no fragment hits all."""
     # Some so near to each other that a fragment hits one cluster twice.
     copies = np.cumsum(rng.choice([7, 90], 700, p=[0.2, 0.8]))
@@ -293,15 +293,15 @@ def crowded_world(rng: np.random.Generator, reads: int) -> World:
 
 
 @pytest.mark.parametrize("inserts", [None, InsertRange(FR, 100, 320)])
-def test_clusters_of_crowded_reads_equal_the_slow_version(inserts: InsertRange | None):
+def test_clusters_of_reads_of_repeats_equal_the_slow_version(inserts: InsertRange | None):
     rng = np.random.default_rng(21)
     config = ClusterConfig(diagonal_slack=12, max_candidates=60, max_paired_candidates=40)
     left_out = 0
     for _ in range(4):
-        world = crowded_world(rng, 6)
+        world = repeat_world(rng, 6)
         salts = rng.integers(0, 1 << 62, 6).tolist()
         found = unpack(world.cluster(config, salts, inserts))
-        expected = chain_slowly(world, config, salts, inserts)
+        expected = cluster_slowly(world, config, salts, inserts)
         assert [cap for _, cap in found] == [cap for _, cap in expected]
         for (mine, _), (theirs, _) in zip(found, expected, strict=True):
             assert [(c.diagonal, c.reverse) for c in mine] == [(c.diagonal, c.reverse) for c in theirs]
@@ -311,17 +311,21 @@ def test_clusters_of_crowded_reads_equal_the_slow_version(inserts: InsertRange |
     assert left_out > 40
 
 
-def test_what_only_queries_with_many_hits_lead_to_is_said_to_be_hidden():
+def test_a_place_that_only_queries_with_many_hits_lead_to_makes_the_read_truncated():
     """Fragments with an error, say, have fewer hits than those without."""
     few = [
         Query(start, 48, 0, [Hit(1000 * i + start, 0, 12) for i in range(300)]) for start in (0, 9, 18, 27)
     ]
     elsewhere = [Hit(500_000 + 1000 * i + 60, 0, 12) for i in range(400)]
-    for many, hidden in (([Query(60, 48, 0, elsewhere)] * 3, 1), ([Query(60, 48, 0, elsewhere)], 0), ([], 0)):
+    for many, expected in (
+        ([Query(60, 48, 0, elsewhere)] * 3, 1),
+        ([Query(60, 48, 0, elsewhere)], 0),
+        ([], 0),
+    ):
         world = World([150], [[*few, *many]], [0, 1_000_000], in_order=True)
         [(clusters, truncated)] = unpack(world.cluster(CONFIG._replace(max_candidates=2000), [1]))
         assert len(clusters) == 300
-        assert truncated == hidden
+        assert truncated == expected
 
 
 def test_an_end_keeps_its_own_best_place_beside_heavy_ones_of_the_mate():
@@ -368,7 +372,7 @@ def test_hits_without_number_make_the_same_clusters():
     ]
     world = World([150], [[Query(20, 48, 0, hits)]], [0, 4000, 9048])
     [(mine, cap)] = unpack(world.cluster(CONFIG, [1]))
-    [(theirs, their_cap)] = chain_slowly(world, CONFIG, [1])
+    [(theirs, their_cap)] = cluster_slowly(world, CONFIG, [1])
     assert [(c.weight, c.diagonal) for c in mine] == [(c.weight, c.diagonal) for c in theirs]
     assert cap == their_cap
 

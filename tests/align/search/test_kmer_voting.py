@@ -11,16 +11,16 @@ from align_oracles import Codes, make_batch, make_genome, mutate, offsets_of, re
 
 from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.extend.ungapped import extend_ungapped
-from esa.align.loci import Candidates
+from esa.align.loci import Candidates, Reads
 from esa.align.search.candidates import RIVAL_WEIGHT
-from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, vote, vote_hits
+from esa.align.search.kmer_voting import KmerIndex, best_diagonal, clear_kmers, index_kmers, vote, vote_hits
 from esa.fragments.base import Fragments
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 from esa.stores.base import Hits
 
 K = 5
-CHAIN = ClusterConfig(max_candidates=4, min_weight_share=0)
+CLUSTER = ClusterConfig(max_candidates=4, min_weight_share=0)
 CONFIG = VotingConfig(k=8, slack=3, min_votes=6)
 
 
@@ -38,13 +38,12 @@ def votes_slowly(window: Sequence[int], query: Sequence[int], k: int) -> Counter
 def vote_fast(
     window: Codes, query: Codes, k: int, slack: int, known: int = 0, apart: int = -1
 ) -> tuple[int, int]:
-    head = np.zeros(4**k, np.int32)
-    following = np.empty(len(query), np.int32)
+    kmers = KmerIndex(np.zeros(4**k, np.int32), np.empty(len(query), np.int32))
     votes = np.zeros(len(window) + len(query) + 1, np.int32)
-    index_kmers(query, len(query), k, head, following)
-    out = vote(window, len(window), len(query), k, slack, head, following, votes, known, apart)
-    clear_kmers(query, len(query), k, head)
-    assert not head.any()
+    index_kmers(query, len(query), k, kmers)
+    out: tuple[int, int] = vote(window, len(query), VotingConfig(k, slack), kmers, votes, known, apart)
+    clear_kmers(query, len(query), k, kmers)
+    assert not kmers.head.any()
     assert not votes.any()
     return out
 
@@ -93,21 +92,19 @@ def test_the_best_diagonal_is_the_best_of_all_that_lie_in_the_window():
     assert ties > 30
 
 
-def locate(
+def candidates_for(
     genome: Genome,
     reads: Sequence[Codes],
     hits: Sequence[Sequence[int]],
     length: int,
-    cluster: ClusterConfig = CHAIN,
+    cluster: ClusterConfig = CLUSTER,
 ) -> Candidates:
     """Each read is one query fragment, which hit fragments of ``length`` bases at these positions."""
     batch = make_batch(reads)
     n = len(reads)
     positions = np.array([p for read in hits for p in read], np.int64)
     return vote_hits(
-        batch.codes,
-        batch.offsets,
-        np.arange(n, dtype=np.uint64),
+        Reads(batch.codes, batch.offsets, np.arange(n, dtype=np.uint64)),
         Hits(
             offsets_of(list(hits)),
             positions,
@@ -142,7 +139,7 @@ def genome() -> Genome:
 
 
 @pytest.mark.parametrize("reverse", [0, 1])
-def test_a_read_is_located_on_its_strand_wherever_its_window_was_hit(genome: Genome, reverse: int):
+def test_a_read_is_found_on_its_strand_wherever_its_window_was_hit(genome: Genome, reverse: int):
     rng = np.random.default_rng(reverse)
     length, reads, hits, truth = 128, [], [], []
     for _ in range(60):
@@ -156,7 +153,7 @@ def test_a_read_is_located_on_its_strand_wherever_its_window_was_hit(genome: Gen
         near = int(rng.integers(max(lo, start - length + 20), min(hi - length, start + size - 20) + 1))
         hits.append([near])
         truth.append((start, reverse, contig))
-    found = locate(genome, reads, hits, length)
+    found = candidates_for(genome, reads, hits, length)
     assert [candidates_of(found, r)[:1] for r in range(60)] == [[t] for t in truth]
     assert not found.truncated.any()
 
@@ -165,28 +162,28 @@ def test_neighbouring_contigs_are_not_seen(genome: Genome):
     border = int(genome.offsets[1])
     read = genome.fetch(border + 5, border + 105)
     # The fragment that was hit lies in the contig before.
-    assert candidates_of(locate(genome, [read], [[border - 64]], 64), 0) == []
-    assert candidates_of(locate(genome, [read], [[border]], 64), 0)[0] == (border + 5, 0, 1)
+    assert candidates_of(candidates_for(genome, [read], [[border - 64]], 64), 0) == []
+    assert candidates_of(candidates_for(genome, [read], [[border]], 64), 0)[0] == (border + 5, 0, 1)
 
 
-def test_a_read_that_hangs_over_the_end_is_located(genome: Genome):
+def test_a_read_that_hangs_over_the_end_is_found(genome: Genome):
     end = int(genome.offsets[1])
     over = np.random.default_rng(3).integers(0, 4, 50).astype(np.uint8)
     read = np.concatenate([genome.fetch(end - 60, end), over])
-    assert candidates_of(locate(genome, [read], [[end - 64]], 64), 0)[0] == (end - 60, 0, 0)
+    assert candidates_of(candidates_for(genome, [read], [[end - 64]], 64), 0)[0] == (end - 60, 0, 0)
     start = np.concatenate([over, genome.fetch(0, 60)])
-    assert candidates_of(locate(genome, [start], [[0]], 64), 0)[0] == (-50, 0, 0)
+    assert candidates_of(candidates_for(genome, [start], [[0]], 64), 0)[0] == (-50, 0, 0)
 
 
 def test_windows_without_enough_votes_are_no_candidates(genome: Genome):
     stranger = np.random.default_rng(4).integers(0, 4, 100).astype(np.uint8)
     short = genome.fetch(100, 105)
     n = np.full(80, dna.N, np.uint8)
-    found = locate(genome, [stranger, short, n, np.empty(0, np.uint8)], [[90], [90], [90], [90]], 64)
+    found = candidates_for(genome, [stranger, short, n, np.empty(0, np.uint8)], [[90], [90], [90], [90]], 64)
     assert found.offsets.tolist() == [0] * 5
 
 
-def test_candidates_come_by_votes_and_the_limit_is_said(genome: Genome):
+def test_candidates_are_ordered_by_votes_and_those_beyond_the_limit_are_reported(genome: Genome):
     rng = np.random.default_rng(5)
     unit = rng.integers(0, 4, 100).astype(np.uint8)
     parts: list[Codes] = []
@@ -194,7 +191,7 @@ def test_candidates_come_by_votes_and_the_limit_is_said(genome: Genome):
         parts += [rng.integers(0, 4, 400).astype(np.uint8), mutate(rng, unit, 3 * copies, 0)]
     repeats = make_genome([np.concatenate(parts)])
     places = [400 + 500 * i for i in range(5)]
-    found = locate(repeats, [unit], [places[::-1]], 100, CHAIN._replace(max_candidates=5))
+    found = candidates_for(repeats, [unit], [places[::-1]], 100, CLUSTER._replace(max_candidates=5))
     assert candidates_of(found, 0)[0] == (400, 0, 0)
     assert {c[0] for c in candidates_of(found, 0)} == set(places)
     assert np.all(np.diff(found.weight) <= 0)
@@ -203,7 +200,7 @@ def test_candidates_come_by_votes_and_the_limit_is_said(genome: Genome):
     # Left out for the limit: one with half the votes of the best is a rival, one with less is not.
     votes = found.weight.tolist()
     for most in range(1, 5):
-        few = locate(repeats, [unit], [places[::-1]], 100, CHAIN._replace(max_candidates=most))
+        few = candidates_for(repeats, [unit], [places[::-1]], 100, CLUSTER._replace(max_candidates=most))
         assert candidates_of(few, 0) == candidates_of(found, 0)[:most]
         assert bool(few.truncated[0]) == (votes[most] * 100 >= votes[0] * RIVAL_WEIGHT)
     assert votes[4] * 100 < votes[0] * RIVAL_WEIGHT <= votes[1] * 100

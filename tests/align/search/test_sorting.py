@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from esa.align.search.sorting import FEW, largest_first, make_rank_room, make_sort_room, sort_keys
+from esa.kernels.arrays import I64Array, Int
 from esa.kernels.decorator import njit
 
 NUMBER_BITS = 24
 
 
 @njit
-def _sorted(keys, count, low, bits):  # type: ignore[no-untyped-def]
+def _sorted(keys: I64Array, count: Int, low: Int, bits: Int) -> I64Array:
     out = keys.copy()
     sort_keys(out, count, low, make_sort_room(len(keys), bits))
     return out
@@ -30,7 +31,7 @@ def test_keys_are_sorted_as_numpy_sorts_them(count: int, bits: int):
 
 
 @njit
-def _largest(keys, wanted):  # type: ignore[no-untyped-def]
+def _largest(keys: I64Array, wanted: Int) -> tuple[I64Array, I64Array, Int]:
     room = make_rank_room(len(keys) + 1)
     room.keys[: len(keys)] = keys
     room.numbers[: len(keys)] = np.arange(len(keys))
