@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from esa.align.levels import Level, Resolved
-from esa.stores.base import MOST_SCANNED, SATELLITE, SearchEffort
+from esa.stores.base import MAX_SCANNED, SATELLITE_BUCKET, SearchEffort
 
 
 class ClusterConfig(NamedTuple):
@@ -107,7 +107,12 @@ class SplitConfig(NamedTuple):
     min_bases: int = 20
     max_segments: int = 4
     effort: SearchEffort = SearchEffort(
-        256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+        256,
+        probes=128,
+        radius=18,
+        max_bucket=SATELLITE_BUCKET,
+        max_edited=SATELLITE_BUCKET,
+        max_scanned=MAX_SCANNED,
     )
     resolved: Resolved = ((0, 75),)
     max_candidates: int = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from esa.align.scoring import MAX_READ_LENGTH
-from esa.stores.base import MOST_SCANNED, REPEAT_BUCKET, SATELLITE, SearchEffort
+from esa.stores.base import MAX_SCANNED, REPEAT_BUCKET, SATELLITE_BUCKET, SearchEffort
 
 Resolved = tuple[tuple[int, int], ...]
 """(Fragments, share) pairs: a read of which so many fragments were searched without a limit being hit is resolved when
@@ -68,7 +68,7 @@ REPEATS_LONGEST = 10_000
 
 _MINIMIZERS = SearchEffort(192, probes=1, radius=12, max_bucket=REPEAT_BUCKET)
 
-_REPEATS = SearchEffort(SATELLITE // 4, probes=1, radius=12, max_bucket=SATELLITE // 4)
+_REPEATS = SearchEffort(SATELLITE_BUCKET // 4, probes=1, radius=12, max_bucket=SATELLITE_BUCKET // 4)
 """All hits of a bucket: those that several fragments share tell the copies apart. Larger buckets hold so many equal
 places that to see some of them tells no more than to know that they are there."""
 
@@ -87,7 +87,14 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "edited minimizers",
-        SearchEffort(1024, radius=18, max_bucket=SATELLITE, max_edited=4096, max_scanned=SATELLITE, edits=1),
+        SearchEffort(
+            1024,
+            radius=18,
+            max_bucket=SATELLITE_BUCKET,
+            max_edited=4096,
+            max_scanned=SATELLITE_BUCKET,
+            edits=1,
+        ),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30)),
         truncated_count=True,
@@ -95,7 +102,12 @@ ANCHORED_LEVELS = (
     Level(
         "overhang",
         SearchEffort(
-            256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+            256,
+            probes=128,
+            radius=18,
+            max_bucket=SATELLITE_BUCKET,
+            max_edited=SATELLITE_BUCKET,
+            max_scanned=MAX_SCANNED,
         ),
         stride=0,
         resolved=((0, 101), (1, 96), (2, 80), (5, 68), (8, 60), (14, 50), (26, 40), (55, 30)),
@@ -103,13 +115,13 @@ ANCHORED_LEVELS = (
     ),
     Level(
         "sliding",
-        SearchEffort(64, radius=18, max_bucket=SATELLITE, max_edited=512, edits=1),
+        SearchEffort(64, radius=18, max_bucket=SATELLITE_BUCKET, max_edited=512, edits=1),
         stride=1,
         resolved=((0, 70),),
     ),
     Level(
         "two edits",
-        SearchEffort(64, radius=22, max_bucket=SATELLITE, max_edited=256, edits=2),
+        SearchEffort(64, radius=22, max_bucket=SATELLITE_BUCKET, max_edited=256, edits=2),
         stride=1,
         resolved=NEVER,
         longest=TWO_EDITS_LONGEST,
