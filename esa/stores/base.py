@@ -14,7 +14,8 @@ REPEAT_BUCKET = 128
 """Codes of the largest bucket that is searched at first; a larger one (a *repeat bucket*) holds copies of a repeat.
 
 Few buckets are that large, but they hold most of the codes that a search of all buckets would scan. Reads of other
-sequence are found without them, and so are most edges of a repeat. Chosen with ``scripts/bench_encoders.py --frontier``.
+sequence are found without them, and so are most edges of a repeat.
+Chosen with ``scripts/bench_encoders.py --frontier``.
 """
 SATELLITE_BUCKET = 1 << 14
 """Codes of the largest bucket that any level searches.
