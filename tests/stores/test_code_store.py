@@ -84,14 +84,14 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     margins = [abs(int(value)) for value in embedding[:KEY_BITS]]
     least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
     hits = []
-    scanned = escaped = 0
+    scanned = skipped = 0
     for number, pattern in enumerate(probe_patterns(KEY_BITS, effort.probes).tolist()):
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
-        most = effort.max_edited if number else effort.max_bucket
-        if len(bucket) > most or scanned + len(bucket) > effort.max_scanned:
-            escaped = 1
+        max_size = effort.max_edited if number else effort.max_bucket
+        if len(bucket) > max_size or scanned + len(bucket) > effort.max_scanned:
+            skipped = 1
             continue
         scanned += len(bucket)
         for other_code, position, reverse in bucket:
@@ -99,17 +99,17 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
             if distance < effort.radius:
                 hits.append((position, reverse, effort.radius - distance))
     if len(hits) <= effort.max_hits:
-        return Found(hits, escaped, scanned)
+        return Found(hits, skipped, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
     kept = [hit for hit in hits if hit[2] == scores[0]]
     if len(kept) > effort.max_hits:
-        return Found(kept[: effort.max_hits], escaped | is_copy(scores[0], effort), scanned)
+        return Found(kept[: effort.max_hits], skipped | is_copy(scores[0], effort), scanned)
     for score in scores[1:]:
         wider = [hit for hit in hits if hit[2] >= score]
         if len(wider) > effort.max_hits:
             break
         kept = wider
-    return Found(kept, escaped | is_copy(score, effort), scanned)
+    return Found(kept, skipped | is_copy(score, effort), scanned)
 
 
 def is_copy(score: int, effort: SearchEffort) -> int:

@@ -29,7 +29,7 @@ from esa.train.code_model import CodeModel
 from esa.train.codes import SCANNED, CodesConfig, CodesTask
 from esa.train.config import RunConfig
 from esa.train.loop import train
-from esa.train.noise import noisy
+from esa.train.noise import NoiseRanges, noisy
 from esa.train.references import fenced, read_references
 from esa.train.run import (
     CARD_NAME,
@@ -317,7 +317,7 @@ def test_noise_does_not_walk_into_the_next_contig():
         start = offsets[1::2] - fence - SMALL.fragmenter.length
         out = np.empty((len(start), SMALL.fragmenter.length), np.uint8)
         forward = np.zeros(len(start), np.uint8)
-        noisy(codes, start, forward, SMALL.half, SMALL.k, (0.3, 1.0, 1.0), np.uint64(1), out)
+        noisy(codes, start, forward, SMALL.k, NoiseRanges(0.3, 1.0, 1.0), np.uint64(1), out)
         return float((out[:, -1] == 3).mean())
 
     # An insertion brings a T now and then; the next contig would bring one with every deletion.
