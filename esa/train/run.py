@@ -141,8 +141,7 @@ def train_encoder(
     task = KINDS[kind].task(settings.task, *genomes, run.seed)
     _prepare(output)
     if not resume:
-        # Files of an earlier run do not belong to this one.
-        for name in WRITTEN:
+        for name in WRITTEN:  # by an earlier run
             (output / name).unlink(missing_ok=True)
         _write(output / CONFIG_NAME, settings.text())
 
