@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from esa.align.stages import Stage
 from esa.align.state import Resolved
-from esa.stores.base import MOST_SCANNED, SATELLITE, SearchEffort
+from esa.stores.base import MAX_SCANNED, SATELLITE_BUCKET, SearchEffort
 
 
 class ClusterConfig(NamedTuple):
@@ -115,7 +115,12 @@ class SplitConfig(NamedTuple):
     min_bases: int = 20
     max_segments: int = 4
     effort: SearchEffort = SearchEffort(
-        256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+        256,
+        probes=128,
+        radius=18,
+        max_bucket=SATELLITE_BUCKET,
+        max_edited=SATELLITE_BUCKET,
+        max_scanned=MAX_SCANNED,
     )
     resolved: Resolved = ((0, 75),)
     max_candidates: int = 100

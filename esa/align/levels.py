@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from esa.align.stages import Edits, Minimizers, Overhang, Repeats, SampledMinimizers, Sliding, Stage, Windows
 from esa.align.state import Resolved
-from esa.stores.base import MOST_SCANNED, REPEAT_BUCKET, SATELLITE, SearchEffort
+from esa.stores.base import MAX_SCANNED, REPEAT_BUCKET, SATELLITE_BUCKET, SearchEffort
 
 NEVER: Resolved = ((0, 0),)
 """`Stage.resolved` of a stage after which nothing more is asked: a last one, or one with a sample."""
@@ -27,7 +27,7 @@ EDIT_RADIUS = 18
 TWO_EDITS_RADIUS = 22
 """The same for two edits."""
 
-REPEAT_HITS = SATELLITE // 4
+REPEAT_HITS = SATELLITE_BUCKET // 4
 """Size of the largest bucket whose hits are all taken at the repeats stage: what several fragments share tells copies
 apart. Larger buckets hold so many equal places that to see some of them shows no more than that they are there."""
 REPEATS_LONGEST = 10_000
@@ -73,30 +73,30 @@ ANCHORED_LEVELS: tuple[Stage, ...] = (
     Edits(
         "edited minimizers",
         SearchEffort(
-            EDITED_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE, max_edited=EDITED_BUCKET, max_scanned=SATELLITE,
-            edits=1,
+            EDITED_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=EDITED_BUCKET,
+            max_scanned=SATELLITE_BUCKET, edits=1,
         ),
         _BY_EDITS,
     ),
     Overhang(
         "overhang",
         SearchEffort(
-            OVERHANG_HITS, probes=OVERHANG_PROBES, radius=EDIT_RADIUS, max_bucket=SATELLITE, max_edited=SATELLITE,
-            max_scanned=MOST_SCANNED,
+            OVERHANG_HITS, probes=OVERHANG_PROBES, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET,
+            max_edited=SATELLITE_BUCKET, max_scanned=MAX_SCANNED,
         ),
         _BY_OVERHANG,
     ),
     Sliding(
         "sliding",
         SearchEffort(
-            SLIDING_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE, max_edited=SLIDING_BUCKET, edits=1
+            SLIDING_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=SLIDING_BUCKET, edits=1
         ),
         _BY_SLIDING,
     ),
     Sliding(
         "two edits",
         SearchEffort(
-            SLIDING_HITS, radius=TWO_EDITS_RADIUS, max_bucket=SATELLITE, max_edited=TWO_EDITS_BUCKET, edits=2
+            SLIDING_HITS, radius=TWO_EDITS_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=TWO_EDITS_BUCKET, edits=2
         ),
         NEVER,
         longest=TWO_EDITS_LONGEST,

@@ -1,4 +1,4 @@
-"""Where torch computes: the one place that chooses."""
+"""The choice of the device that torch computes on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(name: str) -> Device:
-    """``cpu``, ``cuda``, or with ``auto`` cuda where there is one.
+    """The device of a name in `DEVICES`; ``auto`` is CUDA if available, else the CPU.
 
     Raises:
-        EsaError: CUDA asked for and absent.
+        UsageError: another name.
+        EsaError: ``cuda`` is given and not available.
         MissingLibraryError: torch is not installed.
     """
     if name not in DEVICES:
@@ -33,7 +34,7 @@ def choose_device(name: str) -> Device:
 
 
 def accelerator(name: str) -> Device | None:
-    """As `choose_device`; None for the CPU."""
+    """`choose_device`, but None for the CPU; torch is not imported for ``cpu``."""
     if name == "cpu":
         return None
     device = choose_device(name)
