@@ -183,7 +183,7 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
         from esa.io.sam import SamFormatter
 
         kind = SamFormatter
-    return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
+    return kind(genome, read_group=options.read_group, xa=options.xa)
 
 
 _InsertSample = tuple[NDArray[np.int64], Callable[[], MappingState]]
