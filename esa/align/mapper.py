@@ -22,7 +22,7 @@ from esa.align.pairing.choose import Choice, choose_pairs, choose_single, sample
 from esa.align.pairing.rescue import rescue
 from esa.align.records.nonprimary import with_nonprimary
 from esa.align.records.report import make_records
-from esa.align.records.split import Alignments, Gaps, Parts, nonprimary_alignments
+from esa.align.records.split import Alignments, Gaps, Segments, nonprimary_alignments
 from esa.align.scoring import MATCH, MAX_READ_LENGTH
 from esa.align.search.candidates import cluster_hits
 from esa.align.search.kmer_voting import vote_hits
@@ -173,7 +173,7 @@ class Mapper:
     def _split(self, state: MappingState, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
         """Parts of chimeric reads beside the primary alignments; judges those of their reads once more."""
         config = self.config
-        parts = Parts(state.loci, choice, state.lengths, config.split, config.min_score)
+        parts = Segments(state.loci, choice, state.lengths, config.split, config.min_score)
         for found in range(config.split.max_segments - 1):
             gaps = parts.gaps()
             if not len(gaps.read):
