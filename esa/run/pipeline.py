@@ -4,20 +4,21 @@ Threads and queues, all in the main process (for worker processes see `esa.run.w
 
     reader thread --queue of READ_AHEAD batches--> main thread --calls--> pool of workers --futures--> main thread
 
-- The *reader thread* (`_ReadAhead`) parses the input and puts batches into a queue. After the last batch, or after a
-  fault, it puts one stop token (`_End`). A fault is kept in `_ReadAhead.fault`; the main thread raises it once all
-  batches before it are written.
-- The *main thread* submits one call a batch to the pool and holds the futures in a deque, oldest first. At most
-  ``threads + READ_AHEAD`` are in flight: beyond that it waits for the oldest, writes its records and counts them. So
-  records come out in input order, and nothing but this thread writes.
-- The *pool* is an executor (`esa.run.workers.pool_of`) whose workers seed, finish, format and, for BAM, compress.
-- *Single reads*, and pairs whose insert sizes are given, take one call: `Worker.align`. *Other pairs* take two. The
-  first batches are only seeded (`Worker.seed`), until the first pairs of the input have been sampled. Insert sizes are
-  then learnt once, the seeded batches are finished (`Worker.finish`), and all later batches take one call.
-- While the input pauses, the reader's queue gives None every `PATIENCE` seconds, and the main thread writes what is
-  done.
-- *Stop*: the end of the input leaves the loop, and leaving the pool's context ends the workers. After an exception the
-  pool drops the calls that have not begun, and the reader thread sees its `_closed` event and ends.
+The *reader thread* (`_ReadAhead`) parses the input and puts batches into a queue. After the last batch, or after a
+fault, it puts one stop token (`_End`). The main thread raises the fault once all batches before it are written.
+
+The *main thread* submits one call a batch to the pool and holds the futures in a deque, oldest first. At most
+``threads + READ_AHEAD`` are in flight. Beyond that it waits for the oldest, writes its records and counts them: records
+come out in input order, and only this thread writes. While the input pauses, the queue gives None every `PATIENCE`
+seconds, and the main thread writes what is done.
+
+The *pool* is an executor (`esa.run.workers.pool_of`) whose workers seed, finish, format and, for BAM, compress. Single
+reads, and pairs whose insert sizes are given, take one call: `Worker.align`. Other pairs begin with batches that are
+only seeded (`Worker.seed`), until the first pairs of the input have been sampled. Insert sizes are then learnt, once.
+The seeded batches are finished (`Worker.finish`), and all later ones take one call.
+
+*Stop*: the stop token ends the loop, and leaving the pool's context ends the workers. After an exception the pool drops
+the calls that have not begun, and the reader thread ends as its `_closed` event is set.
 
 One thread, many threads and many processes run through the same code: only the executor differs. The records depend
 neither on the number of workers nor on the batch size. The blocks of BAM depend on the batch size; their content does
@@ -293,7 +294,7 @@ class _ReadAhead:
             self._thread.join(PATIENCE)
 
     def batches(self) -> Iterator[ReadBatch | None]:
-        """Start reading; the batches in order, up to the end or a `fault`. None whenever the input pauses. Call it once."""
+        """Start reading (once); the batches in order, up to the end or a `fault`. None whenever the input pauses."""
         self._thread.start()
         return self._batches()
 

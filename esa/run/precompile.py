@@ -1,8 +1,8 @@
 """Compiles all kernels that `esa align` may need with the default preset, at the first run.
 
 numba compiles a kernel at its first call. A run would stop to compile whenever its reads need another level of the
-escalation, or another kind of record. Here a small alignment with every kind of read calls all kernels. A second process
-begins with the later half of them, as numba compiles one at a time in a process.
+escalation, or another kind of record. Here a small alignment with every kind of read calls all kernels. A second
+process begins with the later half of them, as numba compiles one at a time in a process.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[
 
 
 def call_kernels(folder: Path, threads: int) -> None:
-    """Call every kernel, with files in a folder. Stops if kernels cannot be cached: a run then compiles what it calls."""
+    """Call every kernel, with files in a folder. Stops if kernels cannot be cached, as that would be of no use."""
     rng = np.random.default_rng(1)
     genome = rng.integers(0, 4, _GENOME).astype(np.uint8)
     copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}

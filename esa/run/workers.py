@@ -12,9 +12,10 @@ more threads wait for it: 16 threads aligned no more reads than 12 (scripts/READ
 
 Message flow of `_Processes`, for each call:
 
-    submit -> sender thread: arrays into a free slot's outgoing area -> pipe: rest of the call, number of the slot
-           -> worker process: runs the call, arrays of the result into the slot's incoming area -> pipe: rest of it
-           -> callback: the future gets the result
+    submit: hands the call to the sender thread and returns a future
+    sender thread: packs the call's arrays into a free slot, sends the rest and the slot's number by pipe
+    worker process: runs the call, packs the result's arrays into the same slot, sends the rest by pipe
+    callback: unpacks the result and sets the future
 
 Slots lie in memory shared since the fork (`esa.run.shared_memory`); only small messages go through the pipes of
 `ProcessPoolExecutor`. With no slot free, or for arrays too large for one, everything goes through the pipe. The arrays
