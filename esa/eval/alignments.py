@@ -16,14 +16,10 @@ from numpy.typing import NDArray
 
 from esa.errors import EsaError
 from esa.io.records import (
-    CIGAR_D,
-    CIGAR_EQ,
-    CIGAR_H,
-    CIGAR_I,
     CIGAR_M,
-    CIGAR_N,
-    CIGAR_S,
-    CIGAR_X,
+    CLIPS,
+    CONSUMES_READ,
+    CONSUMES_REFERENCE,
     FLAG_FIRST,
     FLAG_PAIRED,
     FLAG_PROPER,
@@ -34,10 +30,6 @@ from esa.io.records import (
     FLAG_UNMAPPED,
     NONE,
 )
-
-CLIPS = frozenset((CIGAR_S, CIGAR_H))
-CONSUMES_READ = frozenset((CIGAR_M, CIGAR_I, CIGAR_EQ, CIGAR_X))
-CONSUMES_REFERENCE = frozenset((CIGAR_M, CIGAR_D, CIGAR_N, CIGAR_EQ, CIGAR_X))
 
 END_MASK = 3
 """The two low bits of a read's key say which end it is: 0 unpaired, 1 first, 2 second."""

@@ -34,6 +34,7 @@ from esa.index.manifest import (
     parse,
     refusal,
 )
+from esa.io.compressed import is_gzip
 from esa.kernels.madvise import in_large_pages
 
 if TYPE_CHECKING:  # `esa info` needs no genome, and need not wait for numba
@@ -184,8 +185,9 @@ def _looks_like_fasta(path: Path) -> bool:
         return False
     with open(path, "rb") as file:
         head = file.read(mmap.PAGESIZE)
-    with contextlib.suppress(zlib.error):  # if it is no gzip, it is plain text
-        head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, mmap.PAGESIZE)
+    if is_gzip(head):
+        with contextlib.suppress(zlib.error):  # damaged
+            head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, mmap.PAGESIZE)
     return head.lstrip().startswith(b">")
 
 
