@@ -45,8 +45,10 @@ def test_overview_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 NOT_FOR_ALIGN = ("torch", "faiss", "matplotlib", "pysam", "Bio", "dnaio", "transformers")
-"""Modules that `esa align` with the default preset must do without. (A first run builds an index to compile the kernels;
-it reads its encoder with safetensors.)"""
+"""Modules that `esa align` with the default preset must do without.
+
+safetensors is not among them: a first run builds an index to compile the kernels, which reads the encoder's weights.
+"""
 
 OVERVIEW_SECONDS = 0.3
 
