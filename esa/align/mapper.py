@@ -17,7 +17,7 @@ from esa.align.config import AlignConfig
 from esa.align.extend.verify import verify
 from esa.align.inserts import InsertRange, InsertSizes
 from esa.align.levels import Level
-from esa.align.loci import Loci, Reference
+from esa.align.loci import Loci, Reads, Reference
 from esa.align.pairing.choose import Choice, choose_pairs, choose_single, sample_sizes
 from esa.align.pairing.rescue import rescue
 from esa.align.records.nonprimary import with_nonprimary
@@ -219,7 +219,7 @@ class Mapper:
         active = reads[0::2] | reads[1::2]
         with state.statistics.stage("rescue"):
             rescue(
-                state.batch.codes, state.batch.offsets, state.salts, active,
+                Reads(state.batch.codes, state.batch.offsets, state.salts), active,
                 self._reference, inserts, self.config, state.loci, reads if again else None,
             )  # fmt: skip
 
@@ -295,7 +295,7 @@ class Mapper:
             candidates = candidates._replace(diagonal=candidates.diagonal + self._padding)
         with statistics.stage("verify"):
             verify(
-                batch.codes, batch.offsets, state.salts, candidates, self._reference, config, state.loci,
+                Reads(batch.codes, batch.offsets, state.salts), candidates, self._reference, config, state.loci,
                 paired=batch.paired and state.gaps is None,
             )  # fmt: skip
         statistics.count(
