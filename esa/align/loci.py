@@ -33,8 +33,8 @@ class Candidates(NamedTuple):
     """Places where a read may belong, grouped by read, the most promising first.
 
     offsets: ``int64[reads + 1]``, read i has candidates ``offsets[i]:offsets[i + 1]``.
-    diagonal: ``int64``, global position of the base that pairs with the read's first base, the read being in the
-        orientation that aligns; outside the contig where the read hangs over its end.
+    diagonal: ``int64``, global position of the base that pairs with the read's first base. The read is in the
+        orientation that aligns. It may hang over the contig's end, so that the diagonal lies outside.
     reverse: ``uint8``, 1 where the read aligns as its reverse complement.
     contig: ``int32``.
     weight: ``int32``, evidence, as `esa.align.search` weighs it.
@@ -208,16 +208,16 @@ class Reference(NamedTuple):
 class Locus(NamedTuple):
     """One entry of `Loci`."""
 
-    score: int
-    diagonal: int
-    reverse: int
-    contig: int
-    start: int
-    end: int
-    band: int
-    query_begin: int
-    query_end: int
-    part: int
+    score: Int
+    diagonal: Int
+    reverse: Int
+    contig: Int
+    start: Int
+    end: Int
+    band: Int
+    query_begin: Int
+    query_end: Int
+    part: Int
 
 
 class OfferRules(NamedTuple):
@@ -230,9 +230,9 @@ class OfferRules(NamedTuple):
     """
 
     salt: Word
-    near: int
-    max_loci: int
-    rescued: int
+    near: Int
+    max_loci: Int
+    rescued: Int
 
 
 @inline_njit

@@ -47,9 +47,9 @@ def score_of(total: Int, begin: Int, end: Int, length: Int) -> Int:
 class Place(NamedTuple):
     """Where a read may align: see `esa.align.loci.Candidates`."""
 
-    diagonal: int
-    reverse: int
-    contig: int
+    diagonal: Int
+    reverse: Int
+    contig: Int
 
 
 class Site(NamedTuple):
@@ -72,9 +72,9 @@ class Ungapped(NamedTuple):
     begin, stop: query interval in the orientation that aligns; equal where nothing scores.
     """
 
-    total: int
-    begin: int
-    stop: int
+    total: Int
+    begin: Int
+    stop: Int
 
 
 @inline_njit
@@ -129,14 +129,14 @@ class BandState(NamedTuple):
     reach: longest gap with which an alignment could be better.
     """
 
-    total: int
-    begin: int
-    stop: int
-    start: int
-    end: int
-    band: int
-    tried: int
-    reach: int
+    total: Int
+    begin: Int
+    stop: Int
+    start: Int
+    end: Int
+    band: Int
+    tried: Int
+    reach: Int
 
 
 BAND_STATE_FIELDS = len(BandState._fields)
@@ -217,8 +217,8 @@ class Thresholds(NamedTuple):
     high_score: Heuristic: from this score up the local score is taken to be the score.
     """
 
-    min_local_score: int
-    high_score: int
+    min_local_score: Int
+    high_score: Int
 
 
 @inline_njit

@@ -122,7 +122,7 @@ def trace(
 ) -> tuple[Int, Int, Int]:
     """Walk back from cell (i, b) of a band to the begin of the best path that ends there.
 
-    Of equal paths the one with the leftmost gaps is taken, and the one that clips less: a pair is preferred as long as
+    Of equal paths the one with the leftmost gaps is taken, and the one that clips less. A pair is preferred as long as
     one explains the total, then an insertion, then a deletion.
 
     Args:

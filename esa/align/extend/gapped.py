@@ -103,12 +103,12 @@ class GappedAlignment(NamedTuple):
     steps: number of operations.
     """
 
-    total: int
-    begin: int
-    stop: int
-    start: int
-    end: int
-    steps: int
+    total: Int
+    begin: Int
+    stop: Int
+    start: Int
+    end: Int
+    steps: Int
 
 
 @inline_njit(forceinline=False)

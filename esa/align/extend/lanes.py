@@ -6,9 +6,9 @@ paths. Recurrence, ties and paths are those of `esa.align.extend.banded`.
 numba does not vectorise a loop over the many rows of one array, so the step is given as LLVM vector arithmetic. It is
 integer arithmetic of 16 bits, which LLVM lowers to whatever vectors a processor has: the results are the same on all.
 
-There are two ways to know where the best path of a lane begins. `fill_lanes` keeps the directions of all cells, for
-`esa.align.extend.banded.trace`, which also gives the operations. `score_lanes` carries the cell where each path begins
-along (its *origin*) and keeps nothing else: no traceback, hence no operations.
+There are two ways to know where the best path of a lane begins. `fill_lanes` keeps the directions of all cells. From
+these `esa.align.extend.banded.trace` also gives the operations. `score_lanes` carries along the cell where each path
+begins (its *origin*) and keeps nothing else. It needs no traceback, but gives no operations.
 """
 
 from __future__ import annotations
@@ -145,8 +145,7 @@ Generator = Callable[[Any, Any, Any, Any], Any]
 def _cell_step(with_origins: bool) -> Generator:
     """Code for one cell of every lane: what ``esa.align.extend.banded.align_banded`` does in its loop over columns.
 
-    Its arguments: the state, the origins or the directions, the window, the row, the column, and how many columns
-    there are.
+    Its arguments: state, origins or directions, window, row, column, number of columns.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -150,7 +150,8 @@ def extend_marked(mask: U64Array, mismatches: Int, n: Int) -> tuple[Int, Int, In
     """`esa.align.extend.ungapped.extend_ungapped` of a whole diagonal of n bases, from mark to mark.
 
     ``mismatches``: what `mark_mismatches` returned. Returns (total, begin, end) as there.
-    MEASURED_EXTEND
+
+    Some ten times as fast or more: 11 to 150 ns for 150 bases with 3 to 110 mismatches, 1.5 us or more base by base.
     """
     if mismatches <= 1 and n * MATCH > 2 * (MATCH - MISMATCH):
         return 2 * END_BONUS + n * MATCH - mismatches * (MATCH - MISMATCH), 0, n
@@ -191,7 +192,7 @@ def extend_marked(mask: U64Array, mismatches: Int, n: Int) -> tuple[Int, Int, In
 def local_score_marked(mask: U64Array, lo: Int, hi: Int) -> Int:
     """`esa.align.extend.banded.local_score_of_path` of the query bases ``[lo, hi)`` on one diagonal, from marks.
 
-    MEASURED_LOCAL
+    Twice as fast or more: 11 to 170 ns for 150 bases with 3 to 110 mismatches, 360 ns or more base by base.
     """
     best, running, at = 0, 0, lo
     for w in range(lo // WORD, words_for(hi)):

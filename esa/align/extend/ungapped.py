@@ -21,8 +21,8 @@ def extend_ungapped(query: U8Array, window: U8Array, shift: Int, lo: Int, hi: In
 
     Reaching an end of the query is worth `END_BONUS`.
 
-    This is the base-by-base version, for what `esa.align.extend.mismatch_masks.extend_marked` cannot do: N in the
-    read or on the diagonal, and diagonals that leave the contig. `extend_marked` stays beside it for its speed.
+    This is for N in the read or on the diagonal, and for diagonals that leave the contig. All others go to
+    `esa.align.extend.mismatch_masks.extend_marked`, for its speed.
 
     Args:
         query: ``uint8[bases]``, base codes of the whole read in the orientation that aligns.

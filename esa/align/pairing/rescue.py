@@ -22,9 +22,10 @@ from esa.align.extend.band_state import (
 )
 from esa.align.extend.gapped import Scratch, load_window, make_scratch
 from esa.align.extend.mismatch_masks import Query, Strands, make_strands, orient, query_on
-from esa.align.inserts import FF, FR, RF, RR, InsertRange, InsertSizes
+from esa.align.inserts import InsertRange, InsertSizes
 from esa.align.loci import Loci, OfferRules, Reads, Reference
-from esa.align.pairing.choose import five_prime, is_proper, standing_alone
+from esa.align.pairing.choose import standing_alone
+from esa.align.pairing.mate_window import MateWindow, has_mate, mate_window
 from esa.align.scoring import MAX_READ_LENGTH
 from esa.align.search.kmer_voting import best_diagonal, clear_kmers, index_kmers, vote
 from esa.kernels.arrays import Bool, BoolArray, I32Array, I64Array, Int, U8Array
@@ -67,57 +68,6 @@ class _Settings(NamedTuple):
     verify: VerifyConfig
     min_score: int
     max_loci: int
-
-
-class _MateWindow(NamedTuple):
-    """Where the mate of a locus should lie.
-
-    start: first base, global.
-    width: in bases.
-    reverse: the mate's strand.
-    """
-
-    start: int
-    width: int
-    reverse: int
-
-
-@inline_njit
-def _mate_window(
-    loci: Loci, r: Int, k: Int, length: Int, mate_length: Int, inserts: InsertRange
-) -> _MateWindow:
-    """The window of the mate of read r at its locus k."""
-    at = five_prime(loci, r, k, length)
-    strand = np.int64(loci.reverse[r, k]) ^ (inserts.orientation == FR or inserts.orientation == RF)
-    # In the read's own direction the mate's 5' end lies ahead of it (FR), or behind (RF); FF and RR are seen
-    # from the first read.
-    ahead = inserts.orientation == FR or (inserts.orientation == (FF if r % 2 == 0 else RR))
-    if (loci.reverse[r, k] == 0) == ahead:
-        begin, end = at + inserts.low, at + inserts.high
-    else:
-        begin, end = at - inserts.high, at - inserts.low
-    if strand:
-        begin -= mate_length
-    else:
-        end += mate_length
-    return _MateWindow(begin, end - begin, strand)
-
-
-@inline_njit
-def _has_mate(loci: Loci, r: Int, k: Int, lengths: I64Array, inserts: InsertRange, unpaired: Int) -> Bool:
-    """Whether a locus of the mate makes a proper pair with locus k of read r.
-
-    Loci that the mate's best locus, unpaired, beats do not count: a poor copy of a repeat beside locus k is no reason
-    not to look for the mate there.
-    """
-    first = r - r % 2
-    for m in range(loci.held[r ^ 1]):
-        if loci.score[r ^ 1, m] < loci.score[r ^ 1, 0] - unpaired:
-            break
-        j, other = (k, m) if r == first else (m, k)
-        if is_proper(loci, first, j, other, lengths, inserts)[0]:
-            return True
-    return False
 
 
 class _Buffers(NamedTuple):
@@ -278,13 +228,13 @@ def _next_window(run: _Run, p: Int) -> Bool:
         worst = loci.score[r, 0] - (config.rescue_margin if few else 0)
         if searches.tried[p] == config.max_tied_rescues or loci.score[r, k] < worst:
             return False
-        has_mate = _has_mate(loci, r, k, run.lengths, run.inserts, config.unpaired_penalty)
-        if has_mate and not (few and run.maybe_other_copy[mate]):
+        mated = has_mate(loci, r, k, run.lengths, run.inserts, config.unpaired_penalty)
+        if mated and not (few and run.maybe_other_copy[mate]):
             continue
         searches.k[p] = k
         searches.tried[p] += 1
         short = run.lengths[mate] <= config.longest_scored
-        searches.thorough[p] = run.maybe_other_copy[mate] and not has_mate and searches.lost[p] and short
+        searches.thorough[p] = run.maybe_other_copy[mate] and not mated and searches.lost[p] and short
         return True
     return False
 
@@ -310,12 +260,12 @@ def _mate_query(run: _Run, p: Int, reverse: Int) -> Query:
 
 
 @inline_njit
-def _load_mate_window(run: _Run, p: Int) -> tuple[_MateWindow, Int]:
+def _load_mate_window(run: _Run, p: Int) -> tuple[MateWindow, Int]:
     """Pair p's window, whose bases go into ``buffers.window``, and its contig."""
     mate, k = _mate_of(run.searches, p), run.searches.k[p]
     r = mate ^ 1
     contig = np.int64(run.loci.contig[r, k])
-    found = _mate_window(run.loci, r, k, run.lengths[r], run.lengths[mate], run.inserts)
+    found = mate_window(run.loci, r, k, run.lengths[r], run.lengths[mate], run.inserts)
     load_window(run.reference, contig, found.start, found.width, run.buffers.window)
     return found, contig
 
@@ -390,7 +340,7 @@ def _search_on(run: _Run, p: Int) -> Int:
     """Search for the mates of pair p until one is to be aligned with gaps; the half-width of the band; 0: done."""
     searches = run.searches
     while True:
-        stage = searches.stage[p]
+        stage: Int = searches.stage[p]
         found = False
         if stage != _NOTHING:
             band = next_band(state_at(run.table.states, p), _thresholds_of_mate(run, p).min_local_score)
@@ -420,7 +370,7 @@ def _rescue(
     loci: Loci,
 ) -> None:
     lengths = reads.offsets[1:] - reads.offsets[:-1]
-    longest = 1
+    longest: Int = 1
     for p in range(len(active)):
         for r in (2 * p, 2 * p + 1):
             if active[p] and lengths[r] <= MAX_READ_LENGTH:
