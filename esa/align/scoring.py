@@ -27,4 +27,4 @@ As bwa mem's mask level. Two alignments that share less may be segments of a chi
 """
 
 MAX_READ_LENGTH = 100_000
-"""Longer reads are written unmapped: the directions of their bands would take over 10 MB a thread."""
+"""Longer reads are written unmapped: their traceback would take over 100 MB a thread."""

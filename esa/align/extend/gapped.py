@@ -14,13 +14,10 @@ from esa.align.extend.banded import IMPOSSIBLE, OUTSIDE, Band, align_banded, fil
 from esa.align.extend.lanes import (
     LANES,
     LONGEST,
-    MAX_ORIGINS,
     Lanes,
     fill_lanes,
     make_lanes,
-    origin_of,
     result_of,
-    score_lanes,
     trace_lane,
 )
 from esa.align.extend.mismatch_masks import (
@@ -68,17 +65,12 @@ class Scratch(NamedTuple):
 def make_scratch(longest: Int, max_gap: Int) -> Scratch:
     """`Scratch` for reads of up to ``longest`` bases and bands of up to half-width ``max_gap``."""
     width = longest + 2 * max_gap
-    columns = 2 * max_gap + 1
+    shape = (longest + 1, 2 * max_gap + 2)
     return Scratch(
         np.empty(width, np.uint8),
         np.empty(words_for(longest), np.uint64),
         np.empty((5, width), np.int32),
-        Band(
-            np.empty((2, columns + 1), np.int32),
-            np.empty((2, columns + 1), np.int32),
-            np.empty((2, columns + 1), np.int32),
-            np.empty(longest * columns, np.uint8),
-        ),
+        Band(np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, np.int32)),
         np.empty(longest + width, np.uint8),
     )
 
@@ -127,7 +119,7 @@ def align_gapped(
     load_window(reference, contig, origin, n + 2 * band, scratch.window)
     fill_profile(scratch.window, n + 2 * band, scratch.profile)
     total, last, column = align_banded(codes, scratch.profile, columns, scratch.band)
-    steps, first, first_column = trace(scratch.band.directions, 1, columns, last, column, scratch.ops)
+    steps, first, first_column = trace(codes, scratch.profile, scratch.band, last, column, scratch.ops)
     return GappedAlignment(
         np.int64(total), first, last + 1, origin + first + first_column, origin + last + column + 1, steps
     )
@@ -227,7 +219,7 @@ def align_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, ref
 
 @njit
 def score_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, reference: Reference) -> Gapped:
-    """`align_tasks` without operations."""
+    """`align_tasks` without operations; what does not beat `Tasks.to_beat` is not traced."""
     return _align_tasks(tasks, count, codes, offsets, reference, True)
 
 
@@ -344,18 +336,12 @@ def _finish_lanes(
     for lane in range(used):
         columns = max(columns, np.int64(lanes.widths[lane]))
     rows = np.int64(lanes.lengths[used - 1])
-    origins = buffers.scores_only and rows * columns <= MAX_ORIGINS
-    if origins:
-        score_lanes(lanes, rows, columns)
-    else:
-        fill_lanes(lanes, rows, columns)
+    fill_lanes(lanes, rows, columns)
     for lane in range(used):
         t = buffers.task[lane]
         total, last, column = result_of(lanes, lane)
         steps, first, first_column = 0, 0, 0
-        if origins:
-            first, first_column = origin_of(lanes, lane, columns)
-        elif total > tasks.to_beat[t]:
+        if total > tasks.to_beat[t]:
             ops = buffers.scratch.ops if buffers.scores_only else done.ops[done.ops_offsets[t] :]
             steps, first, first_column = trace_lane(lanes, lane, columns, last, column, ops)
         origin = tasks.diagonal[t] - tasks.band[t]

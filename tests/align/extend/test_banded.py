@@ -27,21 +27,21 @@ from esa.align.extend.ungapped import pair_score
 from esa.sequence import dna
 
 
-def align(query: Codes, window: Codes) -> tuple[int, int, int, Codes]:
-    """(Total, last query base, its column, directions) of a band as wide as the window allows."""
+def align(query: Codes, window: Codes) -> tuple[int, int, int, np.ndarray, Band]:
+    """(Total, last query base, its column, profile, band) of a band as wide as the window allows."""
     columns = len(window) - len(query) + 1
     profile = np.empty((5, len(window)), np.int32)
     fill_profile(window, len(window), profile)
-    totals = [np.empty((2, columns + 1), np.int32) for _ in range(3)]
-    band = Band(*totals, np.empty(len(query) * columns, np.uint8))
-    return (*align_banded(query, profile, columns, band), band.directions)
+    shape = (len(query) + 1, columns + 1)
+    band = Band(np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, np.int32))
+    return (*align_banded(query, profile, columns, band), profile, band)
 
 
 def align_path(query: Codes, window: Codes) -> tuple[int, Path]:
     """(Total, path)."""
-    total, i, b, directions = align(query, window)
+    total, i, b, profile, band = align(query, window)
     ops = np.empty(len(query) + len(window), np.uint8)
-    count, first, column = trace(directions, 1, len(window) - len(query) + 1, i, b, ops)
+    count, first, column = trace(query, profile, band, i, b, ops)
     path = Path(tuple(int(op) for op in ops[:count][::-1]), first, first + column)
     assert (path.query_end - 1, path.window_end - 1) == (i, i + b)
     return total, path
