@@ -74,8 +74,8 @@ def _open(path: str) -> IO[bytes]:
 class _CountedFile(io.RawIOBase):
     """The stored bytes of a file. Counts them; `peek` shows the next ones without consuming them."""
 
-    def __init__(self, path: str) -> None:
-        self._file = _open(path)
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._head = b""
         self.count = 0
 
@@ -168,7 +168,7 @@ class ByteSource:
         self._label, self._error = file_label(path), error
         self._stream: _CountedFile | _Inflater
         try:
-            file = _CountedFile(path)
+            file = _CountedFile(_open(path))
         except OSError as fault:
             raise self._cannot("opened", fault) from fault
         except AttributeError as fault:  # sys.stdin is None
