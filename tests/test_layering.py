@@ -1,9 +1,10 @@
-"""Imports run one way (design, section 5), and heavy libraries stay where they belong."""
+"""Imports run one way, in the package and in the scripts; heavy libraries stay where they belong."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -12,21 +13,59 @@ import pytest
 
 import esa
 
-PACKAGE = Path(esa.__file__).parent
+ROOT = Path(esa.__file__).parents[1]
 
-RANKS = (
-    ("errors",),
-    ("kernels",),
-    ("sequence",),
-    ("fragments", "encoders", "stores", "io"),
-    ("align",),
-    ("index",),
-    ("run",),
-    ("train", "eval"),
-    ("cli", "__main__"),
+Ranks = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class House:
+    """A top-level package and its rooms (its folders, and files that lie beside them).
+
+    Attributes:
+        ranks: rooms from the bottom up. A room imports from its own rank and from the ranks before it.
+        others: top-level packages of this repository that it may import.
+    """
+
+    name: str
+    ranks: Ranks
+    others: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.name
+
+    @property
+    def rank(self) -> dict[str, int]:
+        return {room: rank for rank, rooms in enumerate(self.ranks) for room in rooms}
+
+    def modules(self) -> list[Path]:
+        return sorted(self.folder.rglob("*.py"))
+
+    def folders(self) -> list[Path]:
+        return sorted(path.parent for path in self.folder.rglob("__init__.py"))
+
+
+PACKAGE = House(
+    "esa",
+    (
+        ("errors",),
+        ("kernels",),
+        ("sequence",),
+        ("fragments", "encoders", "stores", "io"),
+        ("align",),
+        ("index",),
+        ("run",),
+        ("train", "eval"),
+        ("cli", "__main__"),
+    ),
 )
-"""A room imports from its own row and from those above it."""
-RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
+SCRIPTS = House("scripts", (("common",), ("data",), ("benchmarks", "checks", "demo")), others=("esa",))
+HOUSES = (PACKAGE, SCRIPTS)
+OWN = {house.name for house in HOUSES} | {"tests"}
 
 ONLY_IN = {
     "click": ("cli",),
@@ -34,16 +73,20 @@ ONLY_IN = {
     "torch": ("encoders", "stores/on_device.py", "train"),
     "tqdm": ("cli",),
 }
-"""Library: the parts that may import it."""
+"""Library: the parts of the package that may import it."""
+
+MODULES = [(house, path) for house in HOUSES for path in house.modules()]
+FOLDERS = [folder for house in HOUSES for folder in house.folders()]
 
 
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+def relative(value: object) -> str:
+    """A test's name for a path of this repository, or for a house."""
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else str(value)
 
 
 @cache
 def imports(path: Path) -> frozenset[str]:
-    """Every module that a file imports, wherever in it."""
+    """Every module that a file imports, at its top or inside a function."""
     return frozenset(_imports(path))
 
 
@@ -55,33 +98,29 @@ def _imports(path: Path) -> Iterator[str]:
             assert node.level == 0, f"{path}: imports are absolute"
             assert node.module is not None
             yield node.module
-            if node.module.split(".")[0] == "esa":  # what is imported may be a module
+            if node.module.split(".")[0] in OWN:  # what is imported may be a module
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def module_of(path: Path) -> str:
-    return ".".join(["esa", *path.relative_to(PACKAGE).with_suffix("").parts])
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def room_of(module: str) -> str:
+    """The second part of a dotted name."""
     return module.split(".")[1]
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """Slots of esa that a file imports, its own left out."""
-    return {room_of(name) for name in imports(path) if name.startswith("esa.")} - {
-        room_of(module_of(path)),
-        "__version__",
-    }
-
-
-def folders() -> list[Path]:
-    return [PACKAGE, *sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)]
+def rooms_imported(house: House, path: Path) -> set[str]:
+    """Rooms of its house that a file imports, its own left out."""
+    found = {room_of(name) for name in imports(path) if name.startswith(f"{house}.")}
+    return found - {room_of(module_of(path)), "__version__"}
 
 
 def children_imported(folder: Path) -> dict[str, set[str]]:
-    """The children of a folder, files and folders alike, and those of them that each imports from."""
-    prefix = module_of(folder / "__init__").removesuffix(".__init__") + "."
+    """The children of a folder, files and sub-folders alike, and those of them that each imports from."""
+    prefix = module_of(folder) + "."
     graph: dict[str, set[str]] = {}
     for path in folder.rglob("*.py"):
         if path.name == "__init__.py":
@@ -94,42 +133,57 @@ def children_imported(folder: Path) -> dict[str, set[str]]:
     return graph
 
 
-def test_every_room_has_a_rank() -> None:
-    assert {room_of(module_of(path)) for path in modules()} - {"__init__"} == set(RANK)
+@pytest.mark.parametrize("house", HOUSES, ids=relative)
+def test_every_room_has_a_rank(house: House) -> None:
+    """A new folder needs a place in `House.ranks`."""
+    assert {room_of(module_of(path)) for path in house.modules()} - {"__init__"} == set(house.rank)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_run_one_way(path: Path) -> None:
-    if path == PACKAGE / "__init__.py":
-        assert {name for name in imports(path) if name.startswith("esa.")} == set()
+@pytest.mark.parametrize(("house", "path"), MODULES, ids=relative)
+def test_imports_run_one_way(house: House, path: Path) -> None:
+    """Inside a house by rank; and no house imports another but those that it names."""
+    foreign = {name.split(".")[0] for name in imports(path)} & OWN
+    assert foreign <= {house.name, *house.others}
+    if path == house.folder / "__init__.py":
+        assert foreign == set()
         return
-    rank = RANK[room_of(module_of(path))]
-    assert {room for room in rooms_imported(path) if RANK[room] > rank} == set()
+    rank = house.rank[room_of(module_of(path))]
+    assert {room for room in rooms_imported(house, path) if house.rank[room] > rank} == set()
 
 
-@pytest.mark.parametrize("folder", folders(), ids=lambda path: str(path.relative_to(PACKAGE.parent)))
+@pytest.mark.parametrize("folder", FOLDERS, ids=relative)
 def test_no_circle_in_any_folder(folder: Path) -> None:
     """Neither between the files and sub-folders of one folder, nor, in the whole, between rooms."""
     TopologicalSorter(children_imported(folder)).prepare()
 
 
+def test_every_folder_is_a_package() -> None:
+    """Otherwise the tests above would miss it."""
+    parents = {path.parent for house in HOUSES for path in house.modules()}
+    assert parents == set(FOLDERS)
+
+
 def test_a_circle_would_be_seen() -> None:
-    assert children_imported(PACKAGE / "align")["mapper"] >= {"search", "placer", "pairing", "records"}
+    """The graph of a folder holds what its files import."""
+    assert children_imported(PACKAGE.folder / "align")["mapper"] >= {"search", "pairing", "records"}
+    assert "common" in children_imported(SCRIPTS.folder)["benchmarks"]
     with pytest.raises(CycleError):
         TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_libraries_stay_where_they_belong(library: str) -> None:
+    """See `ONLY_IN`."""
     importers = {
-        str(path.relative_to(PACKAGE))
-        for path in modules()
+        str(path.relative_to(PACKAGE.folder))
+        for path in PACKAGE.modules()
         if any(name.split(".")[0] == library for name in imports(path))
     }
     assert [name for name in importers if not name.startswith(ONLY_IN[library])] == []
 
 
 def test_the_sequence_io_and_the_aligner_know_no_model() -> None:
+    """`esa align` with the default preset must not load torch or faiss."""
     for part in ("align", "io"):
-        for path in (PACKAGE / part).rglob("*.py"):
+        for path in (PACKAGE.folder / part).rglob("*.py"):
             assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"torch", "faiss"})

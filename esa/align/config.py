@@ -1,6 +1,7 @@
-"""Every number that decides an alignment, by name.
+"""Every number beside the ladders (`esa.align.levels`) that decides an alignment, by name.
 
-The classes are ``NamedTuple``s because numba kernels take them whole.
+They stand on one page since most of them serve several stages. The classes are ``NamedTuple``s because numba kernels
+take them whole.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from typing import NamedTuple
 
 from esa.align.stages import Stage
 from esa.align.state import Resolved
-from esa.stores.base import MOST_SCANNED, SATELLITE, SearchEffort
+from esa.stores.base import MAX_SCANNED, SATELLITE_BUCKET, SearchEffort
 
 
 class ClusterConfig(NamedTuple):
     """From hits to candidates.
 
-    diagonal_slack: hits on diagonals this far apart, from the first of a cluster on, make one cluster, so that
-        an indel does not part its flanks; the band of the verification reaches as far.
-    max_candidates: clusters of a read that are verified, the heaviest first.
-    max_paired_candidates: the same where they are weighed together with those of the mate.
-    min_weight_share: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified, be it by
-        themselves or together with the mate's.
+    Attributes:
+        diagonal_slack: hits on diagonals up to this far from the first of a cluster make one cluster, so that an indel
+            does not separate its flanks. The band of the verification reaches as far.
+        max_candidates: clusters of a read that are verified, the heaviest first.
+        max_paired_candidates: the same where clusters of both mates are weighed together.
+        min_weight_share: Heuristic: clusters lighter than this share (per cent) of the heaviest are not verified,
+            whether weighed alone or together with the mate's.
     """
 
     diagonal_slack: int = 50
@@ -32,9 +34,10 @@ class ClusterConfig(NamedTuple):
 class VotingConfig(NamedTuple):
     """Diagonals in a window of the reference by k-mer votes (dense hits, mate rescue).
 
-    k: bases of a voting k-mer.
-    slack: votes on this many neighbouring diagonals count together (indels).
-    min_votes: a diagonal with fewer k-mers in common is no candidate.
+    Attributes:
+        k: bases of a voting k-mer.
+        slack: votes on this many neighbouring diagonals count together (indels).
+        min_votes: a diagonal with fewer shared k-mers is no candidate.
     """
 
     k: int = 8
@@ -45,13 +48,14 @@ class VotingConfig(NamedTuple):
 class VerifyConfig(NamedTuple):
     """From candidates to loci.
 
-    max_gap: longest indel that the band reaches, bases.
-    gapped_margin: Heuristic: a candidate whose ungapped score is this far under the best one's is not aligned
-        with gaps, unless it is among the heaviest.
-    max_gapped: candidates, by ungapped score, that are aligned with gaps.
-    heaviest: candidates, by weight, that are aligned with gaps if none has a score near to perfect without.
-    same_locus: alignments of one strand whose diagonals differ by at most this share (per cent) of the read
-        length are one locus.
+    Attributes:
+        max_gap: longest indel that the band reaches, bases.
+        gapped_margin: Heuristic: a candidate whose ungapped score is this far under the best one's is not aligned
+            with gaps, unless it is among the heaviest.
+        max_gapped: candidates, by ungapped score, that are aligned with gaps.
+        heaviest: candidates, by weight, that are aligned with gaps if none is near to perfect without.
+        same_locus: alignments of one strand are one locus if their diagonals differ by at most this share (per cent)
+            of the read length.
     """
 
     max_gap: int = 50
@@ -64,20 +68,22 @@ class VerifyConfig(NamedTuple):
 class PairConfig(NamedTuple):
     """Pairs.
 
-    unpaired_penalty: what a pair loses that does not lie as the insert sizes say (bwa mem's -U). learning_pairs:
-    pairs, the first of the input, from which insert sizes are learnt. min_sample: fewer usable pairs than this teach
-    nothing. bound_iqr: pairs within this many interquartile ranges of the quartiles are proper. rescue_margin: loci
-    this far under a read's best may call for the rescue of its mate. max_rescues: windows searched for a read's mate.
-    max_tied_rescues: the same where further loci score as much as the best one and have no mate either; and loci that
-    its
-        mate led to which a read may have.
-    few_fragments: an end that is not perfect, with fewer fragments searched than this, is looked for in its mate's
-        window although it has a locus there: another copy of a tandem repeat may have been missed.
-    min_rescued_score: an end that its mate led to is reported from this score up, or from the least score, if that is
-        lower (bwa mem's 19): by chance a window of some hundred bases holds nothing that scores so much.
-    longest_scored: an end of so many bases at most that after all levels has no locus to be reported by itself is
-        scored on every diagonal of its mate's window, if shared k-mers lead to nothing there. (Longer ends with a part
-        that aligns share some.)
+    Attributes:
+        unpaired_penalty: what a pair loses that does not lie as the insert sizes say (bwa mem's -U).
+        learning_pairs: pairs from which insert sizes are learnt, the first ones of the input.
+        min_sample: with fewer usable pairs nothing is learnt.
+        bound_iqr: pairs within this many interquartile ranges of the quartiles are proper.
+        rescue_margin: loci down to this far under a read's best may call for the rescue of its mate.
+        max_rescues: windows searched for a read's mate.
+        max_tied_rescues: the same where further loci score as much as the best one and have no mate either. Also the
+            most loci that a read may have from its mate.
+        few_fragments: an end that is not perfect, with fewer fragments searched than this, is looked for in its mate's
+            window although it has a locus there. Another copy of a tandem repeat may have been missed.
+        min_rescued_score: an end found by its mate is reported from this score up, or from the minimum score if that is
+            lower (bwa mem's 19). By chance a window of some hundred bases holds nothing that scores so much.
+        longest_scored: longest end, in bases, that is scored on every diagonal of its mate's window. This is done if
+            after all stages it has no locus to be reported by itself, and shared k-mers lead to nothing there. (Longer
+            ends with a stretch that aligns share some.)
     """
 
     unpaired_penalty: int = 17
@@ -93,37 +99,44 @@ class PairConfig(NamedTuple):
 
 
 class SplitConfig(NamedTuple):
-    """The parts of chimeric reads.
+    """The segments of split (chimeric) reads.
 
-    min_bases: so many bases left over by the parts found are searched for one more.
-    max_segments: most parts of a read, the primary alignment among them; 1: none is looked for.
-    effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
-        over, so their codes are uncertain: many probes. A short part in a repeat has few fragments to tell its copy
-        by: many hits. (Fragmenters whose hits fix no diagonal go to the next step at once.)
-    resolved: as of a `Stage`, of the bases left over: what is not resolved is searched for at the last level of the
-        escalation that takes reads of any length, too.
-    max_candidates: clusters of what is left over that are verified.
+    Attributes:
+        min_bases: bases left over by the segments found from which on one more is searched for.
+        max_segments: most segments of a read, the primary alignment among them; 1: none is looked for.
+        effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
+            over, so their codes are uncertain: many probes. A short segment in a repeat has few fragments to tell its
+            copy by: many hits.
+        resolved: as of `esa.align.stages.Stage`, of the bases left over. What is not resolved is searched for at the
+            last stage of the ladder for reads of any length, too.
+        max_candidates: clusters of what is left over that are verified.
     """
 
     min_bases: int = 20
     max_segments: int = 4
     effort: SearchEffort = SearchEffort(
-        256, probes=128, radius=18, max_bucket=SATELLITE, max_edited=SATELLITE, max_scanned=MOST_SCANNED
+        256,
+        probes=128,
+        radius=18,
+        max_bucket=SATELLITE_BUCKET,
+        max_edited=SATELLITE_BUCKET,
+        max_scanned=MAX_SCANNED,
     )
     resolved: Resolved = ((0, 75),)
     max_candidates: int = 100
 
 
 XA_MOST = 5
-"""A part of a read with more other places has no XA tag (bwa mem's -h)."""
+"""A segment of a read with more other places has no XA tag (bwa mem's -h)."""
 
 
 class SecondaryConfig(NamedTuple):
     """Other places for the bases that a primary or supplementary alignment aligns.
 
-    most: of a read; 0: none is reported.
-    min_share: of the score (per cent) of the alignment reported.
-    all_or_none: none of a part's, if they are more than ``most`` (for XA, as in bwa mem).
+    Attributes:
+        most: of a read; 0: none is reported.
+        min_share: least score, as a share (per cent) of that of the alignment reported.
+        all_or_none: none of a segment's, if there are more than ``most`` (for XA, as in bwa mem).
     """
 
     most: int = 0
@@ -132,13 +145,14 @@ class SecondaryConfig(NamedTuple):
 
 
 class AlignConfig(NamedTuple):
-    """All of it.
+    """All settings of an alignment.
 
-    levels: the escalation, cheapest first.
-    max_loci: loci kept of a read, for pairing and MAPQ; those that its mate points to come on top.
-    min_score: alignments whose best part scores less are not reported (for reads of 60 bases and more), but for ends
-        of proper pairs (`PairConfig.min_rescued_score`).
-    seed: varies how ties are broken.
+    Attributes:
+        levels: the ladder of stages, cheapest first.
+        max_loci: loci kept of a read, for pairing and MAPQ; those found by its mate come on top.
+        min_score: alignments with a lower local score are not reported (of reads of 60 bases and more), except ends of
+            proper pairs (`PairConfig.min_rescued_score`).
+        seed: varies how ties are broken.
     """
 
     levels: tuple[Stage, ...]

@@ -1,8 +1,8 @@
 """The mapper: fragments, embeddings, hits, candidates, loci, pairs, records, in that order.
 
-`Mapper.seed` looks at every read for the first time. Pairs then need to know how the two ends lie to each other:
-`Mapper.finish` takes the insert sizes (None for single reads) and reads as the list of steps from there to records.
-Every method is a function of its arguments alone, so batches may run in any thread or process.
+`Mapper.seed` looks at every read for the first time. From then on pairs are joined by their insert sizes, which
+`Mapper.finish` takes (None for single reads). It reads as the list of steps from there to records. Every method is a
+function of its arguments alone, so batches may run in any thread or process.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import InsertSizes
-from esa.align.loci import Reference
+from esa.align.loci import Reads, Reference
 from esa.align.pairing.choose import Choice, choose_loci, sample_sizes
 from esa.align.pairing.rescue import rescue
 from esa.align.placer import Placer
@@ -137,7 +137,7 @@ class Mapper:
         active = reads[0::2] | reads[1::2]
         with state.statistics.stage("rescue"):
             rescue(
-                state.batch.codes, state.batch.offsets, state.salts, active,
+                Reads(state.batch.codes, state.batch.offsets, state.salts), active,
                 self._reference, inserts, self.config, state.loci, reads if again else None,
             )  # fmt: skip
 

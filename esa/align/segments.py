@@ -9,7 +9,7 @@ from esa.align.inserts import InsertSizes
 from esa.align.loci import Loci
 from esa.align.pairing.choose import Choice, choose_loci
 from esa.align.placer import SPLIT, Placer
-from esa.align.records.split import Alignments, Gaps, Parts
+from esa.align.records.split import Alignments, Gaps, Segments
 from esa.align.scoring import MAX_READ_LENGTH
 from esa.align.stages import Split, Stage
 from esa.align.state import MappingState, StretchState
@@ -40,7 +40,7 @@ class SegmentFinder:
         The MAPQ in ``choice`` of reads that have some is that of their primary segment afterwards.
         """
         config = self._config
-        segments = Parts(state.loci, choice, state.lengths, config.split, config.min_score)
+        segments = Segments(state.loci, choice, state.lengths, config.split, config.min_score)
         for found in range(config.split.max_segments - 1):
             gaps = segments.gaps()
             if not len(gaps.read):
@@ -62,17 +62,23 @@ class SegmentFinder:
 
     def _search(self, state: MappingState, gaps: Gaps) -> Loci:
         """Loci of the stretches of gaps."""
-        padding = self._placer.searcher.padding
-        batch = state.batch.stretches(gaps.read, gaps.low, gaps.high)
-        stretches = StretchState(
-            batch, state.salts[gaps.read], Loci.empty(len(batch), state.loci.score.shape[1]),
-            np.zeros(len(batch), np.int32), state.statistics,
-            # No fragment of the bases left over finds what the neighbouring segment aligns.
-            padded=state.batch.stretches(gaps.read, gaps.begin, gaps.end).padded(padding),
-            before=gaps.begin - gaps.low, behind=gaps.high - gaps.end,
-        )  # fmt: skip
-        active = np.ones(len(batch), np.bool_)
+        stretches = stretches_of(state, gaps, self._placer.searcher.padding)
+        active = np.ones(len(gaps.read), np.bool_)
         for stage in self.stages:
             self._placer.place_stretches(stage, stretches, active)
             active &= stretches.unresolved(stage.resolved)
         return stretches.loci
+
+
+def stretches_of(state: MappingState, gaps: Gaps, padding: int) -> StretchState:
+    """The stretches of gaps before their first stage, one row a gap.
+
+    Fragments are cut from the bases left over alone: none finds what the neighbouring segment aligns.
+    """
+    batch = state.batch.stretches(gaps.read, gaps.low, gaps.high)
+    return StretchState(
+        batch, state.salts[gaps.read], Loci.empty(len(batch), state.loci.score.shape[1]),
+        np.zeros(len(batch), np.int32), state.statistics,
+        padded=state.batch.stretches(gaps.read, gaps.begin, gaps.end).padded(padding),
+        before=gaps.begin - gaps.low, behind=gaps.high - gaps.end,
+    )  # fmt: skip

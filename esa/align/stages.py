@@ -1,7 +1,7 @@
 """The stages of the escalation: one class a mode of search, with its own parameters.
 
-A stage says which fragments of a read are looked up, how far the store is searched, which of the reads that
-earlier stages left over it takes, and which of its candidates it keeps. It takes and returns plain values;
+A stage says which of the reads that earlier stages left over it takes, and which fragments of them are looked up. It
+says how far the store is searched, and which candidates are kept. It takes and returns plain values;
 `esa.align.search.searcher` does the search.
 """
 

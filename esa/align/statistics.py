@@ -23,8 +23,8 @@ STAGES = (
     "compress",
     "write",
 )
-"""In the order of the pipeline. Anchors are found in ``cut``, CIGAR and MD are made in ``trace``; ``split`` is what the
-parts of chimeric reads take beside the stages that they go through like others; ``compress`` takes time for BAM."""
+"""In the order of the pipeline. Minimizers are found in ``cut``. CIGAR and MD are made in ``trace``. ``split`` is the
+time of split reads beside the stages that their segments go through like others. ``compress`` takes time for BAM."""
 
 LEVEL_COUNTS = (
     "reads",
@@ -35,8 +35,8 @@ LEVEL_COUNTS = (
     "candidates",
     "reads_truncated",
 )
-"""Of a level: reads searched, their fragments, codes compared, those near enough, fragments of which a
-bucket or a hit limit left something out, places verified, reads of which a limit left something out."""
+"""Of a level: reads searched; their fragments; codes compared; those near enough; fragments of which a bucket or a hit
+limit left something out; places verified. At last, reads of which a limit left something out."""
 
 
 @dataclass

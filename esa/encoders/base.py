@@ -1,4 +1,4 @@
-"""What an encoder is: a map from fragments to vectors."""
+"""The interface of an encoder, a map from fragments to vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from esa.fragments.base import Fragments
 
 
 class Encoder(Protocol):
-    """Embeds fragments. The same fragment gives the same vector, whatever stands beside it in the batch."""
+    """Embeds fragments. A fragment's vector does not depend on the other fragments of the batch."""
 
     name: ClassVar[str]
 
@@ -20,13 +20,21 @@ class Encoder(Protocol):
         """Components of an embedding."""
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[Any]:
-        """``[len(fragments), dimensions]``: ``int16`` of a code encoder, unit ``float32`` of a dense one."""
+        """Embed fragments.
+
+        Args:
+            codes: ``uint8[bases]``, base codes (`esa.sequence.dna`) that the fragments are windows of.
+            fragments: n windows.
+
+        Returns:
+            ``[n, dimensions]``: ``int16`` of a code encoder, unit vectors in ``float32`` of a dense one.
+        """
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> Encoder:
-        """This encoder fitted to a sample of a reference's fragments, or itself where there is nothing to fit."""
+        """This encoder fitted to a sample of a reference's fragments, or itself if it fits nothing."""
 
     def parameters(self) -> dict[str, Any]:
-        """What the index manifest records (JSON)."""
+        """Parameters for the index manifest (JSON)."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Weights that the index keeps."""
+        """Weights that the index keeps on disk, by name."""

@@ -1,6 +1,6 @@
-"""The compact code encoder: a table of what the bases at each position add to 64 numbers.
+"""The compact code encoder: 64 sums over a table of contributions of the bases at each position.
 
-The signs of the 64 sums are a fragment's code, their sizes say how sure each bit is. All arithmetic is on
+The signs of the sums are a fragment's code; their absolute values are the margins of the bits. All arithmetic is on
 integers, so every machine computes the same codes.
 """
 
@@ -8,28 +8,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.encoders.edits import edited_keys
-from esa.encoders.keys import GROUP, KEY_LANES, load_rows, sum_rows
+from esa.encoders.keys import GROUP, KEY_LANES, KeyTable, load_rows, sum_rows
 from esa.fragments.base import Fragments, MinimizerEdits
+from esa.kernels.arrays import I16Array, I64Array, Int, U8Array, U64Array
 from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import load64
 
 BITS = 64
 """Bits of a code."""
 _DIGITS = 5
-"""Bases and N."""
+"""Bases and N: digits of a row of `CodeTables.means`."""
+
+
+class CodeTables(NamedTuple):
+    """What kernels take of a `CodeEncoder`.
+
+    Attributes:
+        table: ``int16[groups, 4**GROUP, BITS]``.
+        means: ``int16[groups, 5**GROUP, BITS]``, the table with N as a fifth base; empty where no base is an N.
+        step: bases between the starts of groups.
+    """
+
+    table: I16Array
+    means: I16Array
+    step: Int
 
 
 def groups_of(length: int, step: int) -> int:
-    """Groups, ``step`` apart, that cover a fragment of ``length`` bases.
+    """Number of groups, ``step`` bases apart, that cover a fragment of ``length`` bases.
 
     Raises:
-        ValueError: there are none.
+        ValueError: such groups do not cover it exactly.
     """
     if not 1 <= step <= GROUP or length < GROUP or (length - GROUP) % step:
         raise ValueError(f"groups of {GROUP} bases, {step} apart, do not cover {length} bases")
@@ -40,13 +55,16 @@ def groups_of(length: int, step: int) -> int:
 class CodeEncoder:
     """Position-specific sums over groups of `GROUP` neighbouring bases.
 
-    Attributes:
-        table: ``int16[groups, 4**GROUP, BITS]``, what a group adds whose bases are the digits of the row (the
-            first in the low bits). Group g begins at base ``g * step`` of the oriented fragment.
-        step: bases between the starts of groups: `GROUP` where they lie side by side, less where they overlap.
+    A group with an N adds the mean over the bases that the N may be, rounded down. So bits that depend on the N have
+    small margins, and an N costs half of what a mismatch would.
 
-    A group with an N adds the mean of what its bases may be, rounded down: bits that depend on the N are unsure, and
-    it costs half of what a mismatch would.
+    Attributes:
+        table: ``int16[groups, 4**GROUP, BITS]``, contributions of groups. The bases of a group are the base-4 digits of
+            its row, the first base in the low bits. Group g begins at base ``g * step`` of the oriented fragment.
+        step: bases between the starts of groups: `GROUP` where they are adjacent, less where they overlap.
+
+    Raises:
+        ValueError: a table of another shape or dtype, or a step out of range.
     """
 
     table: NDArray[np.int16]
@@ -59,7 +77,7 @@ class CodeEncoder:
         fits = table.ndim == 3 and len(table) and table.shape[1:] == (4**GROUP, BITS)
         if not fits or table.dtype != np.int16 or not 1 <= self.step <= GROUP:
             raise ValueError(f"not a code table: {table.dtype}{list(table.shape)}, step {self.step}")
-        # Read-only, as that of an index: kernels are compiled for one kind.
+        # Read-only, like that of an index: so kernels are compiled for one array type only.
         object.__setattr__(self, "table", table.view())
         self.table.flags.writeable = False
 
@@ -70,20 +88,21 @@ class CodeEncoder:
 
     @property
     def dimensions(self) -> int:
+        """Components of an embedding: `BITS`."""
         return BITS
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.int16]:
         """``int16[len(fragments), BITS]``: the sums whose signs are the code."""
-        codes = np.ascontiguousarray(codes)  # it is read by words
+        codes = np.ascontiguousarray(codes)  # read by words
         out = np.empty((len(fragments), BITS), np.int16)
-        _embed(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
+        _embed(self._tables_for(codes), codes, fragments.start, fragments.reverse, out)
         return out
 
     def signs(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.uint64]:
-        """``uint64[len(fragments)]``: the code alone. Bit b is set where sum b of `embed` is positive."""
+        """``uint64[len(fragments)]``: the codes alone. Bit b is set where sum b of `embed` is positive."""
         codes = np.ascontiguousarray(codes)
         out = np.empty(len(fragments), np.uint64)
-        _signs(self.table, self._means_for(codes), self.step, codes, fragments.start, fragments.reverse, out)
+        _signs(self._tables_for(codes), codes, fragments.start, fragments.reverse, out)
         return out
 
     def edited_keys(
@@ -95,27 +114,31 @@ class CodeEncoder:
         edits: MinimizerEdits,
         depth: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Keys of ``bits`` bits that fragments with up to ``depth`` edits have: (offsets, keys).
+        """Keys of fragments with up to ``depth`` edits (`esa.encoders.edits.edited_keys`).
 
-        ``offsets`` are those of the reads that the fragments are cut from, as in `esa.sequence.reads.ReadBatch`.
+        Args:
+            codes, offsets: the reads that the fragments are cut from, as in `esa.sequence.reads.ReadBatch`.
+            fragments: n fragments.
+            bits: of a key.
+            edits: which substitutions leave the fragments on minimizers.
+            depth: 1 or 2.
 
-        ``int64[n + 1]`` and ``int32``, distinct within a fragment. See `esa.encoders.edits.edited_keys`.
+        Returns:
+            Offsets (``int64[n + 1]``) and keys (``int32``), distinct within a fragment.
         """
         codes = np.ascontiguousarray(codes)
-        key_offsets, keys = edited_keys(
-            self._key_table, self.step, codes, offsets, fragments.arrays, bits, edits, depth
-        )
+        key_offsets, keys = edited_keys(self._key_table, codes, offsets, fragments.arrays, edits, bits, depth)
         return key_offsets, keys
 
     @cached_property
-    def _key_table(self) -> NDArray[np.int16]:
-        return np.ascontiguousarray(self.table[:, :, :KEY_LANES])
+    def _key_table(self) -> KeyTable:
+        return KeyTable(np.ascontiguousarray(self.table[:, :, :KEY_LANES]), self.step)
 
     @cached_property
     def _means(self) -> NDArray[np.int16]:
-        """``int16[groups, _DIGITS**GROUP, BITS]``: the table with N as a fifth base."""
+        """`CodeTables.means`."""
         groups = len(self.table)
-        # Axes of the bases: the last one is the lowest digit.
+        # One axis per base; the last one is the lowest digit.
         sums = self.table.astype(np.int32).reshape(groups, *[4] * GROUP, BITS)
         for axis in range(1, GROUP + 1):
             sums = np.concatenate([sums, sums.sum(axis=axis, keepdims=True)], axis=axis)
@@ -123,22 +146,37 @@ class CodeEncoder:
         means = sums // (4**unknown)[None, ..., None]
         return means.reshape(groups, _DIGITS**GROUP, BITS).astype(np.int16)
 
-    def _means_for(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """`_means`, if there is an N; else nothing."""
-        return self._means if codes.size and codes.max() > 3 else np.empty((0, 0, BITS), np.int16)
+    def _tables_for(self, codes: NDArray[np.uint8]) -> CodeTables:
+        """The tables for these base codes: `_means` only if there is an N."""
+        means = self._means if codes.size and codes.max() > 3 else np.empty((0, 0, BITS), np.int16)
+        return CodeTables(self.table, means, self.step)
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> CodeEncoder:
+        """This encoder: nothing is fitted to the reference."""
         return self
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {"name": self.name, "length": self.length, "step": self.step}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """The table."""
         return {"table": self.table}
 
 
 def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The table, groups side by side, that sums ``table`` (``int8[length, 4, BITS]``) base by base, and ``bias``."""
+    """The table of adjacent groups that is equivalent to a table by base and a bias.
+
+    Args:
+        table: ``int8[length, 4, BITS]``, contributions of the bases at each position.
+        bias: ``int16[BITS]``, added to the sums.
+
+    Returns:
+        ``int16[length / GROUP, 4**GROUP, BITS]``.
+
+    Raises:
+        ValueError: the length is not a multiple of `GROUP`.
+    """
     if len(table) % GROUP:
         raise ValueError(f"{len(table)} bases are not whole groups of {GROUP}")
     groups = np.zeros((len(table) // GROUP, 4**GROUP, BITS), np.int16)
@@ -150,40 +188,46 @@ def grouped(table: NDArray[np.int8], bias: NDArray[np.int16]) -> NDArray[np.int1
 
 
 @njit
-def _embed(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
-    rows = np.empty(len(table), np.int64)
+def _embed(tables: CodeTables, codes: U8Array, start: I64Array, reverse: U8Array, out: I16Array) -> None:
+    """`CodeEncoder.embed` into ``out``."""
+    rows = np.empty(len(tables.table), np.int64)
     for f in range(len(start)):
-        _sum(table, means, step, codes, start[f], reverse[f], rows, out[f])
+        _sum(tables, codes, start[f], reverse[f], rows, out[f])
 
 
 @njit
-def _signs(table, means, step, codes, start, reverse, out):  # type: ignore[no-untyped-def]
-    rows = np.empty(len(table), np.int64)
+def _signs(tables: CodeTables, codes: U8Array, start: I64Array, reverse: U8Array, out: U64Array) -> None:
+    """`CodeEncoder.signs` into ``out``."""
+    rows = np.empty(len(tables.table), np.int64)
     sums, positive = np.empty(BITS, np.int16), np.empty(BITS, np.uint8)
     for f in range(len(start)):
-        _sum(table, means, step, codes, start[f], reverse[f], rows, sums)
+        _sum(tables, codes, start[f], reverse[f], rows, sums)
         for b in range(BITS):
             positive[b] = sums[b] > 0
         code = np.uint64(0)
         for byte in range(BITS // 8):
-            # Byte k of eight is bit k of the product's last byte.
+            # Byte k of the eight becomes bit k of the product's highest byte.
             word = load64(positive, 8 * byte) * np.uint64(0x0102040810204080)
             code |= (word >> np.uint64(56)) << np.uint64(8 * byte)
         out[f] = code
 
 
 @inline_njit
-def _sum(table, means, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
-    """Sums of one fragment; ``rows`` (``int64[groups]``) is room, ``means`` serves those that hold an N."""
-    if load_rows(codes, start, reverse, step, rows):
-        _sum_unknown(means, step, codes, start, reverse, sums)
+def _sum(
+    tables: CodeTables, codes: U8Array, start: Int, reverse: Int, rows: I64Array, sums: I16Array
+) -> None:
+    """Write the sums of one fragment; ``rows`` (``int64[groups]``) is scratch space."""
+    if load_rows(codes, start, reverse, tables.step, rows):
+        _sum_unknown(tables.means, tables.step, codes, start, reverse, sums)
     else:
-        sum_rows(table, rows, BITS, sums)
+        sum_rows(tables.table, rows, BITS, sums)
 
 
 @inline_njit
-def _sum_unknown(means, step, codes, start, reverse, sums):  # type: ignore[no-untyped-def]
-    """`_sum` of a fragment that holds an N."""
+def _sum_unknown(
+    means: I16Array, step: Int, codes: U8Array, start: Int, reverse: Int, sums: I16Array
+) -> None:
+    """`_sum` of a fragment with an N."""
     groups = len(means)
     length = step * (groups - 1) + GROUP
     sums[:] = 0

@@ -1,10 +1,10 @@
-"""Where torch computes: the one place that chooses."""
+"""The choice of the device that torch computes on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError, UsageError, needed_by
 
 if TYPE_CHECKING:  # torch takes a second to import, and the default preset aligns without
     import torch
@@ -15,14 +15,17 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(name: str) -> Device:
-    """``cpu``, ``cuda``, or with ``auto`` cuda where there is one.
+    """The device of a name in `DEVICES`; ``auto`` is CUDA if available, else the CPU.
 
     Raises:
-        EsaError: CUDA asked for and absent.
+        UsageError: another name.
+        EsaError: ``cuda`` is given and not available.
+        MissingLibraryError: torch is not installed.
     """
     if name not in DEVICES:
         raise UsageError(f"unknown device {name!r}; there are: {', '.join(DEVICES)}")
-    import torch
+    with needed_by(f"device {name!r}"):
+        import torch
 
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -31,7 +34,7 @@ def choose_device(name: str) -> Device:
 
 
 def accelerator(name: str) -> Device | None:
-    """As `choose_device`; None for the CPU."""
+    """`choose_device`, but None for the CPU; torch is not imported for ``cpu``."""
     if name == "cpu":
         return None
     device = choose_device(name)

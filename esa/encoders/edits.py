@@ -2,15 +2,15 @@
 
 A reference fragment that differs from the read's in one base lies in the bucket of exactly that edit. So a search
 looks up the keys of all single substitutions of the query instead of flipping the bits with the smallest margins
-(`esa.stores.codes.margin_keys`). The edits share few keys, and these find nearly every fragment with one error, and
-more of those with several, too: an edit that undoes one error often leaves no key bit flipped by the others.
+(`esa.stores.codes.margin_keys`). The edits share few keys. These find nearly every fragment with one error, and also
+more of those with several errors: an edit that undoes one error often leaves no key bit flipped by the others.
 
-Two prunings make that cheap. The fragment lies on an anchor, so an edit in the anchor's k-mer counts only if the
-k-mer it makes could be an anchor (`esa.fragments.base.MinimizerEdits`). And keys that several edits lead to are
+Two prunings make this cheap. The fragment lies on a minimizer, so an edit in the minimizer's k-mer counts only if the
+resulting k-mer could be a minimizer (`esa.fragments.base.MinimizerEdits`). And a key that several edits lead to is
 looked up once.
 
-What fragments of human chromosome 20 with 1 to 4 substitutions are found by is in the second table of
-`scripts/bench_levels.py`.
+The second table of `make bench-levels` shows which fragments of human chromosome 20 with 1 to 4 substitutions are
+found.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esa.encoders.indels import add_indels, load_windows, make_windows
 from esa.encoders.keys import (
     GROUP,
     KEY_LANES,
+    KeySet,
+    KeyTable,
+    Span,
     add_key,
     group_row,
     key_of,
@@ -31,156 +33,224 @@ from esa.encoders.keys import (
     make_key_set,
     sum_rows,
 )
+from esa.fragments.base import FragmentArrays, MinimizerEdits
+from esa.kernels.arrays import I16Array, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
+
+_ALL_BASES = 7
+"""Mask of substitutions that allows all three."""
 
 
 class _Buffers(NamedTuple):
-    """Of one call: sums (``int16[KEY_LANES]``) and what the base at each place may be turned to.
+    """Scratch space of one call.
 
-    wanted: ``uint8[length]``, bit x - 1 is set where base ^ x is to be tried.
+    A mask of substitutions (``uint8[length]``) has bit x - 1 set where the base at a place may be turned into
+    ``base ^ x``.
+
+    Attributes:
+        limit, rest, nothing: ``int16[KEY_LANES]``, sums; those of ``nothing`` are zero.
+        first: mask of the first substitutions.
+        second: mask of the second ones: all outside the minimizer.
     """
 
-    limit: NDArray[np.int16]
-    rest: NDArray[np.int16]
-    nothing: NDArray[np.int16]
-    wanted: NDArray[np.uint8]
+    limit: I16Array
+    rest: I16Array
+    nothing: I16Array
+    first: U8Array
+    second: U8Array
+
+
+class _Groups(NamedTuple):
+    """The groups of one fragment: table rows (``int64[groups]``) and their sums (``int16[KEY_LANES]``)."""
+
+    rows: I64Array
+    sums: I16Array
+
+
+@njit
+def _make_buffers(length: Int, minimizer: Span) -> _Buffers:
+    second = np.full(length, _ALL_BASES, np.uint8)
+    second[minimizer.begin : minimizer.end] = 0
+    return _Buffers(
+        np.empty(KEY_LANES, np.int16),
+        np.empty(KEY_LANES, np.int16),
+        np.zeros(KEY_LANES, np.int16),
+        np.empty(length, np.uint8),
+        second,
+    )
 
 
 @inline_njit
-def _groups_with(p, step, groups):  # type: ignore[no-untyped-def]
+def _groups_with(p: Int, step: Int, groups: Int) -> tuple[Int, Int]:
     """The groups that base p is in: [lo, hi)."""
     return max(0, (p - GROUP + step) // step), min(groups - 1, p // step) + 1
 
 
 @inline_njit
-def _add_edits(table, step, rows, sums, begin, buffers, fragment, mask, found):  # type: ignore[no-untyped-def]
-    """Add the keys of the wanted single substitutions, from base ``begin`` on, of a fragment whose groups have these
-    rows and sums."""
-    groups = len(table)
-    limit, rest, nothing, wanted = buffers
+def _substituted(rows: I64Array, g: Int, step: Int, p: Int, x: Int) -> Int:
+    """The table row of group g with base p turned into ``base ^ x``."""
+    return rows[g] ^ (x << (2 * (p - g * step)))
+
+
+@inline_njit
+def _subtract_inner_groups(
+    tables: KeyTable, rows: I64Array, inner: Span, p: Int, x: Int, buffers: _Buffers
+) -> None:
+    """``rest`` of the buffers: ``limit`` less the rows of the ``inner`` groups with base p substituted."""
+    table, step = tables
+    for b in range(KEY_LANES):
+        buffers.rest[b] = buffers.limit[b]
+    for g in range(inner.begin, inner.end):
+        middle = table[g, _substituted(rows, g, step, p, x)]
+        for b in range(KEY_LANES):
+            buffers.rest[b] -= middle[b]
+
+
+@inline_njit
+def _add_edits(
+    tables: KeyTable,
+    groups: _Groups,
+    begin: Int,
+    allowed: U8Array,
+    buffers: _Buffers,
+    fragment: Int,
+    found: KeySet,
+) -> None:
+    """Add the keys of a fragment's single substitutions from base ``begin`` on that the mask ``allowed`` has."""
+    table, step = tables
+    rows, sums = groups
+    count = len(table)
+    limit = buffers.limit
     held = -1
-    for p in range(begin, step * (groups - 1) + GROUP):
-        if wanted[p] == 0:
+    for p in range(begin, step * (count - 1) + GROUP):
+        if allowed[p] == 0:
             continue
-        lo, hi = _groups_with(p, step, groups)
+        lo, hi = _groups_with(p, step, count)
         several = hi - lo > 1
-        if lo * groups + hi != held:
-            held = lo * groups + hi
+        if lo * count + hi != held:
+            held = lo * count + hi
             for b in range(KEY_LANES):
                 limit[b] = -sums[b]
             for g in range(lo, hi):
                 old = table[g, rows[g]]
                 for b in range(KEY_LANES):
                     limit[b] += old[b]
-        for other in range(1, 4):
-            if not wanted[p] >> (other - 1) & 1:
+        for x in range(1, 4):
+            if not allowed[p] >> (x - 1) & 1:
                 continue
-            first = table[lo, rows[lo] ^ (other << (2 * (p - lo * step)))]
-            last = (
-                table[hi - 1, rows[hi - 1] ^ (other << (2 * (p - (hi - 1) * step)))] if several else nothing
-            )
+            first = table[lo, _substituted(rows, lo, step, p, x)]
+            last = table[hi - 1, _substituted(rows, hi - 1, step, p, x)] if several else buffers.nothing
             if hi - lo > 2:
-                for b in range(KEY_LANES):
-                    rest[b] = limit[b]
-                for g in range(lo + 1, hi - 1):
-                    middle = table[g, rows[g] ^ (other << (2 * (p - g * step)))]
-                    for b in range(KEY_LANES):
-                        rest[b] -= middle[b]
-                add_key(key_of(rest, first, last) & mask, fragment, found)
+                _subtract_inner_groups(tables, rows, Span(lo + 1, hi - 1), p, x, buffers)
+                add_key(key_of(buffers.rest, first, last), fragment, found)
             else:
-                add_key(key_of(limit, first, last) & mask, fragment, found)
+                add_key(key_of(limit, first, last), fragment, found)
 
 
 @inline_njit
-def _edit(table, step, rows, sums, p, other):  # type: ignore[no-untyped-def]
-    """Substitute base p in rows and sums, in place; once more: take it back."""
+def _edit(tables: KeyTable, groups: _Groups, p: Int, x: Int) -> None:
+    """Substitute base p in the rows and sums, in place. The same call again undoes it."""
+    table, step = tables
+    rows, sums = groups
     lo, hi = _groups_with(p, step, len(table))
     for g in range(lo, hi):
         old = rows[g]
-        rows[g] = old ^ (other << (2 * (p - g * step)))
+        rows[g] = _substituted(rows, g, step, p, x)
         for b in range(KEY_LANES):
             sums[b] += table[g, rows[g], b] - table[g, old, b]
 
 
 @inline_njit
-def _load(table, step, codes, start, reverse, rows, sums):  # type: ignore[no-untyped-def]
-    """Rows and sums of the groups of a fragment. Not the embedding: an N is an A here, and its substitutions are what
-    else it may be."""
+def _add_double_edits(
+    tables: KeyTable, groups: _Groups, buffers: _Buffers, minimizer: Span, fragment: Int, found: KeySet
+) -> None:
+    """Add the keys of a fragment with two substitutions, at most one of them in the minimizer."""
+    first = buffers.first
+    for p in range(len(first)):
+        begin = 0 if minimizer.begin <= p < minimizer.end else p + 1
+        for x in range(1, 4):
+            if first[p] >> (x - 1) & 1:
+                _edit(tables, groups, p, x)
+                _add_edits(tables, groups, begin, buffers.second, buffers, fragment, found)
+                _edit(tables, groups, p, x)
+
+
+@inline_njit
+def _load(tables: KeyTable, codes: U8Array, start: Int, reverse: Int, groups: _Groups) -> None:
+    """Rows and sums of a fragment's groups.
+
+    Unlike in the embedding, an N is an A here; its substitutions are the other bases that it may be.
+    """
+    table, step = tables
+    rows = groups.rows
     if load_rows(codes, start, reverse, step, rows):
         length = step * (len(rows) - 1) + GROUP
         for g in range(len(rows)):
             rows[g] = group_row(codes, start, reverse, length, g * step)
-    sum_rows(table, rows, KEY_LANES, sums)
+    sum_rows(table, rows, KEY_LANES, groups.sums)
 
 
 @inline_njit
-def _set_wanted(wanted, anchor, plausible):  # type: ignore[no-untyped-def]
-    """The single substitutions of a fragment that leave it on an anchor (`esa.fragments.base.MinimizerEdits`)."""
-    begin, end = anchor
-    for p in range(len(wanted)):
-        wanted[p] = 7 if plausible & 1 else 0
-    for p in range(begin, end):
-        wanted[p] = (plausible >> (1 + 3 * (p - begin))) & 7
+def _set_allowed(allowed: U8Array, minimizer: Span, plausible: Int) -> None:
+    """The mask of the single substitutions that leave a fragment on a minimizer (`MinimizerEdits`)."""
+    for p in range(len(allowed)):
+        allowed[p] = _ALL_BASES if plausible & 1 else 0
+    for p in range(minimizer.begin, minimizer.end):
+        allowed[p] = (plausible >> (1 + 3 * (p - minimizer.begin))) & _ALL_BASES
 
 
 @njit
-def edited_keys(table, step, codes, offsets, fragments, bits, edits, depth):  # type: ignore[no-untyped-def]
-    """Distinct keys of fragments and of their edits that lie on anchors: (``int64[n + 1]`` offsets, ``int32``
-    keys).
+def edited_keys(
+    tables: KeyTable,
+    codes: U8Array,
+    offsets: I64Array,
+    fragments: FragmentArrays,
+    edits: MinimizerEdits,
+    bits: Int,
+    depth: Int,
+) -> tuple[I64Array, I32Array]:
+    """Distinct keys of fragments, and of their edits that leave them on minimizers.
 
     Args:
-        table: ``int16[groups, 4**GROUP, KEY_LANES]``, the first sums of a `esa.encoders.codes.CodeEncoder`.
-        step: bases between the starts of groups.
+        tables: of the encoder.
         codes, offsets: the reads, as in `esa.sequence.reads.ReadBatch`.
-        fragments: `esa.fragments.base.FragmentArrays` of them.
+        fragments: n fragments of them.
+        edits: which substitutions leave them on minimizers.
         bits: of a key, up to `KEY_LANES` - 2.
-        edits: `esa.fragments.base.MinimizerEdits` of the fragments.
-        depth: 1: single substitutions; 2: also two of them, one at most in the anchor, and indels of one base outside.
+        depth: 1: single substitutions. 2: also two substitutions, at most one of them in the minimizer, and indels of
+            one base outside it.
+
+    Returns:
+        Offsets (``int64[n + 1]``) and keys (``int32``), grouped by fragment.
     """
-    groups = len(table)
-    length = step * (groups - 1) + GROUP
-    most = 1 + 3 * length + ((9 * length * (length - 1) // 2 + 10 * length) if depth > 1 else 0)
+    count = len(tables.table)
+    length = tables.step * (count - 1) + GROUP
+    max_keys = 1 + 3 * length + ((9 * length * (length - 1) // 2 + 10 * length) if depth > 1 else 0)
     start, reverse, owner = fragments.start, fragments.reverse, fragments.owner
-    anchor, plausible = (edits.begin, edits.end), edits.plausible
-    windows = make_windows(groups, length)
+    minimizer = Span(edits.begin, edits.end)
+    windows = make_windows(count, length)
+    buffers = _make_buffers(length, minimizer)
+    groups = _Groups(np.empty(count, np.int64), np.empty(KEY_LANES, np.int16))
+    found = make_key_set(max_keys, bits)
     key_offsets = np.zeros(len(start) + 1, np.int64)
-    out = np.empty(len(start) * 3 * length + most, np.int32)
-    found = make_key_set(most)
-    mask = np.int32((np.int64(1) << bits) - 1)
-    buffers = _Buffers(
-        np.empty(KEY_LANES, np.int16),
-        np.empty(KEY_LANES, np.int16),
-        np.zeros(KEY_LANES, np.int16),
-        np.empty(length, np.uint8),
-    )
-    first, second = np.empty(length, np.uint8), np.full(length, 7, np.uint8)
-    second[anchor[0] : anchor[1]] = 0
-    sums = np.empty(KEY_LANES, np.int16)
-    rows = np.empty(groups, np.int64)
+    out = np.empty(len(start) * 3 * length + max_keys, np.int32)
     for f in range(len(start)):
         key_offsets[f + 1] = key_offsets[f]
-        if plausible[f] == 0:
+        plausible = edits.plausible[f]
+        if plausible == 0:
             continue
-        _load(table, step, codes, start[f], reverse[f], rows, sums)
+        _load(tables, codes, start[f], reverse[f], groups)
         found.used[0] = 0
-        _set_wanted(first, anchor, plausible[f])
-        if plausible[f] & 1:
-            add_key(key_of(buffers.nothing, sums, buffers.nothing) & mask, f, found)
-        buffers.wanted[:] = first
-        _add_edits(table, step, rows, sums, 0, buffers, f, mask, found)
+        _set_allowed(buffers.first, minimizer, plausible)
+        if plausible & 1:
+            add_key(key_of(buffers.nothing, groups.sums, buffers.nothing), f, found)
+        _add_edits(tables, groups, 0, buffers.first, buffers, f, found)
         if depth > 1:
-            if plausible[f] & 1:
-                bounds = (offsets[owner[f]], offsets[owner[f] + 1])
-                around = load_windows(table, step, codes, start[f], reverse[f], bounds, windows)
-                add_indels(table, step, windows, around, anchor, mask, f, found)
-            buffers.wanted[:] = second
-            for p in range(length):
-                begin = 0 if anchor[0] <= p < anchor[1] else p + 1
-                for other in range(1, 4):
-                    if first[p] >> (other - 1) & 1:
-                        _edit(table, step, rows, sums, p, other)
-                        _add_edits(table, step, rows, sums, begin, buffers, f, mask, found)
-                        _edit(table, step, rows, sums, p, other)
+            if plausible & 1:
+                read = Span(offsets[owner[f]], offsets[owner[f] + 1])
+                around = load_windows(tables, codes, start[f], reverse[f], read, windows)
+                add_indels(tables, windows, around, minimizer, f, found)
+            _add_double_edits(tables, groups, buffers, minimizer, f, found)
         at, end = key_offsets[f], key_offsets[f] + found.used[0]
         key_offsets[f + 1] = end
         if end > len(out):

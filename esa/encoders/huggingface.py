@@ -1,9 +1,9 @@
-"""Any checkpoint in Hugging Face's format as a dense encoder: `hf:DIR`, or `hf:DIR:max`.
+"""A checkpoint in Hugging Face's format as a dense encoder: `hf:DIR`, or `hf:DIR:max`.
 
-For comparison with published models (Nucleotide Transformer, HyenaDNA, DNABERT-2, each with mean and max pooling
-over its tokens), by whoever has their weights on disk; nothing is downloaded. Such models tell the strands apart,
-so a fragment's embedding is the mean of its own and its reverse complement's: a read finds its fragment whichever
-strand it is from. Needs the extra: ``pip install 'esa-align[hf]'``.
+It serves comparisons with published models whose weights are on disk (Nucleotide Transformer, HyenaDNA, DNABERT-2),
+with mean or max pooling over the tokens. Nothing is downloaded. Such models distinguish the strands. So a fragment's
+embedding is the mean of its own and its reverse complement's, and a read finds its fragment from either strand.
+Needs the extra: ``pip install 'esa-align[hf]'``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.errors import EsaError, UsageError
+from esa.errors import EsaError, UsageError, needed_by
 from esa.fragments.base import Fragments
 from esa.sequence import dna
 
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 POOLINGS = ("mean", "max")
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
-"""Weights by preference; the latter are pickles, of which only tensors are loaded."""
+"""Weight files, in order of preference. The latter are pickles, of which only tensors are loaded."""
 
 OTHER_FILES = ("*.json", "*.txt", "*.model", "*.py")
-"""What else decides the vectors."""
+"""Other files that the vectors depend on."""
 
 MASK = "attention_mask"
-"""The model's input that tells padding from tokens."""
+"""The model's input that marks tokens, as opposed to padding."""
 
 TRUST_VARIABLE = "ESA_TRUST_REMOTE_CODE"
-"""Set to 1, code that lies in the checkpoint's folder may run (HyenaDNA and DNABERT-2 bring their own)."""
+"""Environment variable: if it is 1, code in the checkpoint's folder may run (HyenaDNA and DNABERT-2 have some)."""
 
 BATCH = 32
-"""Sequences that go through the model together."""
+"""Sequences that pass the model together."""
 
 MULTIPLE = 4
-"""Vectors are padded with zeros to a multiple of so many components, as the store needs it."""
+"""Vectors are padded with zeros to a multiple of so many components, as the store requires."""
 
-TRIAL = "ACGTACGTACGT"
-"""What every tokenizer of DNA knows."""
+EXAMPLE = "ACGTACGTACGT"
+"""Bases that every tokenizer of DNA knows, for checks when a checkpoint is opened."""
 
 UNUSED = "pooler"
-"""Part of a model that pooling over the tokens leaves unused: its weights may be missing."""
+"""Layers that pooling over the tokens does not use: their weights may be missing."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class HuggingFaceEncoder:
     """A pretrained model, pooled over its tokens.
 
     Attributes:
-        directory: of the checkpoint, absolute.
+        directory: absolute path of the checkpoint.
         pooling: ``mean`` or ``max``, over the tokens that stand for bases.
-        sha256: of the checkpoint's files.
-        device: where the model runs; None: the CPU.
+        sha256: digest of the checkpoint's files.
+        device: device of the model; None: the CPU.
     """
 
     directory: str
@@ -73,25 +73,25 @@ class HuggingFaceEncoder:
     name: ClassVar[str] = "hf"
 
     @classmethod
-    def open(cls, said: str) -> HuggingFaceEncoder:
+    def open(cls, spec: str) -> HuggingFaceEncoder:
         """The encoder of ``hf:DIR`` or ``hf:DIR:POOLING``.
 
         Raises:
-            UsageError: another pooling, or no directory.
-            EsaError: a directory that is no checkpoint.
+            UsageError: an unknown pooling, or DIR is not a directory.
+            EsaError: DIR is not a checkpoint, or it cannot be loaded.
         """
-        directory, _, pooling = said.removeprefix(PREFIX).partition(":")
+        directory, _, pooling = spec.removeprefix(PREFIX).partition(":")
         if pooling not in ("", *POOLINGS):
-            raise UsageError(f"{said}: unknown pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
+            raise UsageError(f"{spec}: unknown pooling {pooling!r}; there are: {', '.join(POOLINGS)}")
         if not Path(directory).is_dir():
-            raise UsageError(f"{said}: {directory} is not a directory")
+            raise UsageError(f"{spec}: {directory} is not a directory")
         absolute = Path(directory).absolute()
         encoder = cls(str(absolute), pooling or POOLINGS[0], _digest(absolute))
         encoder._parts  # noqa: B018  (a checkpoint that cannot be loaded is refused now)
         try:
             encoder.dimensions  # noqa: B018
         except Exception as error:  # whatever the checkpoint's own code raises
-            raise EsaError(f"{directory}: cannot embed {TRIAL}: {_first_line(error)}") from error
+            raise EsaError(f"{directory}: cannot embed {EXAMPLE}: {_first_line(error)}") from error
         return encoder
 
     @classmethod
@@ -99,7 +99,7 @@ class HuggingFaceEncoder:
         """The encoder that an index was built with.
 
         Raises:
-            ValueError: its checkpoint is gone or another one.
+            ValueError: its checkpoint is missing, or it was changed.
         """
         directory, sha256 = parameters["directory"], parameters["sha256"]
         try:
@@ -118,14 +118,15 @@ class HuggingFaceEncoder:
 
     @cached_property
     def dimensions(self) -> int:
-        # Of a vector, since configs have no common name for it.
-        size = self._pooled([TRIAL]).shape[1]
+        """Components of an embedding, padded to a multiple of `MULTIPLE`."""
+        # Taken from a vector, since configs have no common name for it.
+        size = self._pooled([EXAMPLE]).shape[1]
         return -(-size // MULTIPLE) * MULTIPLE
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
-        """``float32[len(fragments), dimensions]``, unit vectors; zero where there is no token."""
+        """``float32[len(fragments), dimensions]``, unit vectors; zero for a fragment without tokens."""
         out = np.zeros((len(fragments), self.dimensions), np.float32)
-        # By length, so that little is padded.
+        # In order of length, for little padding.
         order = np.argsort(fragments.length, kind="stable")
         for begin in range(0, len(order), BATCH):
             rows = order[begin : begin + BATCH]
@@ -141,10 +142,10 @@ class HuggingFaceEncoder:
         return out
 
     def _pooled(self, sequences: list[str]) -> NDArray[np.float32]:
-        """``float32[n, hidden]``: the last layer, pooled over the tokens but for the special ones and padding.
+        """``float32[n, hidden]``: the last layer, pooled over all tokens except special ones and padding.
 
-        A model that takes no attention mask sees sequences of equal numbers of tokens together: it could not tell
-        padding from sequence.
+        A model without attention mask could not distinguish padding from sequence. So it gets sequences with equal
+        numbers of tokens together.
         """
         tokenizer, _ = self._parts
         if MASK in tokenizer.model_input_names:
@@ -159,6 +160,7 @@ class HuggingFaceEncoder:
         return np.stack([pooled[i] for i in range(len(sequences))])
 
     def _pooled_together(self, sequences: list[str]) -> NDArray[np.float32]:
+        """`_pooled` of sequences that pass the model together."""
         import torch
 
         tokenizer, model = self._parts
@@ -183,9 +185,11 @@ class HuggingFaceEncoder:
         return result
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> HuggingFaceEncoder:
+        """This encoder: nothing is fitted to the reference."""
         return self
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {
             "name": self.name,
             "directory": self.directory,
@@ -195,10 +199,12 @@ class HuggingFaceEncoder:
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """None: weights stay in the checkpoint."""
         return {}
 
 
 def _weights(directory: Path) -> list[Path]:
+    """The weight files of a checkpoint."""
     for pattern in WEIGHT_FILES:
         if found := sorted(directory.glob(pattern)):
             return found
@@ -206,7 +212,7 @@ def _weights(directory: Path) -> list[Path]:
 
 
 def _digest(directory: Path) -> str:
-    """Of all that decides the vectors: weights, configs, the tokenizer's files, and code that came with them."""
+    """Digest of all files that the vectors depend on: weights, configs, the tokenizer's files, and bundled code."""
     if not (directory / "config.json").is_file():
         raise EsaError(f"{directory}: has no config.json: is not a checkpoint's folder")
     digest = hashlib.sha256()
@@ -227,11 +233,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _load(directory: Path) -> tuple[Any, Any]:
-    """Tokenizer and model, every weight that is used from the folder."""
-    try:
+    """The tokenizer and the model of a checkpoint.
+
+    Raises:
+        MissingLibraryError: transformers is missing.
+        EsaError: a file is missing, weights are missing or misshapen, or the tokenizer has no bases.
+    """
+    with needed_by(f"encoder {PREFIX + str(directory)!r}"):
         import transformers
-    except ImportError as error:
-        raise EsaError("hf: encoders need transformers: pip install 'esa-align[hf]'") from error
     transformers.logging.set_verbosity(logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
     trusted = os.environ.get(TRUST_VARIABLE) == "1"
@@ -255,7 +264,7 @@ def _load(directory: Path) -> tuple[Any, Any]:
         raise EsaError(f"{directory}: {what}: {wrong if missing else sorted(map(str, wrong))[0]}")
     if tokenizer.pad_token is None:
         raise EsaError(f"{directory}: its tokenizer has no token for padding")
-    bases = tokenizer(TRIAL, add_special_tokens=False)["input_ids"]
+    bases = tokenizer(EXAMPLE, add_special_tokens=False)["input_ids"]
     if all(token == tokenizer.unk_token_id for token in bases):
         # Without its files, transformers makes a tokenizer with an empty vocabulary.
         raise EsaError(f"{directory}: its tokenizer knows no bases; is a file of it missing?")

@@ -1,7 +1,7 @@
 """Keys that a fragment would have without an insertion or deletion of one base.
 
-An indel shifts all bases on one of its sides. The anchor in the middle stays where it is, so what lies between the
-indel and the fragment's nearer end is taken from one base farther in or out.
+An indel shifts all bases on one of its sides. The minimizer in the middle stays where it is. So the bases between the
+indel and the fragment's nearer end are taken from one base farther in or out.
 """
 
 from __future__ import annotations
@@ -9,34 +9,59 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from esa.encoders.keys import GROUP, KEY_LANES, add_key, key_of
+from esa.encoders.keys import GROUP, KEY_LANES, KeySet, KeyTable, Span, add_key, key_of
+from esa.kernels.arrays import Bool, I16Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 
 OUT, AT, IN = range(3)
-"""Windows of a fragment's length: one base before it, its own, one base after it (of the oriented fragment)."""
+"""Windows of the fragment's length that begin one base before it, with it, and one base after it (oriented)."""
 
 
 class Windows(NamedTuple):
-    """The three windows of one fragment, and the sums of their groups.
+    """The three windows of one fragment (`OUT`, `AT`, `IN`), and sums of their groups.
 
-    bases: ``uint8[length + 2]``, oriented, with the base before and the one after; what is outside the read is an A.
-    rows: ``int64[3, groups]``.
-    prefix, suffix: ``int16[3, groups + 1, KEY_LANES]``: sums of the first g groups, and of those from g on.
-    total: ``int16[KEY_LANES]``, room.
+    Attributes:
+        bases: ``uint8[length + 2]``, the oriented fragment with the bases beside it; a base outside the read is an A.
+        rows: ``int64[3, groups]``, table rows.
+        prefix: ``int16[3, groups + 1, KEY_LANES]``, sums of the first g groups.
+        suffix: the same of the groups from g on.
+        total: ``int16[KEY_LANES]``, scratch space.
     """
 
-    bases: NDArray[np.uint8]
-    rows: NDArray[np.int64]
-    prefix: NDArray[np.int16]
-    suffix: NDArray[np.int16]
-    total: NDArray[np.int16]
+    bases: U8Array
+    rows: I64Array
+    prefix: I16Array
+    suffix: I16Array
+    total: I16Array
+
+
+class Around(NamedTuple):
+    """Whether the read has a base before the oriented fragment, and one after it."""
+
+    before: Bool
+    after: Bool
+
+
+class Splice(NamedTuple):
+    """A fragment without an indel, put together from two windows.
+
+    Attributes:
+        left: window of the bases ``[:at]``.
+        right: window of the bases behind them.
+        at: bases from the left window.
+        inserted: base code between the two; -1: none.
+    """
+
+    left: Int
+    right: Int
+    at: Int
+    inserted: Int
 
 
 @njit
-def make_windows(groups, length):  # type: ignore[no-untyped-def]
-    """Room for `Windows`."""
+def make_windows(groups: Int, length: Int) -> Windows:
+    """Uninitialized `Windows` for fragments of ``length`` bases in ``groups`` groups."""
     return Windows(
         np.empty(length + 2, np.uint8),
         np.empty((3, groups), np.int64),
@@ -47,16 +72,25 @@ def make_windows(groups, length):  # type: ignore[no-untyped-def]
 
 
 @njit
-def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: ignore[no-untyped-def]
-    """Fill the windows of a fragment of the read ``codes[bounds[0]:bounds[1]]``.
+def load_windows(
+    tables: KeyTable, codes: U8Array, start: Int, reverse: Int, read: Span, windows: Windows
+) -> Around:
+    """Fill the windows of one fragment.
 
-    Returns whether the read has a base before the oriented fragment, and one after it.
+    Args:
+        tables: of the encoder.
+        codes: ``uint8``, base codes of the reads.
+        start: first base of the fragment in ``codes``.
+        reverse: 1 if the fragment is the reverse complement of its window.
+        read: the bases of its read in ``codes``.
+        windows: filled in place.
     """
+    table, step = tables
     groups = len(table)
     length = len(windows.bases) - 2
     for i in range(length + 2):
         at = start + length - i if reverse else start - 1 + i
-        base = codes[at] if bounds[0] <= at < bounds[1] else np.uint8(0)
+        base = codes[at] if read.begin <= at < read.end else np.uint8(0)
         windows.bases[i] = (3 - base if reverse else base) if base < 4 else 0
     for shift in range(3):
         for g in range(groups):
@@ -70,16 +104,18 @@ def load_windows(table, step, codes, start, reverse, bounds, windows):  # type: 
             row = windows.rows[shift, g]
             for b in range(KEY_LANES):
                 windows.suffix[shift, g, b] = windows.suffix[shift, g + 1, b] + table[g, row, b]
-    left, right = start > bounds[0], start + length < bounds[1]
-    return (right, left) if reverse else (left, right)
+    left, right = start > read.begin, start + length < read.end
+    return Around(right, left) if reverse else Around(left, right)
 
 
 @inline_njit
-def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment, found):  # type: ignore[no-untyped-def]
-    """Add the key of bases ``[:j]`` of one window, ``inserted`` at j (-1: nothing) and the rest of another one."""
+def _add_spliced(tables: KeyTable, windows: Windows, splice: Splice, fragment: Int, found: KeySet) -> None:
+    """Add the key of a splice of two windows."""
+    table, step = tables
+    left, right, j, inserted = splice
     groups = len(table)
     after = j + (inserted >= 0)
-    # Groups that lie whole in the left part: [:lo]; in the right part: [hi:].
+    # Groups within the left window's bases: [:lo]; within the right window's: [hi:].
     lo = max(0, (j - GROUP) // step + 1) if j >= GROUP else 0
     hi = min(groups, (after + step - 1) // step)
     total = windows.total
@@ -95,24 +131,31 @@ def _add_spliced(table, step, windows, left, right, j, inserted, mask, fragment,
         for b in range(KEY_LANES):
             total[b] -= table[g, row, b]
     nothing = windows.prefix[AT, 0]
-    add_key(key_of(total, windows.suffix[right, hi], nothing) & mask, fragment, found)
+    add_key(key_of(total, windows.suffix[right, hi], nothing), fragment, found)
 
 
 @inline_njit
-def add_indels(table, step, windows, around, anchor, mask, fragment, found):  # type: ignore[no-untyped-def]
-    """Add the keys of a fragment without one inserted base or with one that was deleted, outside its anchor.
+def add_indels(
+    tables: KeyTable, windows: Windows, around: Around, minimizer: Span, fragment: Int, found: KeySet
+) -> None:
+    """Add the keys of a fragment without one inserted base, or with one deleted base, outside its minimizer.
 
-    ``windows``, ``around``: what `load_windows` filled and returned.
+    Args:
+        tables: of the encoder.
+        windows: filled by `load_windows`.
+        around: returned by it.
+        minimizer: its bases within the oriented fragment.
+        fragment: number of the fragment.
+        found: its keys, added to.
     """
     length = len(windows.bases) - 2
-    before, beyond = around
-    for j in range(1, anchor[0] + 1):
-        if before:
-            _add_spliced(table, step, windows, OUT, AT, j, -1, mask, fragment, found)
+    for j in range(1, minimizer.begin + 1):
+        if around.before:
+            _add_spliced(tables, windows, Splice(OUT, AT, j, -1), fragment, found)
         for base in range(4):
-            _add_spliced(table, step, windows, IN, AT, j - 1, base, mask, fragment, found)
-    for j in range(anchor[1], length):
-        if beyond:
-            _add_spliced(table, step, windows, AT, IN, j, -1, mask, fragment, found)
+            _add_spliced(tables, windows, Splice(IN, AT, j - 1, base), fragment, found)
+    for j in range(minimizer.end, length):
+        if around.after:
+            _add_spliced(tables, windows, Splice(AT, IN, j, -1), fragment, found)
         for base in range(4):
-            _add_spliced(table, step, windows, AT, OUT, j, base, mask, fragment, found)
+            _add_spliced(tables, windows, Splice(AT, OUT, j, base), fragment, found)

@@ -1,7 +1,7 @@
 """The code encoder without training: a random projection of the one-hot fragment.
 
-Signs of random projections keep angles (Charikar 2002, STOC, "Similarity estimation techniques from rounding
-algorithms"): two fragments that differ in a share p of their bases differ in about acos(1 - 4p/3) / pi of the bits.
+Signs of random projections preserve angles (Charikar 2002, STOC, "Similarity estimation techniques from rounding
+algorithms"). Two fragments that differ in a share p of their bases differ in about acos(1 - 4p/3) / pi of the bits.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCALE = 32
 
 @dataclass(frozen=True)
 class ProjectionEncoder(CodeEncoder):
-    """A `CodeEncoder` with a random table whose bias is set at the median of a reference's fragments."""
+    """A `CodeEncoder` with a random table; its bias is the median over a reference's fragments."""
 
     name: ClassVar[str] = "projection"
 
@@ -36,7 +36,7 @@ class ProjectionEncoder(CodeEncoder):
         return cls(grouped(rounded, np.zeros(BITS, np.int16)))
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> ProjectionEncoder:
-        """This table with the bias that sets each bit in half of the sample."""
+        """This encoder with the bias that sets each bit in half of the fragments."""
         if not len(fragments):
             return self
         table = self.table.copy()

@@ -19,9 +19,9 @@ from esa.fragments.base import Fragments
 CPU = torch.device("cpu")
 
 BLOCK = 64
-"""Fragments that go through the model together. Always as many, so that sums are taken in the same order."""
+"""Fragments per pass of the model on the CPU. Batches are filled up to it, so that the order of sums never varies."""
 DEVICE_BLOCK = 4096
-"""The same, on another device than the CPU."""
+"""Fragments per pass of the model on another device."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class RdeEncoder:
     """Reference-free DNA Embedding.
 
     Attributes:
-        shape: of the model.
-        weights: ``float32`` arrays by the names that torch gives them.
-        kept: components of an embedding: the first of the model's, as a unit vector (they are trained so that
-            a prefix is an embedding: Kusupati et al. 2022, "Matryoshka representation learning").
-        device: where the model runs. The last bits of an embedding depend on it.
+        shape: sizes of the model.
+        weights: ``float32`` arrays by torch's names.
+        kept: components of an embedding, the first of the model's, as a unit vector. (The model is trained so that a
+            prefix is an embedding: Kusupati et al. 2022, "Matryoshka representation learning".)
+        device: device of the model. The last bits of an embedding depend on it.
 
     Raises:
-        ValueError: weights that are not those of the shape.
+        ValueError: ``kept`` is out of range, or the weights do not fit the shape.
     """
 
     shape: RdeShape
@@ -59,13 +59,13 @@ class RdeEncoder:
 
     @classmethod
     def of_model(cls, model: RdeModel) -> RdeEncoder:
-        """The encoder of a model as it is."""
+        """The encoder with a copy of a model's weights."""
         state = {name: value.detach().cpu().float().numpy() for name, value in model.state_dict().items()}
         return cls(model.shape, {name: value.copy() for name, value in state.items()}, model.shape.dimensions)
 
     @classmethod
     def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RdeEncoder:
-        """The encoder that `parameters` and `arrays` describe."""
+        """The encoder with these `parameters` and `arrays`."""
         values = dict(parameters)
         values.pop("name")
         kept = values.pop("kept")
@@ -74,6 +74,7 @@ class RdeEncoder:
 
     @property
     def dimensions(self) -> int:
+        """Components of an embedding."""
         return self.kept
 
     @property
@@ -91,9 +92,9 @@ class RdeEncoder:
         return kmer_rows(self.shape.k)
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
-        """``float32[len(fragments), kept]``, unit vectors, or zero where a fragment has no k-mer.
+        """``float32[len(fragments), kept]``, unit vectors; zero for a fragment without k-mers.
 
-        Of a fragment longer than the model's longest, the middle counts.
+        Of a fragment longer than ``shape.longest``, the middle is embedded.
         """
         out = np.empty((len(fragments), self.kept), np.float32)
         length = np.minimum(fragments.length, self.shape.longest)
@@ -106,6 +107,7 @@ class RdeEncoder:
         return out
 
     def _embed(self, codes: NDArray[np.uint8], start: NDArray[np.int64], length: int) -> NDArray[np.float32]:
+        """Embeddings of up to a block of fragments of ``length`` bases."""
         k = self.shape.k
         rows = np.zeros((self._block, tokens_of(length, k), SLOTS), np.int32)
         weights = np.zeros(rows.shape, np.float32)
@@ -118,23 +120,26 @@ class RdeEncoder:
         return result
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> RdeEncoder:
+        """This encoder: nothing is fitted to the reference."""
         return self
 
     def truncated(self, kept: int) -> RdeEncoder:
-        """This encoder with the first components only."""
+        """This encoder with the first ``kept`` components only."""
         return replace(self, kept=kept)
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {"name": self.name, "kept": self.kept, **asdict(self.shape)}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        # safetensors gives them in any order.
+        """The weights, in order of their names."""
+        # safetensors returns them in any order.
         return dict(sorted(self.weights.items()))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """torch on the calling thread alone: the callers are the threads."""
+    """torch on the calling thread only, since several threads call it."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,9 +1,9 @@
-"""Reference-free DNA Embedding: a Transformer encoder with mean pooling, as torch has it.
+"""Reference-free DNA Embedding (RDE): a Transformer encoder with mean pooling, in torch.
 
-After Holur et al. 2023 (arXiv:2309.11087, "Embed-Search-Align: DNA sequence alignment using Transformer
-models"): fragments and reads are embedded by one encoder, trained so that a noisy read lies near the fragment it
-came from. Here tokens are short runs of canonical k-mers and all positions are told by their distances, so the
-reverse complement of a sequence has the same embedding by construction.
+After Holur et al. 2023 (arXiv:2309.11087, "Embed-Search-Align: DNA sequence alignment using Transformer models").
+Fragments and reads are embedded by one encoder, trained so that a noisy read lies near the fragment it came from. Here
+tokens are short runs of canonical k-mers, and positions enter only as distances. So the reverse complement of a
+sequence has the same embedding by construction.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from torch.nn import functional
 from esa.encoders.rde_tokens import PADDING, kmer_rows, tokens_of
 
 GATED = 4
-"""Components that share a gate; dimensions are a multiple of it."""
+"""Components per gate; dimensions are a multiple of it."""
 
 
 @dataclass(frozen=True)
 class RdeShape:
-    """Size of the model.
+    """Sizes of the model.
 
     Attributes:
         k: bases of a k-mer.
         dimensions: components of an embedding, and of the vector of a k-mer.
         width: components of a token inside the Transformer.
-        layers, heads: of the Transformer; no layer at all leaves a bag of k-mers, weighted by place.
+        layers: Transformer layers; 0 gives a bag of k-mers, weighted by position.
+        heads: attention heads.
         longest: bases of the longest fragment.
+
+    Raises:
+        ValueError: sizes that make no model.
     """
 
     k: int = 7
@@ -40,7 +44,6 @@ class RdeShape:
     longest: int = 256
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for what is no model."""
         if not 2 <= self.k <= 10 or self.longest < self.k or self.layers < 0:
             raise ValueError(f"k lies between 2 and 10, longest is at least k, layers at least 0: {self}")
         if self.dimensions < GATED or self.dimensions % GATED:
@@ -55,7 +58,7 @@ class RdeShape:
 
 
 class Layer(nn.Module):
-    """A Transformer layer (Vaswani et al. 2017), normalised before each half (Xiong et al. 2020)."""
+    """A Transformer layer (Vaswani et al. 2017) with normalization before each half (Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -68,7 +71,12 @@ class Layer(nn.Module):
         self.contraction = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """``float[n, tokens, width]``; ``bias`` (``float[heads, tokens, tokens]``) is added to the attention."""
+        """The layer's output, ``float[n, tokens, width]``.
+
+        Args:
+            x: ``float[n, tokens, width]``.
+            bias: ``float[heads, tokens, tokens]``, added to the attention scores.
+        """
         n, tokens, width = x.shape
         q, k, v = (
             self.attention(self.before_attention(x))
@@ -86,9 +94,10 @@ class Layer(nn.Module):
 class RdeModel(nn.Module):
     """k-mers -> tokens -> Transformer -> mean over the tokens -> unit vector.
 
-    A token enters as the sum of its k-mers' vectors. It leaves as that sum, every `GATED` components weighted by
-    a gate that the Transformer sets, and what the Transformer adds to it. Untrained the gates are all alike and the
-    additions nothing: an embedding is then the signed projection of `esa.encoders.sketch`, tapered.
+    A token enters as the sum of its k-mers' vectors. In the output, every `GATED` components of that sum are weighted
+    by a gate that the Transformer computes, and a vector from the Transformer is added. Without training, all gates
+    are equal and the added vectors are zero. An embedding is then the tapered signed projection of
+    `esa.encoders.sketch`.
     """
 
     def __init__(self, shape: RdeShape, seed: int = 1) -> None:
@@ -110,14 +119,15 @@ class RdeModel(nn.Module):
         self.last = nn.LayerNorm(shape.width)
         self.gate = nn.Linear(shape.width, shape.dimensions // GATED)
         self.leave = nn.Linear(shape.width, shape.dimensions, bias=False)
-        for made_nothing in (self.gate.weight, self.gate.bias, self.leave.weight):
-            nn.init.zeros_(made_nothing)
+        for zeroed in (self.gate.weight, self.gate.bias, self.leave.weight):
+            nn.init.zeros_(zeroed)
 
     def forward(self, rows: Tensor, weights: Tensor) -> Tensor:
-        """``float[n, dimensions]``, unit vectors (zero where there is no k-mer).
+        """``float[n, dimensions]``, unit vectors (zero for a fragment without k-mers).
 
         Args:
-            rows, weights: ``int[n, tokens, SLOTS]`` and ``float[n, tokens, SLOTS]`` of `rde_tokens.lay_out`.
+            rows: ``int[n, tokens, SLOTS]`` of `rde_tokens.lay_out`.
+            weights: ``float[n, tokens, SLOTS]`` of the same.
         """
         n, tokens, slots = rows.shape
         flat = rows.view(n * tokens, slots), weights.view(n * tokens, slots)
@@ -134,11 +144,11 @@ class RdeModel(nn.Module):
             hidden = self.last(hidden)
             weight = weight * (2 * torch.sigmoid(self.gate(hidden)))
             added = self.leave(hidden.mean(1))
-        parts = x.view(n, tokens, -1, GATED) * weight.unsqueeze(-1)
-        return functional.normalize((parts.mean(1).view(n, -1) + added).float(), dim=1)
+        gated = x.view(n, tokens, -1, GATED) * weight.unsqueeze(-1)
+        return functional.normalize((gated.mean(1).view(n, -1) + added).float(), dim=1)
 
 
 def _taper(tokens: int) -> Tensor:
-    """``float[2 * tokens + 1]``: what a token counts by its distance from the middle, in half tokens."""
+    """``float[2 * tokens + 1]``: weight of a token by its distance from the middle, in half tokens."""
     away = torch.arange(2 * tokens + 1) / max(tokens, 1)
     return 1 - 0.7 * away.clamp(max=1) ** 2

@@ -1,8 +1,8 @@
-"""Tokens of the `rde` encoder: a fragment's canonical k-mers, laid out alike for both strands.
+"""Tokens of the `rde` encoder: a fragment's canonical k-mers, in a layout that is the same for both strands.
 
-A token stands for `SPAN` neighbouring k-mers. The layout is centred on the fragment, so that the reverse
-complement of a fragment has the same tokens in reverse order: with an even number of k-mers the tokens lie side
-by side; with an odd number neighbours share the k-mer between them, half each (and the outermost k-mers count half).
+A token stands for `SPAN` neighbouring k-mers. The layout is centred on the fragment, so that the reverse complement of
+a fragment has the same tokens in reverse order. With an even number of k-mers the tokens are adjacent. With an odd
+number, neighbours share the k-mer between them, half each (and the outermost k-mers count half).
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import F32Array, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import njit
 
 SPAN = 16
 """k-mers from the start of a token to the start of the next; even."""
 
 SLOTS = SPAN + 1
-"""k-mers that a token may hold."""
+"""k-mers per token, at most."""
 
 PADDING = 0
-"""The row of no k-mer: beyond the fragment, or with an N."""
+"""Row of an empty slot: beyond the fragment, or a k-mer with an N."""
 
 
 def kmer_rows(k: int) -> NDArray[np.int32]:
-    """``int32[4**k]``: the row of each k-mer in a table of canonical ones, from 1; both strands share a row."""
+    """``int32[4**k]``: row of each k-mer in a table of canonical k-mers, from 1. Both strands share a row."""
     kmers = np.arange(4**k)
     complement = np.zeros_like(kmers)
     rest = kmers.copy()
@@ -37,22 +38,28 @@ def kmer_rows(k: int) -> NDArray[np.int32]:
 
 
 def tokens_of(length: int, k: int) -> int:
-    """Tokens of a fragment of ``length`` bases; at least one."""
+    """Number of tokens of a fragment of ``length`` bases, at least one."""
     kmers = max(length - k + 1, 1)
     return max(1, -(-(kmers - kmers % 2) // SPAN))
 
 
 @njit
-def lay_out(codes, start, length, k, table, rows, weights):  # type: ignore[no-untyped-def]
-    """Writes the k-mers of the fragments, all of ``length`` bases, token by token.
+def lay_out(
+    codes: U8Array, start: I64Array, length: Int, k: Int, table: I32Array, rows: I32Array, weights: F32Array
+) -> None:
+    """Write the k-mers of fragments of equal length, token by token.
 
-    A k-mer that a fragment holds c times counts 1 / sqrt(c) each time: a microsatellite must not drown what lies
-    beside it (`esa.encoders.sketch` takes the same root).
+    A k-mer that occurs c times in a fragment has the weight 1 / sqrt(c). So a microsatellite does not dominate the
+    k-mers beside it (`esa.encoders.sketch` takes the same root).
 
     Args:
+        codes: ``uint8``, base codes.
+        start: ``int64[n]``, first bases of the fragments.
+        length: bases of a fragment.
+        k: bases of a k-mer.
         table: `kmer_rows`.
         rows: ``int32[n, tokens, SLOTS]``, filled with the k-mers' rows, `PADDING` in empty slots.
-        weights: ``float32[n, tokens, SLOTS]``, filled with what each counts.
+        weights: ``float32[n, tokens, SLOTS]``, filled with the k-mers' weights.
     """
     n, tokens, slots = rows.shape
     span = slots - 1

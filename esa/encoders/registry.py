@@ -1,7 +1,7 @@
-"""Encoders by name, and encoders kept in a directory.
+"""Encoders by name, and encoders in directories.
 
-A directory holds ``encoder.json`` (what the index manifest records of an encoder, and a digest of it all) and
-``weights.safetensors``. Never pickles.
+A directory holds ``encoder.json`` (an encoder's parameters and a digest of all) and ``weights.safetensors``; never
+pickles.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # nor torch
     from esa.encoders.device import Device
 
 Kind = Literal["codes", "dense"]
-"""Which stores an encoder's vectors fit."""
+"""The kind of store that an encoder's vectors fit."""
 
 ENCODERS: dict[str, Kind] = {
     "projection": "codes",
@@ -32,61 +32,65 @@ ENCODERS: dict[str, Kind] = {
     "rde": "dense",
     "hf": "dense",
 }
+"""Kinds by the name that encoders record in their parameters."""
 UNTRAINED = ("projection", "sketch")
 """Encoders that need no weights."""
 
 SHIPPED = ("codes", "rde")
-"""Encoders whose weights come with the package, each in a directory of its name in `WEIGHTS`."""
+"""Encoders whose weights are part of the package, each in a directory of its name in `WEIGHTS`."""
 
 BY_NAME = SHIPPED + UNTRAINED
+"""Names that `create_encoder` takes."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 
 CONFIG_NAME = "encoder.json"
 WEIGHTS_NAME = "weights.safetensors"
 FRAGMENTER_KEY = "fragmenter"
-"""In the description: the parameters of the fragmenter that the encoder was trained for."""
+"""Key in ``encoder.json``: the parameters of the fragmenter that the encoder was trained for."""
 DIGEST_KEY = "sha256"
-"""In the description: the digest of the rest of it and of the weights."""
+"""Key in ``encoder.json``: the digest of the rest of the file and of the weights."""
 
 
 def shipped(name: str) -> str:
-    """What says the encoder of that name which comes with esa, wherever the working directory is."""
+    """The spec of the encoder of that name in the package, whatever the working directory holds."""
     return str(WEIGHTS / name) if name in SHIPPED else name
 
 
-def create_encoder(said: str, kind: Kind, length: int) -> Encoder:
+def create_encoder(spec: str, kind: Kind, length: int) -> Encoder:
     """An encoder for fragments of ``length`` bases.
 
     Args:
-        said: a name (`BY_NAME`); the directory of one that was trained; either of a Transformer with ``:N`` behind
-            it, for the first N components; or ``hf:DIR[:POOLING]``.
+        spec: a name (`BY_NAME`), the directory of a trained encoder, or ``hf:DIR[:POOLING]``. With ``:N`` after a
+            name or directory, the first N components of a Transformer's vectors.
+        kind: kind of the store.
+        length: bases of a fragment.
 
     Raises:
-        UsageError: none of these, or an encoder whose vectors the preset's store cannot hold.
-        EsaError: a directory whose files are missing, altered or not of an encoder.
+        UsageError: an unknown spec, or an encoder that does not fit the store or the fragments.
+        EsaError: a directory whose files are missing, altered or not those of an encoder.
     """
-    if said in UNTRAINED:
-        _require_kind(said, said, kind)
-        if said == "sketch":
+    if spec in UNTRAINED:
+        _require_kind(spec, spec, kind)
+        if spec == "sketch":
             from esa.encoders.sketch import SketchEncoder
 
             return SketchEncoder()
         from esa.encoders.projection import ProjectionEncoder
 
         return ProjectionEncoder.untrained(length)
-    if said.startswith("hf:"):
+    if spec.startswith("hf:"):
         from esa.encoders.huggingface import HuggingFaceEncoder
 
-        _require_kind("hf", said, kind)
-        return HuggingFaceEncoder.open(said)
-    directory, kept = _directory_of(said)
+        _require_kind("hf", spec, kind)
+        return HuggingFaceEncoder.open(spec)
+    directory, kept = _directory_of(spec)
     parameters, arrays = _read_directory(directory)
     parameters.pop(FRAGMENTER_KEY, None)
-    _require_kind(str(parameters.get("name")), said, kind)
+    _require_kind(str(parameters.get("name")), spec, kind)
     if kept is not None and "kept" not in parameters:
         raise UsageError(
-            f"encoder {said!r}: only a Transformer's vectors can be cut to their first components"
+            f"encoder {spec!r}: only a Transformer's vectors can be cut to their first components"
         )
     try:
         encoder = load_encoder(parameters if kept is None else {**parameters, "kept": kept}, arrays)
@@ -98,28 +102,28 @@ def create_encoder(said: str, kind: Kind, length: int) -> Encoder:
     return encoder
 
 
-def recorded_fragmenter(said: str, kind: Kind) -> dict[str, Any]:
-    """Parameters of the fragmenter that an encoder was trained for; none where it was not trained.
+def recorded_fragmenter(spec: str, kind: Kind) -> dict[str, Any]:
+    """Parameters of the fragmenter that an encoder was trained for; empty if it was not trained.
 
     Raises:
-        UsageError, EsaError: as `create_encoder`.
+        UsageError, EsaError: as by `create_encoder`.
     """
-    if said in UNTRAINED or said.startswith("hf:"):
+    if spec in UNTRAINED or spec.startswith("hf:"):
         return {}
-    directory, _ = _directory_of(said)
+    directory, _ = _directory_of(spec)
     parameters = _read_directory(directory)[0]
-    _require_kind(str(parameters.get("name")), said, kind)
+    _require_kind(str(parameters.get("name")), spec, kind)
     recorded = parameters.get(FRAGMENTER_KEY, {})
     if not isinstance(recorded, dict):
         raise EsaError(f"{directory / CONFIG_NAME}: {FRAGMENTER_KEY} is not an object")
     return recorded
 
 
-def _directory_of(said: str) -> tuple[Path, int | None]:
-    """Where an encoder with weights is kept, and how many components of its vectors are asked for."""
-    name, colon, number = said.rpartition(":")
-    kept = int(number) if colon and number.isdecimal() and not Path(said).is_dir() else None
-    name = said if kept is None else name
+def _directory_of(spec: str) -> tuple[Path, int | None]:
+    """The directory of an encoder with weights, and the number of components after a colon (None: all)."""
+    name, colon, number = spec.rpartition(":")
+    kept = int(number) if colon and number.isdecimal() and not Path(spec).is_dir() else None
+    name = spec if kept is None else name
     if name in SHIPPED:
         if Path(name, CONFIG_NAME).is_file():
             raise UsageError(
@@ -128,12 +132,17 @@ def _directory_of(said: str) -> tuple[Path, int | None]:
             )
         return WEIGHTS / name, kept
     if not Path(name).is_dir():
-        raise UsageError(f"encoder {said!r} is neither a name ({', '.join(BY_NAME)}) nor a directory")
+        raise UsageError(f"encoder {spec!r} is neither a name ({', '.join(BY_NAME)}) nor a directory")
     return Path(name), kept
 
 
 def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Encoder:
-    """The encoder that ``Encoder.parameters`` and ``Encoder.arrays`` described."""
+    """The encoder with these parameters and arrays (`Encoder.parameters`, `Encoder.arrays`).
+
+    Raises:
+        ValueError: an unknown name, or parameters and arrays that do not fit each other.
+        KeyError, TypeError: parameters or arrays are missing or of another kind.
+    """
     name = parameters["name"]
     if name not in ENCODERS:
         raise ValueError(f"unknown encoder {name!r}")
@@ -155,7 +164,7 @@ def load_encoder(parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
 
 
 def encoder_on_device(encoder: Encoder, device: Device) -> Encoder:
-    """A dense encoder that computes on a device."""
+    """A copy of a dense encoder that computes on a device."""
     if encoder.name == "sketch":
         from esa.encoders.sketch import SketchEncoder
         from esa.encoders.sketch_on_device import SketchOnDevice
@@ -170,7 +179,12 @@ def encoder_on_device(encoder: Encoder, device: Device) -> Encoder:
 
 
 def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any] | None = None) -> None:
-    """Keep an encoder in a directory, which is made, with the parameters of the fragmenter it was trained for.
+    """Write an encoder into a directory, which is made if need be.
+
+    Args:
+        encoder: with weights.
+        directory: to write into.
+        fragmenter: parameters of the fragmenter that it was trained for.
 
     Raises:
         OutputError: a file cannot be written.
@@ -184,8 +198,8 @@ def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any
     except OSError as error:
         raise OutputError(f"{directory}: {error.strerror}") from error
     weights = save({name: np.ascontiguousarray(array) for name, array in encoder.arrays().items()})
-    told = {FRAGMENTER_KEY: dict(fragmenter)} if fragmenter else {}
-    description = {**encoder.parameters(), **told}
+    trained_for = {FRAGMENTER_KEY: dict(fragmenter)} if fragmenter else {}
+    description = {**encoder.parameters(), **trained_for}
     description[DIGEST_KEY] = _digest(description, weights)
     for name, content in (
         (WEIGHTS_NAME, weights),
@@ -196,17 +210,19 @@ def save_encoder(encoder: Encoder, directory: Path, fragmenter: Mapping[str, Any
 
 
 def _digest(description: Mapping[str, Any], weights: bytes) -> str:
-    """Of an encoder's description and its weights."""
+    """Digest of an encoder's description and weights."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode() + weights).hexdigest()
 
 
-def _require_kind(name: str, said: str, kind: Kind) -> None:
+def _require_kind(name: str, spec: str, kind: Kind) -> None:
+    """Raises `UsageError` if the encoder called ``name`` is not of this kind."""
     if ENCODERS.get(name) != kind:
         fitting = ", ".join(n for n in BY_NAME if ENCODERS[n] == kind)
-        raise UsageError(f"encoder {said!r} does not fit the preset's store; those that do: {fitting}")
+        raise UsageError(f"encoder {spec!r} does not fit the preset's store; those that do: {fitting}")
 
 
 def _read_directory(directory: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The description and the weights of an encoder; raises `EsaError` if a file is missing, altered or invalid."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

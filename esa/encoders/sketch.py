@@ -1,8 +1,8 @@
 """The dense encoder without weights: a signed random projection of a fragment's canonical k-mers.
 
-Each canonical k-mer has a random vector of +1 and -1; a fragment is the sum of its k-mers' vectors. Such sums
-keep the cosines of the k-mer profiles (Achlioptas 2003, JCSS 66:671; feature hashing: Weinberger et al. 2009,
-ICML). A shift costs only the k-mers that leave the window, and the strand does not matter.
+Each canonical k-mer has a random vector of +1 and -1; a fragment is the sum of its k-mers' vectors. Such sums preserve
+the cosines of k-mer profiles (Achlioptas 2003, JCSS 66:671; feature hashing: Weinberger et al. 2009, ICML). A shift
+changes only the k-mers that leave the window, and the strand does not matter.
 """
 
 from __future__ import annotations
@@ -15,38 +15,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.fragments.base import Fragments
+from esa.kernels.arrays import F32Array, I8Array, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.hashing import mix64
 
 MAX_K = 10
-"""Longest k-mer: the table has 4**k rows."""
+"""Longest k-mer, bases: the table has ``4**k`` rows."""
 
 WORD = 64
-"""Signs that one hash gives."""
+"""Signs per 64-bit hash."""
 
 CENTRE = 4096
+"""Weight of a k-mer in the middle of a fragment (`taper`); it only sets the resolution."""
 EDGE = 1229
-"""What an occurrence counts in the middle of a fragment and at its ends: `taper` goes from one to the other.
-CENTRE only sets the resolution; EDGE is 0.3 of it.
-"""
+"""Weight of a k-mer at the ends of a fragment, 0.3 of `CENTRE`."""
 
 
 @dataclass(frozen=True)
 class SketchEncoder:
-    """Sum of the k-mers' signs, each weighted by the square root of its tapered count, as a unit vector.
+    """The sum of the k-mers' signs, each weighted by the square root of its tapered count, as a unit vector.
 
-    The taper makes a window's middle count more than its ends, which a shift replaces; the square root keeps
-    a microsatellite from drowning the k-mers beside it. (Human chromosome, exact search, 250 bp with 10 %
-    edits, k = 8, first hit right: .71 without either, .75 with the root, .79 with both.) All sums are of
-    integers, so a fragment has the same embedding everywhere. A k-mer with an N has no meaning and counts for
-    nothing; a fragment without k-mers is the zero vector, which is near to nothing.
+    The taper gives a window's middle more weight than its ends, which a shift replaces. The square root keeps a
+    microsatellite from dominating the k-mers beside it. (Human chromosome, exact search, 250 bp with 10 % edits, k = 8,
+    first hit right: .71 without either, .75 with the root, .79 with both.) All sums are of integers, so a fragment has
+    the same embedding on every machine. k-mers with an N are ignored. The embedding of a fragment without k-mers is the
+    zero vector, which has no neighbours.
 
     Attributes:
-        k: bases of a k-mer. Longer ones tell more sequences apart, shorter ones outlive more edits: 7 instead
-            of 8 finds .86 / .97 instead of .79 / .93 (first hit, fifty hits) of such reads, and no fewer of
-            cleaner ones.
-        dimensions: components of an embedding.
-        seed: of the signs.
+        k: bases of a k-mer. Longer ones distinguish more sequences, shorter ones survive more edits. With 7 instead of
+            8, .86 / .97 instead of .79 / .93 (first hit, fifty hits) of such reads are found, and no fewer of cleaner
+            ones.
+        dimensions: components of an embedding, a multiple of `WORD`.
+        seed: seed of the signs.
+
+    Raises:
+        ValueError: ``k`` or ``dimensions`` out of range.
     """
 
     k: int = 7
@@ -61,34 +64,38 @@ class SketchEncoder:
 
     @cached_property
     def signs(self) -> NDArray[np.int8]:
-        """``int8[4**k, dimensions]``, +1 or -1: the vector of each k-mer (a canonical one's row is used)."""
+        """``int8[4**k, dimensions]``, +1 or -1: the vector of each k-mer (only rows of canonical ones are used)."""
         signs = np.empty((4**self.k, self.dimensions), np.int8)
         _draw_signs(self.seed, signs)
         signs.flags.writeable = False
         return signs
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
-        """``float32[len(fragments), dimensions]``, unit vectors, or zero where a fragment has no k-mer."""
+        """``float32[len(fragments), dimensions]``, unit vectors; zero for a fragment without k-mers."""
         out = np.empty((len(fragments), self.dimensions), np.float32)
         longest = int(fragments.length.max(initial=0))
         _embed(self.signs, self.k, longest, codes, fragments.start, fragments.length, out)
         return out
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> SketchEncoder:
+        """This encoder: nothing is fitted to the reference."""
         return self
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {"name": self.name, **asdict(self)}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """None: there are no weights."""
         return {}
 
 
 @inline_njit
-def _draw_signs(seed, signs):  # type: ignore[no-untyped-def]
+def _draw_signs(seed: Int, signs: I8Array) -> None:
+    """Fill ``signs`` (`SketchEncoder.signs`)."""
     kmers, dimensions = signs.shape
     words = dimensions // WORD
-    # Hashed twice: neighbouring seeds share no signs.
+    # Hashed twice, so that neighbouring seeds share no signs.
     salt = mix64(mix64(np.uint64(seed) + np.uint64(1)))
     for kmer in range(kmers):
         for word in range(words):
@@ -98,14 +105,17 @@ def _draw_signs(seed, signs):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def taper(i, n):  # type: ignore[no-untyped-def]
-    """What the i-th of n k-mers counts: a parabola, symmetric for the strands' sake, in exact arithmetic."""
+def taper(i: Int, n: Int) -> Int:
+    """Weight of the i-th of n k-mers: a parabola, in integers, symmetric so that the strand does not matter."""
     return EDGE + (CENTRE - EDGE) * (2 * i + 1) * (2 * (n - i) - 1) // (n * n)
 
 
 @inline_njit
-def _count_kmers(codes, start, length, k, counts, seen):  # type: ignore[no-untyped-def]
-    """Adds up each canonical k-mer in ``counts`` (all zero before), lists those seen, returns how many."""
+def _count_kmers(codes: U8Array, start: Int, length: Int, k: Int, counts: I64Array, seen: I64Array) -> Int:
+    """Add the weights of a fragment's canonical k-mers to ``counts`` (``int64[4**k]``, all zero before).
+
+    Writes the distinct k-mers into ``seen`` and returns their number.
+    """
     mask = (1 << (2 * k)) - 1
     shift = 2 * (k - 1)
     forward = 0
@@ -130,7 +140,10 @@ def _count_kmers(codes, start, length, k, counts, seen):  # type: ignore[no-unty
 
 
 @njit
-def _embed(signs, k, longest, codes, start, length, out):  # type: ignore[no-untyped-def]
+def _embed(
+    signs: I8Array, k: Int, longest: Int, codes: U8Array, start: I64Array, length: I32Array, out: F32Array
+) -> None:
+    """`SketchEncoder.embed` into ``out``; ``longest`` is the largest ``length``."""
     kmers, dimensions = signs.shape
     counts = np.zeros(kmers, np.int64)
     seen = np.empty(longest, np.int64)

@@ -1,4 +1,4 @@
-"""The sketch computed by torch: the same vectors, bit for bit, on whatever device."""
+"""The sketch computed by torch: the same vectors, bit for bit, on any device."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from esa.encoders.sketch import SketchEncoder, taper
 from esa.fragments.base import Fragments
 
 BLOCK = 2048
-"""Fragments embedded at a time: their counts take 0.3 GB."""
+"""Fragments embedded at a time; their k-mer counts take 0.3 GB."""
 
 
 @dataclass(frozen=True)
 class SketchOnDevice:
     """`SketchEncoder` with its sums on a device.
 
-    All of them are of integers, below 2**24 where float32 adds them up (a fragment of 256 bases reaches 16,000), so
-    they are exact whatever their order.
+    All sums are of integers, and those in float32 stay below 2**24 (a fragment of 256 bases reaches 16,000). So they
+    are exact in any order.
+
+    Attributes:
+        encoder: the sketch.
+        device: where it is computed.
     """
 
     encoder: SketchEncoder
@@ -33,6 +37,7 @@ class SketchOnDevice:
 
     @property
     def dimensions(self) -> int:
+        """Components of an embedding."""
         return self.encoder.dimensions
 
     @cached_property
@@ -40,7 +45,7 @@ class SketchOnDevice:
         return torch.tensor(self.encoder.signs, device=self.device).float()
 
     def embed(self, codes: NDArray[np.uint8], fragments: Fragments) -> NDArray[np.float32]:
-        """As `SketchEncoder.embed`."""
+        """`SketchEncoder.embed`."""
         out = np.zeros((len(fragments), self.dimensions), np.float32)
         for bases in np.unique(fragments.length[fragments.length >= self.encoder.k]):
             chosen = np.flatnonzero(fragments.length == bases)
@@ -52,7 +57,7 @@ class SketchOnDevice:
         return out
 
     def _embed(self, windows: Tensor) -> Tensor:
-        """``float32[n, dimensions]`` of bases ``uint8[n, length]``."""
+        """``float32[n, dimensions]``: embeddings of base codes ``uint8[n, length]``."""
         k = self.encoder.k
         kmers, known = _canonical_kmers(windows.to(torch.int64), k)
         places = kmers.shape[1]
@@ -64,17 +69,20 @@ class SketchOnDevice:
         return (sums / norm.where(norm > 0, 1.0)).float()
 
     def calibrated(self, codes: NDArray[np.uint8], fragments: Fragments) -> SketchOnDevice:
+        """This encoder: nothing is fitted to the reference."""
         return self
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return self.encoder.parameters()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """None: there are no weights."""
         return self.encoder.arrays()
 
 
 def _canonical_kmers(bases: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The canonical k-mer at each place, ``int64[n, places]``, and whether it is free of N (else it is any)."""
+    """The canonical k-mer at each place (``int64[n, places]``), and whether it has no N (else it is arbitrary)."""
     places = bases.shape[1] - k + 1
     known = bases < 4
     letters = bases * known

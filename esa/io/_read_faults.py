@@ -1,10 +1,12 @@
-"""What is wrong with a malformed read, in words. Slow and plain: it only sees the one record that fails."""
+"""Error messages for malformed reads. Slow and plain: only the one record that fails comes here."""
 
 from __future__ import annotations
 
 import re
 
-from esa.io._read_kernels import MAX_NAME, MAX_QUAL, MIN_QUAL
+from esa.io._read_kernels import MAX_QUAL, MIN_QUAL
+from esa.io.compressed import other_compression
+from esa.io.records import MAX_READ_NAME
 
 _SHOWN = 40
 _NAME_END = re.compile(rb"[ \t\n\v\f\r]")
@@ -16,20 +18,16 @@ _SAM_HEADER = re.compile(rb"@(HD|SQ|RG|PG)\t[A-Za-z][A-Za-z0-9]:|@CO\t")
 _FOREIGN = (
     (b"BAM\1", "is a BAM file, not FASTQ or FASTA; extract the reads with `samtools fastq`"),
     (b"CRAM", "is a CRAM file, not FASTQ or FASTA; extract the reads with `samtools fastq`"),
-    (b"BZh", "is compressed with bzip2; only gzip is read: decompress it first (bzip2 -d)"),
-    (b"\xfd7zXZ", "is compressed with xz; only gzip is read: decompress it first (xz -d)"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with zstd; only gzip is read: decompress it first (zstd -d)"),
-    (b"PK\3\4", "is a zip archive; only gzip is read: unpack it first"),
 )
 FOREIGN_BYTES = 64
-"""Bytes at the start of a file that tell what it is."""
+"""Bytes at the start of a file that suffice to recognise its format."""
 
 _FOUR_LINES = "a FASTQ record has exactly four lines: @name, SEQ, +, QUAL"
 _CUT_OFF = "the file ends in the middle of this record; copy or download it again"
 
 
 def show(text: bytes) -> str:
-    """Bytes as they may stand in a message: printable and short."""
+    """Bytes made printable and short, for a message."""
     shown = text[:_SHOWN].decode("ascii", "backslashreplace")
     printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
     return printable + ("..." if len(text) > _SHOWN else "")
@@ -42,6 +40,11 @@ def foreign_fault(head: bytes) -> str | None:
     for magic, fault in _FOREIGN:
         if head.startswith(magic):
             return fault
+    compression = other_compression(head)
+    if compression == "zip":
+        return "is a zip archive; only gzip is read: unpack it first"
+    if compression is not None:
+        return f"is compressed with {compression}; only gzip is read: decompress it first ({compression} -d)"
     if head[:1] not in (b"@", b">"):
         start = head.split(b"\n", 1)[0]
         return f"is neither FASTQ nor FASTA: it starts with '{show(start)}', not with '@' or '>'"
@@ -57,8 +60,8 @@ def _name_fault(header: bytes) -> str | None:
     name = name_of(header)
     if not name:
         return "the name is empty; give every read a name"
-    if len(name) > MAX_NAME:
-        return f"the name has {len(name)} bytes, BAM holds at most {MAX_NAME}; shorten it"
+    if len(name) > MAX_READ_NAME:
+        return f"the name has {len(name)} bytes, BAM holds at most {MAX_READ_NAME}; shorten it"
     if name.startswith(b"@"):
         return "the name starts with '@', which SAM takes for a header line; rename the read"
     if found := _UNPRINTABLE.search(name):
@@ -77,7 +80,7 @@ def _sequence_fault(sequence: bytes) -> str | None:
 
 
 def fastq_fault(record: bytes) -> str | None:
-    """What is wrong with the FASTQ record that ``record`` starts with: four lines, or all to the end."""
+    """The fault of the FASTQ record at the start of ``record`` (four lines, or the rest of the file); None if none."""
     lines = [line.removesuffix(b"\r") for line in record.split(b"\n", 4)]
     if not record.startswith(b"@"):
         return f"'{show(lines[0])}' stands where '@' and a name should; {_FOUR_LINES}"
@@ -111,6 +114,6 @@ def fastq_fault(record: bytes) -> str | None:
 
 
 def fasta_fault(record: bytes) -> str | None:
-    """What is wrong with this FASTA record, which is complete."""
+    """The fault of a complete FASTA record; None if none."""
     header, _, sequence = record.partition(b"\n")
     return _name_fault(header[1:]) or _sequence_fault(re.sub(rb"\r?\n|\r$", b"", sequence))

@@ -1,6 +1,6 @@
-"""Kernels of the read parser: record boundaries into a table, then names, codes and qualities into a batch.
+"""Kernels of the read parser: a scan for record boundaries, then names, base codes and qualities into a batch.
 
-A buffer is ``uint8``; a record is a row of an ``int64[:, COLUMNS]`` table of positions in that buffer.
+A buffer is ``uint8``. A record is a row of an ``int64[rows, COLUMNS]`` table of positions in that buffer.
 """
 
 from __future__ import annotations
@@ -8,6 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.io._record_arrays import Reads
+from esa.io.records import MAX_READ_NAME
+from esa.kernels.arrays import Bool, I64Array, Int, U8Array
 from esa.kernels.bits import lowest_bit
 from esa.kernels.decorator import inline_njit
 from esa.kernels.intrinsics import load64
@@ -20,9 +23,8 @@ COLUMNS = 7
 MORE, FULL, BAD = range(3)
 """Outcome of a scan: the buffer is used up, the table is full, or the record at the position is malformed."""
 
-MAX_NAME = 254
-"""Longest read name that BAM can hold."""
 MIN_QUAL, MAX_QUAL = 33, 126
+"""ASCII qualities (Phred + 33): all printable bytes but the space."""
 
 _NEWLINE, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
 _AT, _GREATER, _PLUS, _SLASH, _ONE, _TWO = 64, 62, 43, 47, 49, 50
@@ -30,9 +32,8 @@ _A, _C, _G, _T = b"ACGT"
 _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _NEWLINES = np.uint64(_NEWLINE) * _LOW_BITS
-_FIRST_PRINTABLE, _LAST_PRINTABLE = 33, 126
 _STRIDE = 32
-"""Bytes tested at once for a line end: a loop without exits, which the compiler turns into vector code."""
+"""Bytes tested at once for a line end: a loop without exits, which the compiler vectorises."""
 
 AMBIGUOUS = 5
 """In `_CODES`: an IUPAC letter other than N."""
@@ -51,8 +52,8 @@ _CODES = _parse_codes()
 
 
 @inline_njit
-def _line_end_of_block(buffer, i):  # type: ignore[no-untyped-def]
-    """Position of the first line feed in the `_STRIDE` bytes from i on, which hold one."""
+def _line_end_of_block(buffer: U8Array, i: Int) -> Int:
+    """Position of the first line feed in the `_STRIDE` bytes from i on, which must hold one."""
     while True:
         # A line feed is a zero byte of x, and the high bit of the lowest one is the lowest that is set in ``zeros``.
         x = load64(buffer, i) ^ _NEWLINES
@@ -63,7 +64,7 @@ def _line_end_of_block(buffer, i):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
+def line_end(buffer: U8Array, i: Int, end: Int) -> Int:
     """Position of the first line feed in ``[i, end)``, or ``end``."""
     while i + _STRIDE <= end:
         block = buffer[i : i + _STRIDE]
@@ -79,21 +80,21 @@ def line_end(buffer, i, end):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _skip_blank_lines(buffer, i, end):  # type: ignore[no-untyped-def]
+def _skip_blank_lines(buffer: U8Array, i: Int, end: Int) -> Int:
     while i < end and (buffer[i] == _NEWLINE or buffer[i] == _RETURN):
         i += 1
     return i
 
 
 @inline_njit
-def _strip_return(buffer, start, end):  # type: ignore[no-untyped-def]
+def _strip_return(buffer: U8Array, start: Int, end: Int) -> Int:
     if end > start and buffer[end - 1] == _RETURN:
         return end - 1
     return end
 
 
 @inline_njit
-def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
+def _name_end(buffer: U8Array, start: Int, end: Int) -> Int:
     """End of the name in the header ``[start, end)``: before the first white space, and before /1 or /2."""
     i = start
     while i < end and buffer[i] != _SPACE and not (_TAB <= buffer[i] <= _RETURN):
@@ -105,7 +106,9 @@ def _name_end(buffer, start, end):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
+def scan_fastq(
+    buffer: U8Array, i: Int, end: Int, last: Bool, table: I64Array, n: Int
+) -> tuple[Int, Int, Int]:
     """Enter the FASTQ records of ``buffer[i:end]`` into rows ``n`` onwards of the table.
 
     ``last``: whether the file ends at ``end``. Returns (rows filled, position of the next record, outcome).
@@ -154,7 +157,9 @@ def scan_fastq(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
+def scan_fasta(
+    buffer: U8Array, i: Int, end: Int, last: Bool, table: I64Array, n: Int
+) -> tuple[Int, Int, Int]:
     """Enter FASTA records, of any number of lines, as `scan_fastq` does."""
     while n < len(table):
         i = _skip_blank_lines(buffer, i, end)
@@ -186,23 +191,29 @@ def scan_fasta(buffer, i, end, last, table, n):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _gather_name(source, out):  # type: ignore[no-untyped-def]
-    """Copy a name; False if SAM cannot hold it."""
-    if len(source) == 0 or len(source) > MAX_NAME or source[0] == _AT:
-        return False
+def _copy_printable(source: U8Array, out: U8Array) -> Bool:
+    """Copy a name or qualities; returns whether all bytes are printable (`MIN_QUAL` to `MAX_QUAL`)."""
     outside = np.uint8(0)
     for k in range(len(source)):
         value = source[k]
         out[k] = value
-        outside |= np.uint8((value < _FIRST_PRINTABLE) | (value > _LAST_PRINTABLE))
+        outside |= np.uint8((value < MIN_QUAL) | (value > MAX_QUAL))
     return outside == 0
 
 
 @inline_njit
-def _gather_plain(source, out):  # type: ignore[no-untyped-def]
-    """`_gather_sequence` of capital A, C, G and T alone, which most sequences are of: False if there is another byte.
+def _gather_name(source: U8Array, out: U8Array) -> Bool:
+    """Copy a name; returns False if SAM cannot hold it."""
+    if len(source) == 0 or len(source) > MAX_READ_NAME or source[0] == _AT:
+        return False
+    return _copy_printable(source, out)
 
-    Bits 1 and 2 of these letters tell them apart: a vector of them is encoded at a time.
+
+@inline_njit
+def _gather_plain(source: U8Array, out: U8Array) -> Bool:
+    """`_gather_sequence` for upper-case A, C, G and T only, the common case; returns False if there is another byte.
+
+    Bits 1 and 2 distinguish these letters, so the compiler vectorises the encoding.
     """
     if len(source) != len(out):
         return False
@@ -216,8 +227,8 @@ def _gather_plain(source, out):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
-    """Encode a sequence, over line ends; returns its ambiguous letters, or -1 if one is no nucleotide."""
+def _gather_sequence(source: U8Array, out: U8Array) -> Int:
+    """Encode a sequence, skipping line ends; returns its ambiguous letters, or -1 if one is no nucleotide."""
     if _gather_plain(source, out):
         return 0
     ambiguous = 0
@@ -241,20 +252,12 @@ def _gather_sequence(source, out):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _gather_quals(source, out):  # type: ignore[no-untyped-def]
-    outside = np.uint8(0)
-    for k in range(len(source)):
-        value = source[k]
-        out[k] = value
-        outside |= np.uint8((value < MIN_QUAL) | (value > MAX_QUAL))
-    return outside == 0
+def gather(
+    buffer: U8Array, table: I64Array, n: Int, first: Int, step: Int, has_qual: Bool, batch: Reads
+) -> tuple[Int, Int]:
+    """Copy ``n`` records into a batch, as its reads ``first, first + step, ...``.
 
-
-@inline_njit
-def gather(buffer, table, n, first, step, has_qual, batch):  # type: ignore[no-untyped-def]
-    """Copy ``n`` records into a batch (`esa.io._record_arrays.Reads`), as its reads ``first, first + step, ...``.
-
-    Returns (row of the first record that is malformed, or -1; ambiguous bases).
+    Returns (row of the first malformed record, or -1; ambiguous bases).
     """
     ambiguous = 0
     for row in range(n):
@@ -270,14 +273,14 @@ def gather(buffer, table, n, first, step, has_qual, batch):  # type: ignore[no-u
         ambiguous += here
         if has_qual:
             qual = buffer[table[row, QUAL] : table[row, QUAL] + table[row, LENGTH]]
-            if not _gather_quals(qual, batch.quals[start:end]):
+            if not _copy_printable(qual, batch.quals[start:end]):
                 return row, ambiguous
     return -1, ambiguous
 
 
 @inline_njit
-def first_unlike_pair(names, name_offsets):  # type: ignore[no-untyped-def]
-    """Index of the first pair whose two names differ, or -1."""
+def first_unlike_pair(names: U8Array, name_offsets: I64Array) -> Int:
+    """Index of the first pair whose two names (``uint8``, offsets ``int64``) differ, or -1."""
     for pair in range((len(name_offsets) - 1) // 2):
         a, b, end = name_offsets[2 * pair], name_offsets[2 * pair + 1], name_offsets[2 * pair + 2]
         if b - a != end - b:

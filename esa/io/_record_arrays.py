@@ -1,7 +1,6 @@
-"""What the kernels of SAM and of BAM take, and what both ask of it.
+"""The arrays that the kernels of SAM and BAM take, and queries that both share.
 
-All arrays reach the kernels as read-only views (`esa.io.formatter` sees to it), so that there is one compiled version
-of each, whoever made the arrays.
+`esa.io.formatter` passes all arrays as read-only views: each kernel is compiled once, wherever the arrays come from.
 """
 
 from __future__ import annotations
@@ -12,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.io.records import CIGAR_H, FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.kernels.arrays import Bool, Int
 from esa.kernels.decorator import inline_njit
 
 _FIXED_SIZE = 256
-"""Bytes of a record without its texts, at most: in SAM tabs, 9 integers of up to 20 digits, 9 heads of tags."""
+"""Most bytes of a record without its texts: in SAM tabs, 9 integers of up to 20 digits, 9 tag names."""
 _OP_SIZE = 10
-"""Bytes of a CIGAR element, at most: a length below 2**28 and a letter."""
+"""Most bytes of a CIGAR element: a length below 2**28 and a letter."""
 _SA_SIZE = 64
-"""Bytes of an SA element without contig name and CIGAR, at most."""
+"""Most bytes of an SA element without contig name and CIGAR."""
 
 
 class Contigs(NamedTuple):
-    """Contig names laid one after another (``uint8``), their offsets (``int64``); the value of RG, empty: no tag."""
+    """Contig names one after another (``uint8``) with offsets (``int64``), and the value of RG (empty: no tag)."""
 
     names: NDArray[np.uint8]
     offsets: NDArray[np.int64]
@@ -63,9 +63,11 @@ class Table(NamedTuple):
 
 
 @inline_njit
-def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
-    """Bytes that the records may need, an upper bound for SAM and BAM: `_OP_SIZE` and `_FIXED_SIZE` are no less than
-    what either takes, BAM's tag CG included."""
+def most_bytes(contigs: Contigs, reads: Reads, table: Table) -> Int:
+    """Upper bound of the bytes that the records need, in SAM and in BAM.
+
+    `_OP_SIZE` and `_FIXED_SIZE` bound both formats, BAM's tag CG included.
+    """
     size = 0
     longest_name = np.int64(1)
     for c in range(len(contigs.offsets) - 1):
@@ -90,16 +92,16 @@ def most_bytes(contigs, reads, table):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def start_of_read(table, i):  # type: ignore[no-untyped-def]
-    """Start of the run of records that belong to the read of record i."""
+def start_of_read(table: Table, i: Int) -> Int:
+    """First of the records of record i's read; records of one read are adjacent."""
     while i > 0 and table.read[i - 1] == table.read[i]:
         i -= 1
     return i
 
 
 @inline_njit
-def end_of_read(table, i):  # type: ignore[no-untyped-def]
-    """End of the run of records that belong to the read of record i."""
+def end_of_read(table: Table, i: Int) -> Int:
+    """End (exclusive) of the records of record i's read."""
     end = i + 1
     while end < len(table.read) and table.read[end] == table.read[i]:
         end += 1
@@ -107,13 +109,14 @@ def end_of_read(table, i):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def is_linear(flag):  # type: ignore[no-untyped-def]
-    """Whether a record is a part of its read's one (perhaps chimeric) alignment: primary or supplementary."""
+def is_linear(flag: Int) -> Bool:
+    """Whether a record is a segment of its read's (perhaps chimeric) alignment: primary or supplementary."""
     return flag & (FLAG_UNMAPPED | FLAG_SECONDARY) == 0
 
 
 @inline_njit
-def count_linear(table, start, end):  # type: ignore[no-untyped-def]
+def count_linear(table: Table, start: Int, end: Int) -> Int:
+    """Linear records (`is_linear`) among ``start:end``."""
     count = 0
     for i in range(start, end):
         count += is_linear(table.flag[i])
@@ -121,33 +124,35 @@ def count_linear(table, start, end):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def is_written(table, i, xa):  # type: ignore[no-untyped-def]
-    """Whether record i is one in the file, too, and not a part of another's XA tag."""
+def is_written(table: Table, i: Int, xa: Bool) -> Bool:
+    """Whether record i is written as a record, not as an element of another's XA tag."""
     return not (xa and table.flag[i] & FLAG_SECONDARY)
 
 
 @inline_njit
-def cigar_range(table, i):  # type: ignore[no-untyped-def]
-    """Start and end of the CIGAR of record i; of an unmapped one it is empty."""
+def cigar_range(table: Table, i: Int) -> tuple[Int, Int]:
+    """Start and end of the CIGAR of record i; empty for an unmapped record."""
     start = table.cigar_offsets[i]
     return start, start if table.flag[i] & FLAG_UNMAPPED else table.cigar_offsets[i + 1]
 
 
 @inline_njit
-def is_flipped(flag):  # type: ignore[no-untyped-def]
-    """Whether SEQ and QUAL are reversed: an unmapped read is not, whatever its flags."""
+def is_flipped(flag: Int) -> Bool:
+    """Whether SEQ and QUAL are reversed. Those of an unmapped read never are, whatever its flags."""
     return flag & (FLAG_UNMAPPED | FLAG_REVERSE) == FLAG_REVERSE
 
 
 @inline_njit
-def _hard_clip(element):  # type: ignore[no-untyped-def]
+def _hard_clip(element: Int) -> Int:
     return np.int64(element >> 4) if element & 15 == CIGAR_H else 0
 
 
 @inline_njit
-def sequence_range(reads, table, i):  # type: ignore[no-untyped-def]
-    """Start and end in ``reads.codes`` of what SEQ and QUAL of record i hold: no hard-clipped bases, and nothing in
-    a secondary record."""
+def sequence_range(reads: Reads, table: Table, i: Int) -> tuple[Int, Int]:
+    """Start and end in ``reads.codes`` of the bases in SEQ and QUAL of record i.
+
+    Hard-clipped bases are left out; a secondary record has none.
+    """
     read, flag = table.read[i], table.flag[i]
     start, end = reads.offsets[read], reads.offsets[read + 1]
     first, last = cigar_range(table, i)

@@ -1,4 +1,4 @@
-"""The records of one read file, batch by batch: a growing buffer and a table of record boundaries in it."""
+"""The records of one read file, batch by batch: a growing buffer and a table of the record boundaries in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from esa.sequence.reads import ReadBatch
 
 _FIRST_ROWS = 1 << 10
 _FAULT_BYTES = 1 << 20
-"""How far into a malformed record the parser reads on, at least, to tell what is wrong with it."""
+"""Bytes of a malformed record that the parser reads on for, at least, to find the fault."""
 _FASTQ_LINES = 4
 _NEWLINE = 10
 
@@ -23,11 +23,11 @@ class RecordStream:
     """One read file and the records of the current batch in it.
 
     Attributes:
-        label: what messages call the file.
+        label: the name of the file in messages.
         fasta: whether it is FASTA; None until a record is seen.
         table: ``int64[rows, COLUMNS]``, see `esa.io._read_kernels`.
         count: records of the current batch.
-        problem: what is wrong with the record after those, if it is malformed.
+        problem: the fault of the record after those, if it is malformed.
         records_before: records of all earlier batches.
     """
 
@@ -46,15 +46,17 @@ class RecordStream:
 
     @property
     def bytes_read(self) -> int:
+        """Stored (compressed) bytes read so far."""
         return self._source.bytes_read
 
     def close(self) -> None:
+        """Release the file."""
         self._source.close()
 
     def fill(self, limit: int) -> int:
-        """Drop the current batch, find the next ``limit`` records and return how many there are.
+        """Drop the current batch and find the next ``limit`` records; returns how many there are.
 
-        Fewer than ``limit``: the file ends there, or `problem` says what is wrong with the next record.
+        Fewer than ``limit``: the file ends there, or the next record is malformed (`problem`).
         """
         self.records_before += self.count
         self._begin, self.count = self._next, 0
@@ -81,7 +83,7 @@ class RecordStream:
         return self.count
 
     def fault(self, row: int) -> ReadsError:
-        """What is wrong with a record that `gather` refused."""
+        """The fault of a record that `gather` refused."""
         start, end = self.table[row, [kernels.START, kernels.SEQ_END]]
         if not self.fasta:
             # With the line end, if there is one: without it the record would look cut off.
@@ -103,7 +105,7 @@ class RecordStream:
         return show(self._buffer[start:end].tobytes())
 
     def gather(self, batch: ReadBatch, first: int, step: int) -> tuple[int, int]:
-        """Copy the records into reads ``first, first + step, ...`` of a batch: see `kernels.gather`."""
+        """Copy the records into reads ``first, first + step, ...`` of a batch, as `_read_kernels.gather` does."""
         row, ambiguous = kernels.gather(
             self._buffer, self.table, len(batch) // step, first, step, not self.fasta,
             Reads(batch.names, batch.name_offsets, batch.codes, batch.quals, batch.offsets, batch.has_qual),
@@ -132,7 +134,7 @@ class RecordStream:
         self.table = grown
 
     def _read(self, size: int) -> None:
-        """Append up to ``size`` bytes to the data; fewer only at the end of the file."""
+        """Append ``size`` bytes to the data; fewer only at the end of the file."""
         if self._end + size > len(self._buffer):
             self._make_room(size)
         view = self._buffer.data[self._end : self._end + size]
@@ -145,7 +147,7 @@ class RecordStream:
             view = view[got:]
 
     def _make_room(self, size: int) -> None:
-        """Move the current batch to the start of the buffer, or of a larger one."""
+        """Move the current batch to the start of the buffer, or of a larger new one."""
         begin, used = self._begin, self._end - self._begin
         old = self._buffer
         if used + size > len(old):
@@ -155,7 +157,7 @@ class RecordStream:
         self._begin, self._next, self._end = 0, self._next - begin, used
 
     def _four_lines_end(self) -> int:
-        """Where the fourth line from the next record on ends; reads on for it, but not without end."""
+        """End of the fourth line from the next record on; reads on for it, up to a limit."""
         enough = 4 * (self._end - self._next) + _FAULT_BYTES
         while True:
             feeds = np.flatnonzero(self._buffer[self._next : self._end] == _NEWLINE)

@@ -1,13 +1,15 @@
-"""The kernel behind `esa.io.sam`: alignment records to SAM text."""
+"""The kernel behind `esa.io.sam`: alignment records as SAM text."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from esa.io._put import put_cigar, put_contig, put_integer, put_name, put_text
-from esa.io._record_arrays import is_flipped, is_written, sequence_range
+from esa.io._put import put_cigar, put_contig, put_name
+from esa.io._record_arrays import Contigs, Reads, Table, is_flipped, is_written, sequence_range
 from esa.io._tags import put_tags
 from esa.io.records import FLAG_UNMAPPED
+from esa.io.text import put_integer, put_text
+from esa.kernels.arrays import Bool, Int, U8Array, Word
 from esa.kernels.decorator import inline_njit
 from esa.sequence.dna import LETTERS
 
@@ -20,9 +22,11 @@ _TAB, _NEWLINE, _STAR, _EQUALS = (ord(c) for c in "\t\n*=")
 
 
 @inline_njit
-def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
-    """Write the records as SAM lines into ``out`` and return the bytes written. ``xa``: secondary records become
-    an XA tag of the record that they follow."""
+def write_lines(contigs: Contigs, reads: Reads, table: Table, xa: Bool, out: U8Array) -> Int:
+    """Write all records as SAM lines into ``out``; returns the bytes written.
+
+    ``xa``: secondary records become an XA tag of the record that they follow.
+    """
     p = 0
     for i in range(len(table.read)):
         if is_written(table, i, xa):
@@ -35,8 +39,8 @@ def write_lines(contigs, reads, table, xa, out):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-def]
-    """QNAME to TLEN, with the tab that follows."""
+def _put_fields(contigs: Contigs, reads: Reads, table: Table, i: Int, out: U8Array, p: Int) -> Int:
+    """Write QNAME to TLEN and the tab behind it."""
     p = put_name(reads, table.read[i], out, p)
     out[p] = _TAB
     p = put_integer(table.flag[i], out, p + 1)
@@ -64,13 +68,13 @@ def _put_fields(contigs, reads, table, i, out, p):  # type: ignore[no-untyped-de
 
 
 @inline_njit
-def _letter(letters, code):  # type: ignore[no-untyped-def]
+def _letter(letters: Int, code: Int) -> Word:
     return (np.uint64(letters) >> np.uint64(_BITS_PER_LETTER * code)) & np.uint64(_LETTER_MASK)
 
 
 @inline_njit
-def _put_sequence(reads, table, i, out, p):  # type: ignore[no-untyped-def]
-    """SEQ and QUAL in the direction of the reference."""
+def _put_sequence(reads: Reads, table: Table, i: Int, out: U8Array, p: Int) -> Int:
+    """Write SEQ and QUAL, in the direction of the reference."""
     start, end = sequence_range(reads, table, i)
     reverse = is_flipped(table.flag[i])
     if start == end:

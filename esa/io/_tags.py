@@ -1,16 +1,18 @@
-"""Kernels for the tags of a record: which it has, in which order, and what they say, in SAM and in BAM.
+"""Kernels for the tags of a record, in SAM and in BAM: which it has, in which order, with which values.
 
-``binary`` tells the two forms apart. It is a constant where these kernels are called, and they become part of their
-callers, so that each of those holds one form only.
+``binary`` selects BAM. It is a constant at each call, and these kernels are inlined into their callers: each caller
+is compiled for one format only.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from esa.io._put import put_cigar, put_contig, put_integer, put_little, put_text
-from esa.io._record_arrays import count_linear, end_of_read, is_linear, start_of_read
+from esa.io._put import put_cigar, put_contig
+from esa.io._record_arrays import Contigs, Table, count_linear, end_of_read, is_linear, start_of_read
 from esa.io.records import FLAG_REVERSE, FLAG_SECONDARY, FLAG_UNMAPPED
+from esa.io.text import put_integer, put_little, put_text
+from esa.kernels.arrays import Bool, Int, U8Array
 from esa.kernels.decorator import inline_njit
 
 _TAG_NM = np.frombuffer(b"\tNM:i:", np.uint8)
@@ -28,8 +30,8 @@ _BYTE, _UNSIGNED_BYTE, _SHORT, _UNSIGNED_SHORT, _INT, _UNSIGNED_INT, _STRING = (
 
 
 @inline_njit
-def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-def]
-    """All tags of record i: NM MD MC MQ AS XS RG SA XA; in SAM each with the tab before it."""
+def put_tags(contigs: Contigs, table: Table, i: Int, xa: Bool, binary: Bool, out: U8Array, p: Int) -> Int:
+    """Write all tags of record i: NM MD MC MQ AS XS RG SA XA; in SAM a tab precedes each."""
     mapped = table.flag[i] & FLAG_UNMAPPED == 0
     if mapped:
         p = _put_integer_tag(_TAG_NM, table.nm[i], binary, out, p)
@@ -55,21 +57,21 @@ def put_tags(contigs, table, i, xa, binary, out, p):  # type: ignore[no-untyped-
         start = start_of_read(table, i)
         if count_linear(table, start, end) > 1:
             p = _begin_text_tag(_TAG_SA, binary, out, p)
-            p = _put_other_parts(contigs, table, i, start, end, out, p)
+            p = _put_other_segments(contigs, table, i, start, end, out, p)
             p = _end_text_tag(binary, out, p)
     if xa and i + 1 < end and table.flag[i + 1] & FLAG_SECONDARY:
         p = _begin_text_tag(_TAG_XA, binary, out, p)
-        p = _put_other_places(contigs, table, i, end, out, p)
+        p = _put_other_loci(contigs, table, i, end, out, p)
         p = _end_text_tag(binary, out, p)
     return p
 
 
 @inline_njit
-def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def]
+def _put_integer_tag(tag: U8Array, value: Int, binary: Bool, out: U8Array, p: Int) -> Int:
     if not binary:
         return put_integer(value, out, put_text(tag, 0, len(tag), out, p))
     out[p], out[p + 1] = tag[1], tag[2]
-    # The smallest type that holds it, an unsigned one if it can be: so htslib reads the i of SAM.
+    # The smallest type that holds the value, unsigned if possible: as htslib encodes an i of SAM.
     if value >= 0:
         size = 1 if value < 1 << 8 else 2 if value < 1 << 16 else 4
         kind = _UNSIGNED_BYTE if size == 1 else _UNSIGNED_SHORT if size == 2 else _UNSIGNED_INT
@@ -81,7 +83,7 @@ def _put_integer_tag(tag, value, binary, out, p):  # type: ignore[no-untyped-def
 
 
 @inline_njit
-def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
+def _begin_text_tag(tag: U8Array, binary: Bool, out: U8Array, p: Int) -> Int:
     if not binary:
         return put_text(tag, 0, len(tag), out, p)
     out[p], out[p + 1], out[p + 2] = tag[1], tag[2], _STRING
@@ -89,7 +91,7 @@ def _begin_text_tag(tag, binary, out, p):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
+def _end_text_tag(binary: Bool, out: U8Array, p: Int) -> Int:
     if not binary:
         return p
     out[p] = 0
@@ -97,8 +99,10 @@ def _end_text_tag(binary, out, p):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-untyped-def]
-    """SA: the other parts of a chimeric alignment, hard clips as soft ones (as in bwa mem)."""
+def _put_other_segments(
+    contigs: Contigs, table: Table, i: Int, start: Int, end: Int, out: U8Array, p: Int
+) -> Int:
+    """Write SA: the other segments of a chimeric alignment, hard clips as soft ones (as in bwa mem)."""
     for j in range(start, end):
         if j == i or not is_linear(table.flag[j]):
             continue
@@ -119,8 +123,8 @@ def _put_other_parts(contigs, table, i, start, end, out, p):  # type: ignore[no-
 
 
 @inline_njit
-def _put_other_places(contigs, table, i, end, out, p):  # type: ignore[no-untyped-def]
-    """XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
+def _put_other_loci(contigs: Contigs, table: Table, i: Int, end: Int, out: U8Array, p: Int) -> Int:
+    """Write XA: the secondary records that follow record i, hard clips as soft ones (as in bwa mem)."""
     for j in range(i + 1, end):
         if table.flag[j] & FLAG_SECONDARY == 0:
             break

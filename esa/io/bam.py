@@ -11,24 +11,23 @@ from esa.errors import UsageError
 from esa.io import _bam, bgzf
 from esa.io._record_arrays import Reads, Table
 from esa.io.formatter import Formatter
+from esa.io.records import MAX_CONTIG_BASES
 
 _MAGIC = b"BAM\1"
 _INTEGER = struct.Struct("<i")
-_MOST_BASES = 2**31 - 1
-"""Of a contig; BAM has signed integers of four bytes for its length and for places on it."""
 
 
 class BamFormatter(Formatter):
-    """Makes records of BAM, byte for byte those that htslib makes of `SamFormatter`'s lines.
+    """Formats records as BAM, byte for byte what htslib makes of `SamFormatter`'s lines.
 
-    The records do not depend on how they lie in batches, but the blocks do: none goes on from one batch to the next,
-    so that each batch can be compressed by itself.
+    No block spans two batches, so that each batch can be compressed by itself. So the blocks depend on the batch
+    size; the records in them do not.
     """
 
     end = bgzf.END
 
     def header(self, *, command_line: str, version: str) -> bytes:
-        """SAM's header and the table of contigs in binary form.
+        """The SAM header and the table of contigs, in binary form.
 
         Raises:
             UsageError: a contig longer than BAM allows.
@@ -36,9 +35,10 @@ class BamFormatter(Formatter):
         text = super().header(command_line=command_line, version=version)
         parts = [_MAGIC, _INTEGER.pack(len(text)), text, _INTEGER.pack(len(self._genome.names))]
         for name, length in zip(self._genome.names, self._genome.lengths.tolist(), strict=True):
-            if length > _MOST_BASES:
+            if length > MAX_CONTIG_BASES:
                 raise UsageError(
-                    f"contig {name} has {length:,} bases, and BAM allows {_MOST_BASES:,}; write .sam instead"
+                    f"contig {name} has {length:,} bases, and BAM allows {MAX_CONTIG_BASES:,}; "
+                    "write .sam instead"
                 )
             encoded = name.encode() + b"\0"
             parts += [_INTEGER.pack(len(encoded)), encoded, _INTEGER.pack(length)]

@@ -12,35 +12,43 @@ from numpy.typing import NDArray
 LEVEL = 2
 """Level of isal's compression, 0 to 3. Measured on BAM of real reads of 101, 108 and 151 bp (us and bytes a record):
 
-    level 1   .48, .53, .66 us   111.6, 133.0, 156.8 bytes
-    level 2   .52, .57, .70 us   110.4, 131.5, 155.3 bytes
-    level 3   .70, .71, .87 us   110.5, 131.3, 155.2 bytes
-    htslib 1  2.3, 2.7, 3.2 us   114.0, 135.6, 159.4 bytes
-    htslib 6  7.7, 8.9, 11  us   103.4, 126.4, 148.0 bytes
+    level 1:   .48, .53, .66 us   111.6, 133.0, 156.8 bytes
+    level 2:   .52, .57, .70 us   110.4, 131.5, 155.3 bytes
+    level 3:   .70, .71, .87 us   110.5, 131.3, 155.2 bytes
+    htslib 1:  2.3, 2.7, 3.2 us   114.0, 135.6, 159.4 bytes
+    htslib 6:  7.7, 8.9, 11  us   103.4, 126.4, 148.0 bytes
 
-A sort rewrites it all anyway. (``isal_zlib.compress(block, level, -15)`` for each block of `BLOCK_BYTES`; of htslib
-``samtools view -b --output-fmt-option level=1`` less the time of ``samtools view -u``.)"""
+A later sort compresses everything anew anyway. The command for isal: ``isal_zlib.compress(block, level, -15)`` for
+each block of `BLOCK_BYTES`. For htslib: ``samtools view -b --output-fmt-option level=1`` less the time of
+``samtools view -u``."""
 
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""An empty block. By it readers know that a file is whole."""
+"""The empty block that ends every complete file (SAM specification, section 4.1.2)."""
 
 BLOCK_BYTES = 0xFF00
-"""Bytes that go into a block, as in htslib: it fits into 64 KiB even if they are stored as they are."""
+"""Uncompressed bytes of a block, as in htslib: even stored, they fit into 64 KiB."""
 _MOST_BYTES = 1 << 16
-"""Bytes of a block."""
+"""Most compressed bytes of a block."""
 _HEAD = END[:16]
-"""What all blocks begin with; their length, less one, follows."""
+"""The start of every block written here; the block's length less one follows."""
+_MAGIC, _EXTRA, _EXTRA_ID = END[:4], slice(12, 14), b"BC"
+"""A gzip member with an extra field, and the id of that field."""
 _LENGTH = struct.Struct("<H")
 _TAIL = struct.Struct("<II")
 _STORED = struct.Struct("<BHH")
 _RAW_DEFLATE = -15
-"""zlib's name for deflate with a window of 2**15 bytes and neither head nor tail."""
+"""zlib's wbits for raw deflate with a window of 2**15 bytes."""
+
+
+def is_bgzf(head: bytes) -> bool:
+    """Whether a file that starts with these bytes (16 or more) is BGZF."""
+    return head.startswith(_MAGIC) and head[_EXTRA] == _EXTRA_ID
 
 
 def compress(data: bytes | NDArray[np.uint8]) -> bytes:
-    """The blocks of some bytes; none of no bytes. Python's lock is not held meanwhile.
+    """Compress bytes into blocks (none if there are no bytes); releases the GIL.
 
-    What the blocks hold is always the same, but isal may compress it otherwise on another sort of processor.
+    The compressed bytes may differ between types of processor, as isal chooses its code by them.
     """
     return b"".join(_pieces(memoryview(data)))  # type: ignore[arg-type]  # an array has the buffer protocol
 

@@ -1,4 +1,7 @@
-"""Bytes of a file, a FIFO or standard input, decompressed if they are gzip (multi-member and bgzip too)."""
+"""Bytes of a file, a FIFO or standard input, decompressed if they are gzip (multi-member and bgzip too).
+
+Compression is recognised by content, here for reads, references and indexes alike: `is_gzip`, `other_compression`.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,35 @@ import queue
 import stat
 import sys
 import threading
-from typing import IO, Any
+import zlib
+from typing import IO, Any, cast
 
 from isal import igzip, isal_zlib
 
 from esa.errors import EsaError
 
 STDIN = "-"
-GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_MAGIC = b"\x1f\x8b"
+_OTHER_MAGICS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\3\4": "zip"}
 _BLOCK_BYTES = 1 << 20
 _BLOCKS_AHEAD = 4
 _JOIN_SECONDS = 1.0
-_CORRUPT: Any = (gzip.BadGzipFile, isal_zlib.error)  # isal's stubs take its error for an instance
+GZIP_DAMAGE = (gzip.BadGzipFile, zlib.error, cast(type[Exception], isal_zlib.error))
+"""Errors of damaged gzip data (isal's stubs declare its error as an instance); a truncated file is an `EOFError`."""
+
+
+def is_gzip(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is gzip (or bgzip)."""
+    return head.startswith(_GZIP_MAGIC)
+
+
+def other_compression(head: bytes) -> str | None:
+    """The compression, other than gzip, of a file that starts with these bytes; None if it is none that is known."""
+    return next((name for magic, name in _OTHER_MAGICS.items() if head.startswith(magic)), None)
 
 
 def file_label(path: str) -> str:
-    """How messages call the file."""
+    """The name of the file in messages."""
     return "standard input" if path == STDIN else path
 
 
@@ -37,7 +53,7 @@ def size_on_disk(path: str) -> int | None:
 
 
 def file_identity(path: str) -> tuple[int, int] | None:
-    """Device and inode of a file or of what standard input is; None if it has none."""
+    """Device and inode of a file, or of the file behind standard input; None if it has none."""
     try:
         status = os.fstat(sys.stdin.fileno()) if path == STDIN else os.stat(path)
     except (OSError, ValueError, AttributeError):
@@ -56,7 +72,7 @@ def _open(path: str) -> IO[bytes]:
 
 
 class _CountedFile(io.RawIOBase):
-    """The stored bytes of a file; counts them, and shows the first ones without consuming them."""
+    """The stored bytes of a file. Counts them; `peek` shows the next ones without consuming them."""
 
     def __init__(self, path: str) -> None:
         self._file = _open(path)
@@ -89,7 +105,7 @@ class _CountedFile(io.RawIOBase):
 
 
 class _Inflater:
-    """Decompresses in a thread of its own, a few blocks ahead. The thread owns the file and closes it."""
+    """Decompresses in a thread of its own, `_BLOCKS_AHEAD` blocks ahead. The thread owns the file and closes it."""
 
     def __init__(self, file: _CountedFile, label: str, error: type[EsaError]) -> None:
         self._file, self._label, self._error = file, label, error
@@ -113,7 +129,7 @@ class _Inflater:
                         return
         except EOFError:
             self._fail("truncated gzip file: it ends before its data does; copy or download it again")
-        except _CORRUPT as fault:
+        except GZIP_DAMAGE as fault:
             self._fail(f"corrupt gzip file ({fault}); test it with `gzip -t`, and copy or download it again")
         except OSError as fault:
             self._fail(f"cannot be read: {fault.strerror or fault}")
@@ -141,7 +157,7 @@ class _Inflater:
 
 
 class ByteSource:
-    """The decompressed bytes of a file. Everything that goes wrong in it is an ``error`` that names the file.
+    """The decompressed bytes of a file. All failures are raised as an ``error`` that names the file.
 
     Args:
         path: a file, a FIFO, or ``-`` for standard input. Opening a FIFO waits for its writer.
@@ -158,7 +174,7 @@ class ByteSource:
         except AttributeError as fault:  # sys.stdin is None
             raise error(f"{self._label}: is closed; give a file or pipe the reads in") from fault
         try:
-            compressed = file.peek(len(GZIP_MAGIC)) == GZIP_MAGIC
+            compressed = is_gzip(file.peek(len(_GZIP_MAGIC)))
         except OSError as fault:
             file.close()
             raise self._cannot("read", fault) from fault
@@ -169,7 +185,7 @@ class ByteSource:
 
     @property
     def bytes_read(self) -> int:
-        """Stored (compressed) bytes behind what `readinto` gave so far."""
+        """Stored (compressed) bytes consumed for what `readinto` has returned so far."""
         return self._stream.count
 
     def readinto(self, view: memoryview) -> int:
@@ -180,5 +196,5 @@ class ByteSource:
             raise self._cannot("read", fault) from fault
 
     def close(self) -> None:
-        """Release the file and end its thread. May be called twice, and in mid file."""
+        """Release the file and end its thread; allowed twice, and before the end of the file."""
         self._stream.close()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn
 
 import numpy as np
-from isal import igzip, isal_zlib
+from isal import igzip
 from numpy.typing import NDArray
 
 from esa.errors import FastaError
+from esa.io import bgzf
+from esa.io.compressed import GZIP_DAMAGE, is_gzip, other_compression
+from esa.io.records import MAX_CONTIG_BASES
+from esa.kernels.arrays import BoolArray, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 from esa.sequence import dna
 from esa.sequence.genome import Genome
@@ -25,24 +27,11 @@ from esa.sequence.genome import Genome
 CHUNK_BYTES = 1 << 20
 """Sequence text held at a time: all that is unpacked in memory."""
 
-MAX_CONTIG_BASES = 2**31 - 1
-"""The longest reference sequence that SAM and BAM can describe."""
-
 NAME = re.compile(r"[0-9A-Za-z!#$%&+./:;?@^_|~-][0-9A-Za-z!#$%&*+./:;=?@^_|~-]*")
 """What SAM allows as a reference sequence name (specification, section 1.2.1)."""
 
 PROTEIN_LETTERS = b"EFIJLOPQXZ*"
 """Letters of protein sequences that are no nucleotide codes."""
-
-GZIP_MAGIC = b"\x1f\x8b"
-BGZF_MAGIC = b"\x1f\x8b\x08\x04"
-BGZF_EOF = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-"""The empty block that ends every complete bgzip file (SAM specification, section 4.1.2)."""
-
-OTHER_COMPRESSIONS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
-
-# isal's stub declares the exception as an instance, not as a class.
-_GZIP_DAMAGE = (gzip.BadGzipFile, zlib.error, cast(type[Exception], isal_zlib.error))
 
 _BLANK = b" \t\r\n"
 _NEWLINE = 10
@@ -108,7 +97,7 @@ def _chunks(path: str) -> Iterator[bytes]:
                 yield data
     except EOFError as error:
         raise FastaError(f"{path}: truncated gzip file: fetch or compress it again") from error
-    except _GZIP_DAMAGE as error:
+    except GZIP_DAMAGE as error:
         raise FastaError(f"{path}: corrupt gzip file ({error}): fetch or compress it again") from error
     except OSError as error:
         raise FastaError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -118,14 +107,13 @@ def _chunks(path: str) -> Iterator[bytes]:
 def _open(path: str) -> Iterator[BinaryIO]:
     mode = _mode(path)
     with open(path, "rb") as stream:
-        head = stream.peek(len(BGZF_EOF))
-        for magic, name in OTHER_COMPRESSIONS.items():
-            if head.startswith(magic):
-                raise FastaError(f"{path}: compressed with {name}: decompress it, or use gzip or bgzip")
-        if not head.startswith(GZIP_MAGIC):
+        head = stream.peek(len(bgzf.END))
+        if name := other_compression(head):
+            raise FastaError(f"{path}: compressed with {name}: decompress it, or use gzip or bgzip")
+        if not is_gzip(head):
             yield stream
             return
-        if stat.S_ISREG(mode) and head.startswith(BGZF_MAGIC) and head[12:14] == b"BC":
+        if stat.S_ISREG(mode) and bgzf.is_bgzf(head):
             _check_bgzf_end(stream, path)
         with igzip.open(stream, "rb") as unzipped:
             yield unzipped
@@ -144,20 +132,22 @@ def _mode(path: str) -> int:
 
 
 def _check_bgzf_end(stream: BinaryIO, path: str) -> None:
-    """A bgzip file cut between two blocks is a valid gzip file: only its last block tells."""
-    stream.seek(-min(len(BGZF_EOF), os.fstat(stream.fileno()).st_size), os.SEEK_END)
+    """Refuse a bgzip file cut between two blocks: it is valid gzip, only its last block shows it."""
+    stream.seek(-min(len(bgzf.END), os.fstat(stream.fileno()).st_size), os.SEEK_END)
     tail = stream.read()
     stream.seek(0)
-    if tail != BGZF_EOF:
+    if tail != bgzf.END:
         raise FastaError(f"{path}: truncated bgzip file (no end-of-file block): fetch or compress it again")
 
 
 @njit
-def _scan(chunk, start, previous, upper, blank, letters):  # type: ignore[no-untyped-def]
-    """Copy the letters of ``chunk[start:]`` to ``letters``, upper-cased, up to a header, bad byte or end.
+def _scan(
+    chunk: U8Array, start: Int, previous: Int, upper: U8Array, blank: BoolArray, letters: U8Array
+) -> tuple[Int, Int, Int, Int]:
+    """Copy the letters of ``chunk[start:]`` to ``letters``, upper-cased, up to a header, a bad byte or the end.
 
-    ``previous`` is the byte before ``chunk[0]``. Returns where it stopped, why, how many letters it wrote and
-    how many lines it left behind.
+    ``previous`` is the byte before ``chunk[0]``. Returns (index of the stop, why it stopped, letters written, line
+    ends passed).
     """
     written = 0
     lines = 0
@@ -177,10 +167,12 @@ def _scan(chunk, start, previous, upper, blank, letters):  # type: ignore[no-unt
 
 
 @inline_njit
-def _append(letters, code, packed, position, n_starts, n_ends):  # type: ignore[no-untyped-def]
-    """Pack letters behind the ``position`` bases that ``packed`` already holds; give their runs of N.
+def _append(
+    letters: U8Array, code: U8Array, packed: U8Array, position: Int, n_starts: I64Array, n_ends: I64Array
+) -> tuple[Int, Int]:
+    """Pack letters behind the ``position`` bases that ``packed`` already holds.
 
-    Returns the number of runs and of IUPAC letters other than N.
+    Writes their runs of N to ``n_starts`` and ``n_ends``. Returns (runs, IUPAC letters other than N).
     """
     runs = 0
     iupac = 0
@@ -245,7 +237,7 @@ class _PackedBases:
         return self._packed[: -(-self.bases // dna.BASES_PER_BYTE)].copy()
 
     def n_runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Starts and ends, runs that touch (cut by a chunk or a contig's end) made one."""
+        """Starts and ends of the runs; those that touch (cut by the end of a chunk or contig) are merged."""
         if not self._starts:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         starts, ends = np.concatenate(self._starts), np.concatenate(self._ends)
@@ -254,7 +246,7 @@ class _PackedBases:
 
 
 class _Parser:
-    """Takes the text of a FASTA in pieces and keeps where it is: record, line, inside a header or not."""
+    """Parses the text of a FASTA fed in pieces; its state is the record, the line, and the open header if any."""
 
     def __init__(self, path: str) -> None:
         self.path = path

@@ -1,4 +1,7 @@
-"""Reads from FASTQ or FASTA files, single-end or in pairs, as `esa.sequence.reads.ReadBatch` objects of fixed size."""
+"""Reads from FASTQ or FASTA files, single-end or in pairs, as `esa.sequence.reads.ReadBatch` objects of fixed size.
+
+`make bench-io` times it beside dnaio, in whose place it stands.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from esa.io.compressed import STDIN, file_identity, file_label, size_on_disk
 from esa.sequence.reads import ReadBatch
 
 DEFAULT_BATCH_SIZE = 8192
-"""Reads a batch: enough work to hide Python's share, little enough for the caches."""
+"""Reads a batch: enough to amortise the time spent in Python, few enough for the CPU caches."""
 
 _CHUNK_BYTES = 4 << 20
 _SAME_PAIRS = "give two files that hold the same pairs in the same order (`seqkit pair` makes them)"
@@ -40,6 +43,7 @@ class ReadInput:
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The files, one or two."""
         return (self.path1,) if self.path2 is None else (self.path1, self.path2)
 
     @property
@@ -48,7 +52,7 @@ class ReadInput:
         return self.interleaved or self.path2 is not None
 
     def check(self) -> None:
-        """Refuse what cannot work whatever the files hold.
+        """Refuse inputs that cannot work, whatever the files hold.
 
         Raises:
             UsageError: the same file twice, or two files called interleaved.
@@ -86,19 +90,19 @@ def _check_file(path: str) -> None:
 class ReadSource:
     """The reads of one file, or of two files of mates, as batches. A context manager and an iterator.
 
-    Files are FASTQ (four lines a record) or FASTA, plain or gzip, told apart by their content. Iterate and
-    close in one thread; the counters may be read from another.
+    Files are FASTQ (four lines a record) or FASTA, plain or gzip, recognised by content. Iterate and close in one
+    thread; any thread may read the counters.
 
     Args:
         path1, path2, interleaved: see `ReadInput`.
         batch_size: reads a batch, a pair counting 2; an odd number is rounded up for pairs. Every batch but
-            the last holds exactly so many.
-        chunk_bytes: how much is read at a time; changes nothing but speed.
+            the last holds exactly as many.
+        chunk_bytes: bytes read at a time; affects the speed only.
 
     Raises:
-        UsageError: arguments that cannot be right.
-        ReadsError: a file that cannot be read, is malformed or does not match its mate; from the iterator
-            too, after the batches before the offending one.
+        UsageError: invalid arguments.
+        ReadsError: a file that cannot be read, is malformed or does not match its mate. The iterator raises it, too,
+            after the batches before the offending record.
     """
 
     def __init__(
@@ -187,7 +191,7 @@ class ReadSource:
             )
 
     def _gather(self, batch: ReadBatch) -> list[tuple[int, ReadsError]]:
-        """Fill the batch; returns what is wrong, each with the index of the read in the batch."""
+        """Fill the batch; returns the faults, each with the index of the read in the batch."""
         faults = []
         ways = len(self._streams)
         for way, stream in enumerate(self._streams):

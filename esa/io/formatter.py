@@ -1,7 +1,9 @@
-"""What the two formats of alignments share: `esa.io.sam` has SAM, `esa.io.bam` BAM.
+"""What the formats of alignments share: `esa.io.sam` writes SAM, `esa.io.bam` BAM.
 
-With these modules and their kernels, the only owner of 1-based coordinates and of the SEQ and QUAL flip of reverse
-records.
+Only these modules and their kernels write 1-based coordinates, and reverse SEQ and QUAL of reverse records.
+CIGARs are written as the records have them: `esa.align.records` chooses between M and =/X.
+
+`make bench-io` times it beside pysam, in whose place it stands.
 """
 
 from __future__ import annotations
@@ -13,28 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import ReadsError
-from esa.io import _cigar
 from esa.io._record_arrays import Contigs, Reads, Table, most_bytes
-from esa.io.records import CIGAR_EQ, CIGAR_X, Records
+from esa.io.records import MAX_READ_NAME, Records
 from esa.io.sam_header import ReadGroup, header
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 
-MAX_NAME = 254
-"""Longest QNAME of the SAM specification; BAM has one byte for it."""
-
 
 class Formatter(ABC):
-    """Makes a file of alignments: its header, the records of one batch after another, and its `end`.
+    """Formats alignments: the header of a file, the records of one batch after another, and its `end`.
 
-    Header and records go through `compress` before they are written; the end is as it is to be written, once all
-    the rest is.
+    Header and records go through `compress` before they are written. The end is written as it is, last.
 
     Args:
-        genome: gives the contigs.
+        genome: its contigs make @SQ.
         read_group: goes into the header, its ID into the RG tag of every record.
-        eqx: CIGARs with = and X; else with M. The records may hold either (M is split as their MD has it).
-        xa: secondary records become an XA tag of the part of the read that they follow, as bwa mem has it.
+        xa: secondary records become an XA tag of the primary or supplementary record that they follow, as in bwa mem.
     """
 
     end: ClassVar[bytes] = b""
@@ -44,7 +40,6 @@ class Formatter(ABC):
         genome: Genome,
         *,
         read_group: ReadGroup | None = None,
-        eqx: bool = False,
         xa: bool = False,
     ) -> None:
         self._genome = genome
@@ -58,19 +53,18 @@ class Formatter(ABC):
             _flat(offsets, np.int64),
             _flat(np.frombuffer(group, np.uint8), np.uint8),
         )
-        self._eqx = eqx
         self._xa = xa
 
     def header(self, *, command_line: str, version: str) -> bytes:
-        """What comes before the records."""
+        """The header of the file, uncompressed."""
         return header(self._genome, read_group=self._read_group, command_line=command_line, version=version)
 
     def format(self, batch: ReadBatch, records: Records) -> NDArray[np.uint8]:
-        """The records of a batch: ``uint8[bytes]``.
+        """The records of a batch, uncompressed: ``uint8[bytes]``.
 
-        Records of one read lie next to each other; the parts of a chimeric alignment (primary and
-        supplementary) refer to each other in SA. QNAME, SEQ and QUAL are ``*`` where the read has none, SEQ
-        and QUAL in secondary records, too.
+        Records of one read must be adjacent; the segments of a chimeric alignment (primary and supplementary)
+        refer to each other in SA. QNAME, SEQ and QUAL are ``*`` where the read has none. SEQ and QUAL of secondary
+        records are ``*``, too.
 
         Raises:
             ReadsError: a read name longer than SAM allows.
@@ -84,59 +78,52 @@ class Formatter(ABC):
             _flat(batch.offsets, np.int64),
             _flat(batch.has_qual, np.uint8),
         )
-        table = self._table(records)
+        table = _table_of(records)
         out = np.empty(most_bytes(self._contigs, reads, table), np.uint8)
         return out[: self._write(reads, table, out)]
 
     @abstractmethod
     def _write(self, reads: Reads, table: Table, out: NDArray[np.uint8]) -> int:
-        """Put the records into ``out`` and return how many bytes that was."""
+        """Write the records into ``out``; returns the bytes written."""
 
     def compress(self, data: bytes | NDArray[np.uint8]) -> bytes | NDArray[np.uint8]:
-        """Header or records as they are to be written."""
+        """Header or records in the form in which they are written: here unchanged."""
         return data
 
-    def _table(self, records: Records) -> Table:
-        table = Table(
-            read=_flat(records.read, np.int32),
-            flag=_flat(records.flag, np.uint16),
-            contig=_flat(records.contig, np.int32),
-            position=_flat(records.position, np.int64),
-            mapq=_flat(records.mapq, np.uint8),
-            cigar=_flat(records.cigar, np.uint32),
-            cigar_offsets=_flat(records.cigar_offsets, np.int64),
-            mate_contig=_flat(records.mate_contig, np.int32),
-            mate_position=_flat(records.mate_position, np.int64),
-            mate=_flat(records.mate, np.int32),
-            template_length=_flat(records.template_length, np.int64),
-            nm=_flat(records.nm, np.int32),
-            alignment_score=_flat(records.alignment_score, np.int32),
-            second_score=_flat(records.second_score, np.int32),
-            md=_flat(records.md, np.uint8),
-            md_offsets=_flat(records.md_offsets, np.int64),
-        )
-        has_eqx = bool(np.any((table.cigar & 15 == CIGAR_EQ) | (table.cigar & 15 == CIGAR_X)))
-        if has_eqx == self._eqx or not len(table.cigar):
-            return table
-        if self._eqx:
-            new = _cigar.split_matches(table.cigar, table.cigar_offsets, table.md, table.md_offsets)
-        else:
-            new = _cigar.merge_matches(table.cigar, table.cigar_offsets)
-        return table._replace(cigar=_flat(new[0], np.uint32), cigar_offsets=_flat(new[1], np.int64))
+
+def _table_of(records: Records) -> Table:
+    return Table(
+        read=_flat(records.read, np.int32),
+        flag=_flat(records.flag, np.uint16),
+        contig=_flat(records.contig, np.int32),
+        position=_flat(records.position, np.int64),
+        mapq=_flat(records.mapq, np.uint8),
+        cigar=_flat(records.cigar, np.uint32),
+        cigar_offsets=_flat(records.cigar_offsets, np.int64),
+        mate_contig=_flat(records.mate_contig, np.int32),
+        mate_position=_flat(records.mate_position, np.int64),
+        mate=_flat(records.mate, np.int32),
+        template_length=_flat(records.template_length, np.int64),
+        nm=_flat(records.nm, np.int32),
+        alignment_score=_flat(records.alignment_score, np.int32),
+        second_score=_flat(records.second_score, np.int32),
+        md=_flat(records.md, np.uint8),
+        md_offsets=_flat(records.md_offsets, np.int64),
+    )
 
 
 def _check_names(batch: ReadBatch) -> None:
     lengths = np.diff(batch.name_offsets)
-    if len(lengths) and lengths.max() > MAX_NAME:
+    if len(lengths) and lengths.max() > MAX_READ_NAME:
         name = batch.name(int(lengths.argmax()))
         raise ReadsError(
-            f"read {name[:40]}...: its name has {lengths.max()} characters, SAM allows {MAX_NAME}; "
+            f"read {name[:40]}...: its name has {lengths.max()} characters, SAM allows {MAX_READ_NAME}; "
             "shorten the read names"
         )
 
 
 def _flat(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    """A contiguous, read-only view, so that the kernels compile once and not for each mixture of arrays."""
+    """A contiguous, read-only view, so that the kernels are compiled for one type of array only."""
     view = np.ascontiguousarray(array, dtype).view()
     view.flags.writeable = False
     return view

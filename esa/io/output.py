@@ -1,7 +1,7 @@
 """Where alignments go: stdout, a .sam or a .bam file.
 
-A regular file is written beside its final name and renamed when all is well, so that a file under the final
-name is a whole one. What is no regular file (/dev/stdout, a FIFO, a device) is written straight.
+A regular file is written under a temporary name beside its final one and renamed in the end: a file with the final
+name is complete. Anything else (/dev/stdout, a FIFO, a device) is written directly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _MAX_LINKS = 40
 _NAME_KEPT = 40
 _TOKEN_BYTES = 4
 _PIPE_BYTES = 1 << 20
-"""What anybody may have (/proc/sys/fs/pipe-max-size): a third of a batch's records, 64 KB if nobody asks."""
+"""Size to which pipes are enlarged: the most an unprivileged process may have (/proc/sys/fs/pipe-max-size).
+
+It holds a third of a batch's records; the default is 64 KB."""
 
 _DESCRIPTOR = re.compile(
     r"/dev/(?:std(?P<name>out|err)|fd/(?P<dev>\d+))|/proc/(?:self|thread-self)/fd/(?P<proc>\d+)"
@@ -39,7 +41,7 @@ _STANDARD = {"out": 1, "err": 2}
 
 
 def names_bam(path: str | None) -> bool:
-    """Whether a name of an output for alignments asks for BAM: that of a FIFO or device, too. None: stdout."""
+    """Whether the name of an output (of a FIFO or device, too) selects BAM. None: stdout."""
     return _ending(path) == ".bam"
 
 
@@ -47,8 +49,8 @@ def open_output(path: str | None) -> AlignmentOutput:
     """Open the output for alignments; use it at once in a ``with`` statement.
 
     Args:
-        path: None or ``-`` for stdout; else a name that ends in ``.sam`` or ``.bam``. What exists and is no
-            regular file may have any name.
+        path: None or ``-`` for stdout; else a name that ends in ``.sam`` or ``.bam``. Existing FIFOs and devices
+            may have any name.
 
     Raises:
         UsageError: another ending.
@@ -62,7 +64,7 @@ def open_output(path: str | None) -> AlignmentOutput:
 
 
 def open_file(path: str) -> AlignmentOutput:
-    """Open an output for bytes of any kind, with the same promises; use it at once in a ``with`` statement.
+    """Open an output for any bytes, with the same guarantees as `open_output`; use it at once in a ``with`` statement.
 
     Raises:
         OutputError: no such folder, a folder or file without permission, a directory.
@@ -77,16 +79,16 @@ def _ending(path: str | None) -> str:
 
 
 class AlignmentOutput:
-    """Takes bytes and leaves a file behind when its context ends without an exception.
+    """Accepts bytes; the file appears when the context ends without an exception.
 
-    After an exception no new file is there and a former one is as it was.
+    After an exception there is no new file, and an old one is unchanged.
     """
 
     def __init__(self, place: _Place) -> None:
         self._place = place
 
     def write(self, data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
-        """Write some bytes more.
+        """Append bytes.
 
         Raises:
             OutputError: a full disk, a file too large.
@@ -118,7 +120,7 @@ class AlignmentOutput:
 
 
 def _widen(pipe: int | TextIO) -> None:
-    """Let a pipe hold more before its reader is waited for; what is no pipe, or may not be wider, stays as it is."""
+    """Enlarge a pipe, so that the writer waits less for its reader; does nothing if that is not possible."""
     # Not everywhere: Linux alone has it, and a stdout that is closed or replaced has no descriptor.
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         if fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) < _PIPE_BYTES:
@@ -127,11 +129,11 @@ def _widen(pipe: int | TextIO) -> None:
 
 @dataclass
 class _Place:
-    """Where bytes end up.
+    """The destination of the bytes.
 
     Attributes:
-        label: what messages call it.
-        open_descriptor: gives the file descriptor of a place that is written straight.
+        label: its name in messages.
+        open_descriptor: opens a place that is written directly; returns its file descriptor.
         final: absolute name of a regular file, links resolved.
     """
 
@@ -176,7 +178,7 @@ class _Place:
         return os.write(self._descriptor, data)
 
     def commit(self) -> None:
-        """Close, and give a regular file its name."""
+        """Close, and rename a regular file to its final name."""
         try:
             if self._descriptor is not None:
                 descriptor, self._descriptor = self._descriptor, None
@@ -188,7 +190,7 @@ class _Place:
             raise self.explain(error) from error
 
     def discard(self) -> None:
-        """Remove what was not committed."""
+        """Close, and remove a file that was not committed."""
         if self._temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
@@ -199,7 +201,7 @@ class _Place:
                 os.close(descriptor)
 
     def explain(self, error: OSError) -> OutputError:
-        """The error to raise for one of the operating system."""
+        """Our error for one of the operating system."""
         remedy = "choose another place"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             remedy = f"make room there or {remedy}"
@@ -228,7 +230,7 @@ def _place(path: str | None) -> _Place:
 
 
 def _stdout_descriptor() -> Callable[[], int] | None:
-    """Opener of a copy of stdout's descriptor; None where stdout has none (a test that captures it)."""
+    """Opens a copy of stdout's descriptor; None if stdout has none (a test that captures it)."""
     if sys.stdout is None:
         raise OutputError("cannot write standard output: it is closed; redirect it or name a file by -o")
     try:
@@ -240,9 +242,9 @@ def _stdout_descriptor() -> Callable[[], int] | None:
 
 
 def _named_descriptor(path: str) -> int | None:
-    """N of /dev/fd/N and its like, through links.
+    """N of /dev/fd/N and the like, through links.
 
-    Such a name is not opened, which would truncate a regular file behind it: its descriptor is copied.
+    Opening such a name would truncate a regular file behind it: its descriptor is duplicated instead.
     """
     path = os.path.abspath(path)
     for _ in range(_MAX_LINKS):

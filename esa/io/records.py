@@ -1,6 +1,7 @@
-"""Alignment records as flat arrays: what the mapper makes and `esa.io.formatter` turns into SAM or BAM.
+"""Alignment records as flat arrays: `esa.align.records` makes them, `esa.io.formatter` writes them as SAM or BAM.
 
-Coordinates are 0-based; only `esa.io.formatter` and its kernels add one.
+The constants of the SAM specification are here. `esa.align.records.flags` decides which flags a record gets; the
+formatter prints them. Coordinates are 0-based; only `esa.io.formatter` and its kernels add one.
 """
 
 from __future__ import annotations
@@ -21,12 +22,22 @@ FLAG_SECOND = 0x80
 FLAG_SECONDARY = 0x100
 FLAG_SUPPLEMENTARY = 0x800
 
+MAX_READ_NAME = 254
+"""Longest QNAME of the SAM specification, in bytes; BAM stores the length, with a final zero, in one byte."""
+MAX_CONTIG_BASES = 2**31 - 1
+"""Longest contig: SAM and BAM have signed integers of four bytes for its length and for positions on it."""
+
 CIGAR_LETTERS = b"MIDNSHP=X"
 CIGAR_M, CIGAR_I, CIGAR_D, CIGAR_N, CIGAR_S, CIGAR_H, CIGAR_P, CIGAR_EQ, CIGAR_X = range(9)
 """CIGAR operations by their BAM codes; an element is ``length << 4 | code`` in ``uint32``."""
 
+CLIPS = (CIGAR_S, CIGAR_H)
+CONSUMES_READ = (CIGAR_M, CIGAR_I, CIGAR_EQ, CIGAR_X)
+"""Operations that align bases of the read (clips aside)."""
+CONSUMES_REFERENCE = (CIGAR_M, CIGAR_D, CIGAR_N, CIGAR_EQ, CIGAR_X)
+
 NONE = -1
-"""Absent: contig and position of an unplaced record, XS where there is no second locus, MQ without a mate."""
+"""Absent: contig and position of an unplaced record, XS without a second locus, the mate of a single read."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from esa.io.formatter import Formatter
 
 
 class SamFormatter(Formatter):
-    """Prints records as SAM lines, each with its newline."""
+    """Formats records as SAM lines, each with its newline."""
 
     def _write(self, reads: Reads, table: Table, out: NDArray[np.uint8]) -> int:
         written: int = _sam.write_lines(self._contigs, reads, table, self._xa, out)

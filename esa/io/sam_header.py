@@ -1,4 +1,4 @@
-"""The header of SAM and BAM, and the read group: the only owner of both, and of @PG."""
+"""The header of SAM and BAM (@HD, @SQ, @RG, @PG) and the read group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ReadGroup:
 
 
 def parse_read_group(text: str) -> ReadGroup:
-    r"""Read group from bwa's form, ``@RG\tID:x\tSM:y``, tabs written as such or as a backslash and a t.
+    r"""Parse a read group in bwa's form, ``@RG\tID:x\tSM:y``, with tabs or with ``\t`` for tabs.
 
     Raises:
         UsageError: no @RG, no ID, an empty, repeated or malformed field, a control character.
@@ -65,7 +65,7 @@ def read_group_from_options(id: str | None, fields: Sequence[str]) -> ReadGroup 
 
 
 def _checked_fields(fields: Sequence[str], what: str, remedy: str) -> list[tuple[str, str]]:
-    """(key, value) of each ``KEY:VALUE``; refuses what a header line may not hold."""
+    """(key, value) of each ``KEY:VALUE``; refuses what a header line may not contain."""
     pairs: dict[str, str] = {}
     for field in fields:
         key, colon, value = field.partition(":")

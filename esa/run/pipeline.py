@@ -1,10 +1,28 @@
-"""The run of `esa align`: batches in, records out, in order, with bounded memory.
+"""The run of `esa align`: batches of reads in, records out, in input order and with bounded memory.
 
-    reader thread -> seed -> (pairs: insert sizes are learnt from the first pairs, once) -> finish -> format
-        -> compress (BAM) -> write
+Threads and queues, all in the main process (for worker processes see `esa.run.workers`):
 
-All between reader and writer is done by the threads or processes of `esa.run.workers`. What comes out depends on
-neither their number nor the batch size; of BAM the blocks depend on the batch size, but not what they hold.
+    reader thread --queue of READ_AHEAD batches--> main thread --calls--> pool of workers --futures--> main thread
+
+The *reader thread* (`_ReadAhead`) parses the input and puts batches into a queue. After the last batch, or after a
+fault, it puts one stop token (`_End`). The main thread raises the fault once all batches before it are written.
+
+The *main thread* submits one call a batch to the pool and holds the futures in a deque, oldest first. At most
+``threads + READ_AHEAD`` are in flight. Beyond that it waits for the oldest, writes its records and counts them: records
+come out in input order, and only this thread writes. While the input pauses, the queue gives None every `PATIENCE`
+seconds, and the main thread writes what is done.
+
+The *pool* is an executor (`esa.run.workers.pool_of`) whose workers seed, finish, format and, for BAM, compress. Single
+reads, and pairs whose insert sizes are given, take one call: `Worker.align`. Other pairs begin with batches that are
+only seeded (`Worker.seed`), until the first pairs of the input have been sampled. Insert sizes are then learnt, once.
+The seeded batches are finished (`Worker.finish`), and all later ones take one call.
+
+*Stop*: the stop token ends the loop, and leaving the pool's context ends the workers. After an exception the pool drops
+the calls that have not begun, and the reader thread ends as its `_closed` event is set.
+
+One thread, many threads and many processes run through the same code: only the executor differs. The records depend
+neither on the number of workers nor on the batch size. The blocks of BAM depend on the batch size; their content does
+not.
 """
 
 from __future__ import annotations
@@ -39,28 +57,41 @@ from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 
 READ_AHEAD = 2
-"""Parsed batches that wait for a worker, beside those in work."""
+"""Parsed batches that wait for a worker, beside those being aligned."""
 
 PATIENCE = 0.2
-"""Seconds after which a thread that waits looks whether it is still wanted, and the main thread whether anything is
-done: the input pauses."""
+"""Seconds that a thread waits at a queue before it checks for a stop, or, in the main thread, for finished batches."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class AlignOptions:
-    """What a run takes from the user.
+class ReadTrace:
+    """A read whose way through the mapper is told (`esa.align.trace`).
 
     Attributes:
-        threads: workers.
-        read_group: put on every record.
-        eqx: CIGAR with = and X.
+        name: as in SAM's QNAME; both ends of a pair are followed.
+        tell: takes one or several lines of text; not called if no read has the name.
+    """
+
+    name: str
+    tell: Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class AlignOptions:
+    """The options of a run.
+
+    Attributes:
+        threads: number of workers.
+        read_group: its ID goes into every record.
+        eqx: CIGAR with = and X instead of M.
         soft_clips: soft clips in supplementary and secondary records, too.
         xa: secondary alignments as XA tags, not as records.
-        inserts: insert sizes of pairs; None: they are learnt.
+        inserts: insert sizes of pairs; None: they are learnt from the first pairs.
         bam: BAM instead of SAM.
+        trace: the read whose way through the mapper is told; None: of none.
         command_line: for @PG.
         version: for @PG.
     """
@@ -74,6 +105,7 @@ class AlignOptions:
     xa: bool = False
     inserts: InsertSizes | None = None
     bam: bool = False
+    trace: ReadTrace | None = None
 
 
 @dataclass
@@ -81,15 +113,16 @@ class AlignSummary:
     """Counts of a run.
 
     Attributes:
-        reads, pairs, mapped: of the input; ``mapped`` reads.
-        proper: pairs properly paired.
-        supplementary: further parts of chimeric reads.
+        reads, pairs: of the input.
+        mapped: reads that are mapped.
+        proper: pairs that are properly paired.
+        supplementary: supplementary records.
         ambiguous: IUPAC letters in reads that became N.
         inserts: insert sizes, None for single reads.
         seconds: wall time of the run.
-        first_seconds: of it, until the first records were written.
-        bytes_done: of the input as stored, up to about the last read counted here.
-        statistics: what was spent and where.
+        first_seconds: wall time until the first records were written.
+        bytes_done: stored (compressed) bytes of the input, up to about the last read counted here.
+        statistics: run statistics.
     """
 
     reads: int = 0
@@ -105,7 +138,7 @@ class AlignSummary:
     statistics: RunStatistics = field(default_factory=RunStatistics)
 
     def count(self, batch: AlignedBatch) -> None:
-        """Add a batch."""
+        """Add the counts of a batch."""
         self.reads += batch.reads
         self.mapped += batch.mapped
         self.proper += batch.proper
@@ -156,7 +189,7 @@ def align(
             progress(summary)
         if reader.fault is not None:
             raise reader.fault
-    # Not before all is well: without it, a reader of BAM sees that something is missing.
+    # Only after success: a BAM without its end is recognised as truncated.
     output.write(formatter.end)
     summary.pairs = summary.reads // 2 if source.paired else 0
     summary.ambiguous = source.ambiguous_bases
@@ -166,15 +199,21 @@ def align(
 
 
 def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:
-    mapper = Mapper(
-        index.genome, index.fragmenter, index.encoder, index.store, config, options.eqx, options.soft_clips
-    )
-    return Worker(mapper, _formatter(index.genome, options), forks=index.preset.kind == "codes")
+    parts = (index.genome, index.fragmenter, index.encoder, index.store)
+    formatter = _formatter(index.genome, options)
+    if options.trace is None:
+        mapper = Mapper(*parts, config, options.eqx, options.soft_clips)
+        return Worker(mapper, formatter, forks=index.preset.kind == "codes")
+    from esa.align.trace import TracedMapper
+
+    traced = TracedMapper(*parts, config, options.eqx, options.soft_clips)
+    traced.follow(index.genome, options.trace.name, options.trace.tell)
+    return Worker(traced, formatter, forks=False)
 
 
 def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     kind: type[Formatter]
-    # Imported here: a run needs one of them, and starts the sooner without the other.
+    # Imported here: a run needs only one of them, and starts faster without the other.
     if options.bam:
         from esa.io.bam import BamFormatter
 
@@ -183,11 +222,11 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
         from esa.io.sam import SamFormatter
 
         kind = SamFormatter
-    return kind(genome, read_group=options.read_group, eqx=options.eqx, xa=options.xa)
+    return kind(genome, read_group=options.read_group, xa=options.xa)
 
 
 _InsertSample = tuple[NDArray[np.int64], Callable[[], MappingState]]
-"""Of `Worker.seed`."""
+"""What `Worker.seed` returns."""
 
 
 def _learn(
@@ -197,12 +236,12 @@ def _learn(
     config: AlignConfig,
     threads: int,
 ) -> tuple[InsertSizes, deque[Future[_InsertSample]]]:
-    """Insert sizes, learnt from the first batches.
+    """Insert sizes, learnt from the first pairs, and the seeded batches so far.
 
-    Meanwhile workers that have nothing else to do seed those that follow. Gives what is seeded of all these, too.
+    Idle workers seed the batches that follow in the meantime.
     """
     samples_ahead: deque[Future[_InsertSample]] = deque()
-    # Exactly the first pairs, wherever a batch ends: the batch size must not matter.
+    # Exactly the first pairs, wherever a batch ends: the result must not depend on the batch size.
     wanted, samples_wanted, waited_for = config.pair.learning_pairs, 0, 0
     for batch in batches:
         if batch is not None:
@@ -224,15 +263,15 @@ def _learn(
 
 
 def _taken(items: deque[T]) -> Iterator[T]:
-    """The items, each forgotten as it is taken."""
+    """The items; each is removed when it is taken, so that its memory is freed."""
     while items:
         yield items.popleft()
 
 
 def _ordered(pool: Executor, calls: Iterable[Callable[[], R] | None], threads: int) -> Iterator[R]:
-    """What the calls give on the pool, in order, with a bounded number of them in flight.
+    """The results of the calls, run on the pool, in order, with a bounded number of calls in flight.
 
-    None in place of a call: there is time to see what is done, or went wrong.
+    None in place of a call: the input pauses, and finished results, or errors, are handed on.
     """
     waiting: deque[Future[R]] = deque()
     for call in calls:
@@ -245,16 +284,16 @@ def _ordered(pool: Executor, calls: Iterable[Callable[[], R] | None], threads: i
 
 
 class _End:
-    """Comes after the last batch."""
+    """The stop token: follows the last batch."""
 
 
 class _ReadAhead:
-    """Batches of a source, read in a thread of their own.
+    """Batches of a source, read in a thread of its own.
 
     Attributes:
-        fault: what reading ended with, if not with the end of the input.
-        bytes_behind: bytes of the input read when each batch was complete; the user takes them off.
-        statistics: what reading took.
+        fault: the exception that ended the reading; None: it ended with the input.
+        bytes_behind: stored bytes read when each batch was complete; the caller removes them.
+        statistics: run statistics of the reading.
     """
 
     def __init__(self, source: ReadSource) -> None:
@@ -264,7 +303,7 @@ class _ReadAhead:
         self.statistics = RunStatistics()
         self._queue: queue.Queue[ReadBatch | _End] = queue.Queue(READ_AHEAD)
         self._closed = threading.Event()
-        # A daemon: a reader that waits for standard input must not keep the process alive.
+        # A daemon thread: waiting for standard input must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="esa-reader", daemon=True)
 
     def __enter__(self) -> Self:
@@ -276,7 +315,7 @@ class _ReadAhead:
             self._thread.join(PATIENCE)
 
     def batches(self) -> Iterator[ReadBatch | None]:
-        """The batches in order, once, up to the end or a `fault`: reading begins. None whenever the input pauses."""
+        """Start reading (once); the batches in order, up to the end or a `fault`. None whenever the input pauses."""
         self._thread.start()
         return self._batches()
 
@@ -311,7 +350,7 @@ class _ReadAhead:
                 return
 
     def _put(self, batch: ReadBatch | _End) -> bool:
-        """Queue a batch, or the end, when there is room; False if nobody wants it any more."""
+        """Queue a batch, or the stop token, when there is room; returns False after a stop."""
         while not self._closed.is_set():
             try:
                 self._queue.put(batch, timeout=PATIENCE)

@@ -1,8 +1,8 @@
-"""Compiles all kernels that `esa align` may need with the default preset: at the first run, not later.
+"""Compiles all kernels that `esa align` may need with the default preset, at the first run.
 
-numba compiles a kernel when it is called, so a run whose reads ask for another part of the escalation, or for other
-records, would stop to compile in its midst. Here a small alignment with every sort of read calls them all. A second
-process begins with the later half of the kernels: numba compiles one at a time in a process.
+numba compiles a kernel at its first call. A run would stop to compile whenever its reads need another level of the
+escalation, or another kind of record. Here a small alignment with every kind of read calls all kernels. A second
+process begins with the later half of them, as numba compiles one at a time in a process.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from esa.align.config import AlignConfig
 from esa.align.inserts import ASSUMED
 from esa.align.mapper import Mapper
 from esa.errors import EsaError
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.open import Index, open_index
-from esa.index.presets import DEFAULT_PRESET
 from esa.io.bam import BamFormatter
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
@@ -37,7 +36,7 @@ from esa.sequence.reads import ReadBatch
 
 _INDEX = "reference.esa"
 _GENOME = 6000
-"""Bases."""
+"""Bases of the genome made here."""
 _PAIRS = 24
 _READ, _SHORT, _LONG = 150, 45, 1500
 """Bases: short reads are searched with two edits, long ones are aligned one by one."""
@@ -47,38 +46,38 @@ Codes = NDArray[np.uint8]
 
 
 def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[[], object]) -> None:
-    """Compile what no earlier run has, on two threads if so many may be used.
+    """Compile the kernels that no earlier run has compiled, in two processes if ``threads`` is 2 or more.
 
-    Where a disk is full, say, a run compiles what it needs when it needs it.
+    If that fails (a full disk, say), a run compiles each kernel when it calls it.
 
     Args:
-        tell: Called before that.
-        waiting: Called before, if another process does it just now and is waited for.
+        tell: called before the compilation.
+        waiting: called before waiting for another process that is compiling.
     """
     mark = complete_mark()
     if mark is None or mark.exists():
         return
     try:
         with alone("warming", waiting):
-            if mark.exists():  # another process has done it
+            if mark.exists():  # another process was faster
                 return
             tell()
             with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
                 call_kernels(Path(folder), threads)
             if all_kept():
                 mark.touch()
-    except (OSError, EsaError) as error:  # the inputs are made here: what is wrong is a folder or a disk
+    except (OSError, EsaError) as error:  # the inputs are made here: a folder or a disk is at fault
         tell_not_kept(error)
 
 
 def call_kernels(folder: Path, threads: int) -> None:
-    """Call every kernel, with files in a folder; stop if not all can be kept: then a run compiles what it needs."""
+    """Call every kernel, with files in a folder. Stops if kernels cannot be cached, as that would be of no use."""
     rng = np.random.default_rng(1)
     genome = rng.integers(0, 4, _GENOME).astype(np.uint8)
     copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}
     reference = folder / "reference.fa"
     reference.write_bytes(b"".join(b">%s\n%s\n" % (name.encode(), decode(x)) for name, x in copies.items()))
-    build_index(str(reference), folder / _INDEX, preset=DEFAULT_PRESET)
+    build_index(str(reference), folder / _INDEX, BuildOptions())
     reads, mates = zip(*_pairs(rng, genome), strict=True)
     paths = [folder / "R1.fq", folder / "R2.fq"]
     paths[0].write_bytes(b"".join(map(_record, reads)))
@@ -91,7 +90,7 @@ def call_kernels(folder: Path, threads: int) -> None:
         index = open_index(str(folder / _INDEX))
         config = AlignConfig(index.preset.levels)
         _align(index, paths[:1], config, AlignOptions(1, "", "", eqx=True))
-    # What the other one has compiled is taken from there.
+    # Loads what the other process has compiled.
     _align(index, paths, config, AlignOptions(1, "", ""))
     _align(index, paths, config.with_xa(), AlignOptions(1, "", "", xa=True))
     _align(index, [fasta], config.reporting(None, True), AlignOptions(1, "", "", bam=True))
@@ -107,11 +106,11 @@ def _align(index: Index, paths: list[Path], config: AlignConfig, options: AlignO
 
 @contextlib.contextmanager
 def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs this module's main beside what is done meanwhile; waits for it."""
-    # A failure is no harm: what is not there then is compiled here.
+    """Run this module's main during the context; waits for it at the end."""
+    # A failure does no harm: this process compiles what is missing.
     path = os.pathsep.join(filter(None, [str(Path(esa.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
-        # -P: what lies in the user's current folder, a random.py of theirs, say, is not imported.
+        # -P: modules in the user's current folder (a random.py, say) are not imported.
         [sys.executable, "-P", "-m", "esa.run.precompile", str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -128,7 +127,7 @@ def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _later_half(folder: Path) -> None:
-    """Compile what comes after the search, by reads that nothing is found for."""
+    """Compile what comes after the search, with reads that have no hits."""
     index = open_index(str(folder / _INDEX))
     config = AlignConfig(index.preset.levels)
     last = config.levels[-1:]
@@ -140,7 +139,7 @@ def _later_half(folder: Path) -> None:
 
 
 def _pairs(rng: np.random.Generator, genome: Codes) -> Iterator[tuple[Codes, Codes]]:
-    """Pairs of every sort."""
+    """Pairs of every kind: exact, edited, chimeric, with gaps, short, with N, long, random."""
     nothing = np.full(_READ, N, np.uint8)
     for i in range(_PAIRS):
         start = int(rng.integers(0, len(genome) - _LONG - _INSERT))

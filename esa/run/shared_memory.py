@@ -1,6 +1,6 @@
-"""Objects that hold large arrays, between processes: the arrays through memory that these share, the rest by pickle.
+"""Messages between processes: objects whose large arrays go through shared memory, the rest by pickle.
 
-Through a pipe, as `multiprocessing` has it, both ends copy each array several times, 64 KB at a time.
+Through a pipe, as in `multiprocessing`, both ends copy each array several times, 64 KB at a time.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 
 AREA = 16 << 20
-"""Bytes of an area; those that nothing is written to take no memory. What is larger goes through the pipe."""
+"""Bytes of an area; pages that are never written take no memory. Larger messages go through the pipe."""
 
 _PROTOCOL = 5
-"""Of pickle: the first that leaves buffers out (PEP 574)."""
+"""Protocol of pickle: the first with out-of-band buffers (PEP 574)."""
 _ALIGNED = 64
-"""Bytes: an array begins at a multiple."""
+"""Arrays begin at multiples of so many bytes."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """An object without its large arrays.
+    """A pickled object without its large arrays.
 
     Attributes:
         pickled: the object.
-        extents: begin and end of each array in the area; None: they are in ``pickled``.
+        extents: begin and end of each array in the area, in bytes; None: the arrays are in ``pickled``.
     """
 
     pickled: bytes
@@ -35,13 +35,13 @@ class Message:
 
 
 class Slots:
-    """Areas of memory, two a slot: one for what is sent, one for what comes back. Forked processes share them."""
+    """Areas of memory that forked processes share, two a slot: one for the call, one for its result."""
 
     def __init__(self, count: int) -> None:
         self._areas = memoryview(mmap.mmap(-1, 2 * count * AREA))
 
     def area(self, slot: int | None, back: bool) -> memoryview | None:
-        """One of a slot's areas; None of none."""
+        """The area of a slot for calls, or for results (``back``); None for no slot."""
         if slot is None:
             return None
         begin = (2 * slot + back) * AREA
@@ -49,7 +49,7 @@ class Slots:
 
 
 def pack(content: object, area: memoryview | None) -> Message:
-    """Put an object's arrays into an area, over what was there; None: there is none."""
+    """Write an object's arrays into an area, over its former content. No area: they are pickled."""
     buffers: list[pickle.PickleBuffer] = []
     pickled = pickle.dumps(content, _PROTOCOL, buffer_callback=buffers.append)
     arrays = [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers]
@@ -62,13 +62,13 @@ def pack(content: object, area: memoryview | None) -> Message:
     if area is None or end > len(area):
         return Message(pickle.dumps(content, _PROTOCOL), None)
     for (begin, end), array in zip(extents, arrays, strict=True):
-        # numpy gives the lock away while it copies.
+        # numpy releases the GIL while it copies.
         np.frombuffer(area[begin:end], np.uint8)[:] = array
     return Message(pickled, tuple(extents))
 
 
 def unpack(message: Message, area: memoryview | None, copy: bool) -> Any:
-    """The object; unless its arrays are a ``copy``, they change with the area."""
+    """The object; without ``copy`` its arrays are views of the area."""
     if message.extents is None:
         return pickle.loads(message.pickled)
     assert area is not None

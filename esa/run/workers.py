@@ -1,8 +1,30 @@
-"""What is done to a batch of reads, and who does it: threads of this process, or more processes.
+"""The work on a batch of reads (`Worker`), and the threads or processes that do it (`pool_of`).
 
-Threads share Python's lock. They hold it for a twentieth of the time, and to pass it on takes longer the more wait for
-it: 16 threads aligned no more reads than 12 (README, "Many cores"). So many threads are as many processes instead,
-forked, which share the mapped index and whatever else was there before.
+`pool_of` gives an executor, to which `esa.run.pipeline` submits methods of a `Worker`. There are two kinds, with one
+interface (`concurrent.futures.Executor`):
+
+- up to `MOST_THREADS` workers: a `ThreadPoolExecutor` in this process (one thread for a serial run);
+- more: `_Processes`, worker processes forked from this one. They share the mapped index, the kernels and all else that
+  was loaded before the fork. Where processes cannot be had, or share kernels, threads do the work.
+
+Why processes: threads share the GIL. They hold it a twentieth of the time only, but handing it over takes longer the
+more threads wait for it: 16 threads aligned no more reads than 12 (scripts/README.md, "Many cores").
+
+Message flow of `_Processes`, for each call:
+
+    submit: hands the call to the sender thread and returns a future
+    sender thread: packs the call's arrays into a free slot, sends the rest and the slot's number by pipe
+    worker process: runs the call, packs the result's arrays into the same slot, sends the rest by pipe
+    callback: unpacks the result and sets the future
+
+Slots lie in memory shared since the fork (`esa.run.shared_memory`); only small messages go through the pipes of
+`ProcessPoolExecutor`. With no slot free, or for arrays too large for one, everything goes through the pipe. The arrays
+of an `AlignedBatch` are not copied out: the main thread writes them from the slot, which becomes free when the last
+view of them is gone. A `Worker` is never sent: its pickle is a reference to the one that the process inherited.
+
+Stop: the shutdown of the executor sends no new calls, and `ProcessPoolExecutor` puts a stop token for each process.
+SIGINT is ignored in worker processes, as the main process handles it. A process whose parent died ends itself. When a
+worker process dies, its calls fail with `BrokenProcessPool`, and the run ends with an error.
 """
 
 from __future__ import annotations
@@ -38,14 +60,14 @@ from esa.run.shared_memory import Message, Slots, pack, unpack
 from esa.sequence.reads import ReadBatch
 
 MOST_THREADS = 4
-"""Of one process."""
+"""Most worker threads in one process."""
 
 SPARE_SLOTS = 4
-"""Slots for messages beside those of the batches in work: for those that wait (`esa.run.pipeline.READ_AHEAD` and one)
-and the one that is being written."""
+"""Slots beside one a worker: for the batches that wait (`esa.run.pipeline.READ_AHEAD` and one) and the one being
+written."""
 
 _READ = 150
-"""Bases."""
+"""Bases of the reads that warm up a worker."""
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a run."""
@@ -55,15 +77,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class AlignedBatch:
-    """A batch, done.
+    """An aligned batch.
 
     Attributes:
-        made: its records as they are to be written. From another process: in memory that is used again when nobody
-            holds it any more, nor a view of it.
-        reads, mapped: reads of it.
-        proper: pairs properly paired.
-        supplementary: further parts of chimeric reads.
-        statistics: what it took.
+        made: ``uint8[bytes]``, its records as they are written. From another process: in shared memory, which is used
+            again as soon as neither the array nor a view of it exists.
+        reads, mapped: its reads, and those that are mapped.
+        proper: pairs that are properly paired.
+        supplementary: supplementary records.
+        statistics: its run statistics.
     """
 
     made: NDArray[np.uint8]
@@ -75,6 +97,7 @@ class AlignedBatch:
 
     @classmethod
     def of(cls, records: Records, made: bytes | NDArray[np.uint8], statistics: RunStatistics) -> AlignedBatch:
+        """Count the records of a batch; ``made``: the same records as they are written."""
         primary = records.flag[(records.flag & (FLAG_SECONDARY | FLAG_SUPPLEMENTARY)) == 0]
         return cls(
             np.frombuffer(made, np.uint8),
@@ -88,20 +111,23 @@ class AlignedBatch:
 
 @dataclass(frozen=True)
 class Worker:
-    """Aligns batches; each call is a function of its arguments alone, so any thread and process may have it."""
+    """Aligns batches. Each call is a function of its arguments alone: any thread or process may run it.
+
+    Attributes:
+        forks: whether a forked process may run it. Not with torch or faiss, which have threads of their own.
+    """
 
     mapper: Mapper
     formatter: Formatter
     forks: bool
-    """Whether a forked process may do it: one that needs torch or faiss may not, as these have threads of their own."""
 
     def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
-        """What the first ``pairs`` pairs tell of insert sizes, and the batch, for `finish`."""
+        """Run the first level. Returns (insert sample of the first ``pairs`` pairs, the batch for `finish`)."""
         state = self.mapper.seed(batch)
         return self.mapper.insert_sample(state, pairs), state.waiting()
 
     def finish(self, waiting: Callable[[], MappingState], inserts: InsertSizes | None) -> AlignedBatch:
-        """The records of a seeded batch."""
+        """The records of a batch that was seeded."""
         return self._finish(waiting(), inserts)
 
     def align(self, batch: ReadBatch, inserts: InsertSizes | None) -> AlignedBatch:
@@ -117,25 +143,25 @@ class Worker:
         return AlignedBatch.of(records, made_compact, state.statistics)
 
     def __reduce__(self) -> tuple[object, tuple[()]]:
-        # The other process has it since it was forked.
+        # The forked process has inherited it.
         return _inherited, ()
 
 
 @contextmanager
 def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
-    """Something that runs the worker's methods, ``threads`` at a time.
+    """An executor that runs the worker's methods, ``threads`` at a time.
 
-    Processes may be forked here: threads that run meanwhile may hold no lock that a worker takes. After an exception
-    in the context nothing more is begun.
+    It may fork processes: other threads that run at that moment must not hold a lock that a worker takes. After an
+    exception in the context no further call begins.
 
     Raises:
-        EsaError: a process died; this is noticed when there is something to submit or to wait for.
+        EsaError: a worker process died; noticed at the next call that is submitted or waited for.
     """
     with _executor(worker, threads) as pool:
         try:
             yield pool
         except BaseException as error:
-            # Waits here: at the end of its context, which is its second shutdown, the pool would not.
+            # This waits; the pool's second shutdown, at the end of its context, would not.
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 raise EsaError(
@@ -146,15 +172,15 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
 
 def _executor(worker: Worker, threads: int) -> Executor:
     if _forks(worker, threads):
-        # Without semaphores (a container without /dev/shm), or where no more processes may be: threads, then. It is a
-        # RuntimeError if a process dies at once or a thread cannot be started.
+        # Without semaphores (a container without /dev/shm), or with no more processes allowed: use threads. A process
+        # that dies at once, or a thread that cannot be started, raises RuntimeError.
         with suppress(OSError, ImportError, NotImplementedError, RuntimeError):
             return _Processes(worker, threads)
     return ThreadPoolExecutor(threads)
 
 
 def _forks(worker: Worker, threads: int) -> bool:
-    """Whether to have processes: on Linux, and where kernels are kept; else each of them would compile its own."""
+    """Whether to use processes: on Linux only, and only with cached kernels, or each process would compile its own."""
     kept = complete_mark() is not None and all_kept()
     return worker.forks and threads > MOST_THREADS and sys.platform == "linux" and kept
 
@@ -162,22 +188,22 @@ def _forks(worker: Worker, threads: int) -> bool:
 class _Processes(Executor):
     """Runs a worker's methods in forked processes.
 
-    `ProcessPoolExecutor` does it; here what they take and give goes through shared memory.
+    A `ProcessPoolExecutor` whose arguments and results go through shared memory.
     """
 
     def __init__(self, worker: Worker, threads: int) -> None:
-        # What is loaded before the fork is loaded once, and takes memory once.
+        # Kernels and tables loaded before the fork are loaded once, and take memory once.
         worker.align(ReadBatch.pair(_of_no_genome()), ASSUMED)
         self._slots = Slots(threads + SPARE_SLOTS)
         self._free = deque(range(threads + SPARE_SLOTS))
-        # The thread that packs has nothing else to do: the main thread has the writing.
+        # Packing has a thread of its own, as the main thread writes the output.
         self._sender = ThreadPoolExecutor(1, "esa-sender")
         others = active_children()
-        gc.freeze()  # what garbage collection does not touch stays shared
+        gc.freeze()  # pages that the garbage collector does not touch stay shared
         try:
             with _signals_wait():
                 self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._slots))
-                # They are forked at the first task, all.
+                # All processes are forked at the first task.
                 first = self._pool.submit(os.getpid)
             first.result()
         except BaseException:
@@ -190,7 +216,7 @@ class _Processes(Executor):
 
     def submit(self, call: Callable[..., R], /, *args: Any, **keywords: Any) -> Future[R]:
         found: Future[R] = Future()
-        # What is submitted is not cancelled singly; after `shutdown` nobody waits for what was not sent.
+        # Calls are not cancelled singly; after `shutdown` nobody waits for those that were not sent.
         found.set_running_or_notify_cancel()
         self._sender.submit(self._send, partial(call, *args, **keywords), found)
         return found
@@ -199,7 +225,7 @@ class _Processes(Executor):
         slot = self._free.pop() if self._free else None
         try:
             sent = self._pool.submit(_run, pack(call, self._slots.area(slot, back=False)), slot)
-        except BaseException as error:  # a broken pool's: for whoever waits
+        except BaseException as error:  # a broken pool's: raised where the future is waited for
             self._leave(slot)
             found.set_exception(error)
         else:
@@ -210,12 +236,14 @@ class _Processes(Executor):
             message, area = sent.result(), self._slots.area(slot, back=True)
             result = unpack(message, area, copy=False)
             if isinstance(result, AlignedBatch) and message.extents:
-                # Written from where it lies: in the end a batch takes the main thread's time alone.
+                # Written from the slot, not copied: a copy would take time of the main thread.
                 weakref.finalize(_owner(result.made), self._leave, slot).atexit = False
             else:
                 result = unpack(message, area, copy=True)
                 self._leave(slot)
-        except BaseException as error:  # of the process, or cancelled: for whoever waits
+        except (
+            BaseException
+        ) as error:  # the process's, or a cancellation: raised where the future is waited for
             self._leave(slot)
             found.set_exception(error)
         else:
@@ -232,13 +260,13 @@ class _Processes(Executor):
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """SIGINT and SIGTERM come when the context has ended; in a process that is forked in it, when it takes them.
+    """Defer SIGINT and SIGTERM to the end of the context; a process forked in it unblocks them itself.
 
-    What a handler raises amid a fork is printed by the child, or lost.
+    An exception that a handler raises during a fork would be printed by the child, or lost.
     """
     before = {}
     noted: list[int] = []
-    if threading.current_thread() is threading.main_thread():  # which alone runs handlers
+    if threading.current_thread() is threading.main_thread():  # only it runs handlers
         before = {
             number: signal.signal(number, lambda came, _: noted.append(came))
             for number in _ENDING
@@ -256,20 +284,20 @@ def _signals_wait() -> Iterator[None]:
 
 
 def _owner(array: NDArray[Any]) -> NDArray[Any]:
-    """The array that all views of it hold."""
+    """The array that owns the memory of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array
 
 
 def _of_no_genome() -> NDArray[np.uint8]:
-    """Base codes of two reads that go through all of the escalation, which calls most kernels."""
+    """Base codes of two random reads: they go through the whole escalation, which calls most kernels."""
     return np.random.default_rng(1).integers(0, 4, 2 * _READ).astype(np.uint8)
 
 
 _WORKER: Worker | None = None
 _SLOTS: Slots | None = None
-"""Of a forked process."""
+"""In a worker process: what it inherited."""
 
 
 def _inherited() -> Worker:
@@ -278,29 +306,29 @@ def _inherited() -> Worker:
 
 
 def _run(message: Message, slot: int | None) -> Message:
-    """Make a call in a forked process."""
+    """Run a call in a worker process."""
     assert _SLOTS is not None
     call = unpack(message, _SLOTS.area(slot, back=False), copy=False)
     return pack(call(), _SLOTS.area(slot, back=True))
 
 
 def _begin(worker: Worker, slots: Slots) -> None:
-    """The first thing that a forked process does."""
+    """Initialise a worker process."""
     global _WORKER, _SLOTS
     _WORKER, _SLOTS = worker, slots
-    # Ctrl-C reaches all processes: this one's parent knows what to do.
+    # Ctrl-C reaches all processes of the terminal: the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     try:
         threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
     except RuntimeError:
-        # No more threads may be: the parent sees this process die, and has threads of its own align.
+        # No more threads are allowed: the parent sees this process die, and uses threads of its own.
         os._exit(1)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is no more, however that ended."""
+    """End this process when its parent has ended, in whatever way."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

@@ -1,4 +1,4 @@
-"""What a store is: embedded reference fragments, and the search for those nearest to a query."""
+"""The interface of a store: it holds embedded reference fragments and finds those nearest to a query."""
 
 from __future__ import annotations
 
@@ -9,31 +9,44 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 ANY_SIZE = 1 << 62
-"""No bucket is too large."""
+"""Bucket size that means "no limit", codes."""
 REPEAT_BUCKET = 128
-"""A bucket with more codes holds copies of a repeat. They are few among the buckets, but most of what a search of
-all buckets would scan: reads of other sequence, and most of a repeat's edges, are found without them."""
-SATELLITE = 1 << 14
-"""A bucket with more codes holds one period of a satellite, or a homopolymer, of a genome of hundreds of megabases (the
-largest of human chr20 has 11,000, of Plasmodium 10,600; of a genome of human size and kind, over a million). No search
-goes there: it would cost more than all others together, to find more equal places than are kept."""
-MOST_SCANNED = 1 << 13
-"""Codes compared with one query that are enough where many buckets are looked up: many crowded ones are a satellite."""
+"""Codes of the largest bucket that is searched at first; a larger one (a *repeat bucket*) holds copies of a repeat.
+
+Few buckets are that large, but they hold most of the codes that a search of all buckets would scan. Reads of other
+sequence are found without them, and so are most edges of a repeat.
+Chosen with ``make bench-encoders ARGS=--frontier``.
+"""
+SATELLITE_BUCKET = 1 << 14
+"""Codes of the largest bucket that any level searches.
+
+In a genome of hundreds of megabases, a larger bucket holds one period of a satellite, or a homopolymer. The largest
+bucket of human chr20 has 11,000 codes, that of Plasmodium 10,600, and that of a genome of human size and kind over a
+million. To search it would cost more than all other buckets together, and would find more equal places than are kept.
+Fitted by `make bench-scaling` on the 3.1 Gb genome of `scripts/data/big_genome.py`, where 0.7 % of the reads lie
+in such buckets and took three quarters of the time.
+"""
+MAX_SCANNED = 1 << 13
+"""Codes compared with one query, at most, at levels that look up many buckets per query.
+
+Many repeat buckets around one query mean a satellite. Fitted like `SATELLITE_BUCKET`.
+"""
 
 
 @dataclass(frozen=True)
 class SearchEffort:
-    """How far a search goes.
+    """Limits of a search.
 
     Attributes:
-        max_hits: most hits that a query may have, one at least; the nearest are kept.
-        probes: buckets looked up for a query (bucketed stores).
-        edits: the buckets are those that so many edits lead to (`esa.encoders.edits.edited_keys`; code encoders), not
-            ``probes`` of the least certain bits; 0: the latter.
-        radius: a hit's Hamming distance is less than this (code stores); its score is what is left of it.
-        max_bucket: a query's own bucket with more codes is passed over (bucketed stores).
-        max_edited: as `max_bucket`, of the other buckets that are looked up.
-        max_scanned: a bucket is passed over that would bring the codes compared with a query to more (bucketed stores).
+        max_hits: largest number of hits per query, at least 1; the nearest are kept.
+        probes: buckets looked up per query (bucketed stores), and a factor of the shortlist (dense stores).
+        radius: exclusive upper limit of a hit's Hamming distance in bits (code stores); a hit scores
+            ``radius - distance``.
+        max_bucket: the bucket of a query's own key is skipped if it has more codes (bucketed stores).
+        max_edited: the same for the other buckets that are looked up.
+        max_scanned: a bucket is skipped if it would raise the codes compared with a query above this (bucketed stores).
+        edits: number of edits whose keys are looked up (`esa.encoders.edits.edited_keys`; code encoders). With 0, keys
+            are made by flipping the least certain bits instead, ``probes`` in all.
     """
 
     max_hits: int
@@ -46,11 +59,11 @@ class SearchEffort:
 
 
 class Keys(NamedTuple):
-    """Buckets to look up for each query, grouped by query.
+    """Keys of the buckets to look up, grouped by query (compressed rows).
 
     Attributes:
-        offsets: ``int64[queries + 1]``, query i has keys ``offsets[i]:offsets[i + 1]``.
-        keys: ``int32``, distinct within a query.
+        offsets: ``int64[queries + 1]``; query i has keys ``offsets[i]:offsets[i + 1]``.
+        keys: ``int32[offsets[-1]]``, distinct within a query.
     """
 
     offsets: NDArray[np.int64]
@@ -58,15 +71,15 @@ class Keys(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Reference fragments near to the queries, grouped by query (compressed rows).
+    """Reference fragments near the queries, grouped by query (compressed rows).
 
     Attributes:
-        offsets: ``int64[queries + 1]``, query i has hits ``offsets[i]:offsets[i + 1]``.
-        position: ``int64[hits]``, global position of the fragment's first base.
+        offsets: ``int64[queries + 1]``; query i has hits ``offsets[i]:offsets[i + 1]``.
+        position: ``int64[hits]``, global 0-based position of the fragment's first base.
         reverse: ``uint8[hits]``, orientation of the reference fragment (`esa.fragments.base.Fragments.reverse`).
-        score: ``int32[hits]``, > 0, larger is nearer.
+        score: ``int32[hits]``, positive; larger is nearer.
         truncated: ``uint8[queries]``, 1 where a limit of `SearchEffort` cut off hits that matter.
-        scanned: codes or vectors compared in all, for statistics.
+        scanned: codes or vectors compared with all queries together, for statistics.
         in_order: whether the positions of each query's hits ascend.
     """
 
@@ -85,61 +98,71 @@ class Store(Protocol):
     name: ClassVar[str]
 
     def __len__(self) -> int:
-        """Fragments held."""
+        """Number of fragments."""
 
     def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
-        """Fragments nearest to each embedding. Thread-safe; releases the GIL; independent of batching."""
+        """The fragments nearest to each of the ``embeddings`` (``[queries, dimensions]``).
+
+        Thread-safe, and independent of how queries are batched. Releases the GIL.
+        """
 
     def parameters(self) -> dict[str, Any]:
-        """What the index manifest records (JSON)."""
+        """Parameters for the index manifest (JSON)."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What the index keeps on disk."""
+        """Arrays that the index keeps on disk, by name."""
 
 
 class Growing(Protocol):
-    """An array that is written row by row, at its end."""
+    """An array that rows are appended to."""
 
     def append(self, rows: NDArray[Any]) -> None:
-        """Add rows ``[n, ...]``."""
+        """Append rows ``[n, ...]``."""
 
     def finish(self) -> NDArray[Any]:
-        """All rows, read-only; no more can be added."""
+        """All rows, read-only. Nothing can be appended afterwards."""
 
 
 class Room(Protocol):
-    """Where a builder keeps arrays that memory may not hold, under the names that `Store.arrays` gives them."""
+    """Storage for the arrays of a store under construction, which may not fit into memory."""
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
-        """An array without rows yet; each will have the shape ``row``."""
+        """A new array without rows, called ``name`` as in `Store.arrays`; each row has the shape ``row``."""
 
 
 class Memory(Room):
-    """Room in memory."""
+    """`Room` in memory."""
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
+        """A new array in memory (`Room.grow`)."""
         return _InMemory([np.empty((0, *row), dtype)])
 
 
 @dataclass(frozen=True)
 class _InMemory:
-    parts: list[NDArray[Any]]
+    chunks: list[NDArray[Any]]
 
     def append(self, rows: NDArray[Any]) -> None:
-        self.parts.append(rows.astype(self.parts[0].dtype))
+        self.chunks.append(rows.astype(self.chunks[0].dtype))
 
     def finish(self) -> NDArray[Any]:
-        whole = np.concatenate(self.parts)
-        self.parts.clear()
+        whole = np.concatenate(self.chunks)
+        self.chunks.clear()
         whole.flags.writeable = False
         return whole
 
 
 class StoreBuilder(Protocol):
-    """Collects embedded fragments, chunk by chunk, in order of position."""
+    """Builds a store from embedded fragments, which are added in order of position."""
 
     def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
-        """Add embeddings ``[n, dimensions]``, global starts ``int64[n]``, orientations ``uint8[n]``."""
+        """Add fragments.
+
+        Args:
+            embeddings: ``[n, dimensions]``, as `esa.encoders.base.Encoder.embed` gives them.
+            position: ``int64[n]``, global 0-based positions of the first bases.
+            reverse: ``uint8[n]``, orientations.
+        """
 
     def finish(self) -> Store:
-        """The store of all chunks."""
+        """The store of all fragments added."""

@@ -1,8 +1,8 @@
-"""Builds a `CodeStore` from fragments as they come, in little more memory than they take.
+"""Builds a `CodeStore` from a stream of fragments, in little more memory than they take.
 
-Fragments are kept as they come, 13 bytes each, in blocks; at the end the blocks are parted by the first bits of the
-key, and each part is packed. Blocks and parts go when they are read, one by one, and their memory goes back to the
-operating system.
+Fragments are collected in blocks, 13 bytes each. At the end they are distributed among shards by the highest bits of
+the key, and each shard is packed. Blocks and shards are freed one by one once they are read, and their memory goes
+back to the operating system.
 """
 
 from __future__ import annotations
@@ -14,27 +14,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import I32Array, I64Array, Int, U64Array, Word
 from esa.kernels.decorator import njit
 from esa.kernels.madvise import in_large_pages
 from esa.stores.codes import CodeStore, binarize, default_key_bits
-from esa.stores.packed import empty_packed, pack_part, position_bytes
+from esa.stores.packed import empty_packed, pack_shard, position_bytes
 
 BLOCK_FRAGMENTS = 1 << 22
-"""Fragments of a block."""
-PART_KEY_BITS = 22
-"""A part holds so many buckets: what a processor can keep track of."""
+"""Fragments per block."""
+SHARD_KEY_BITS = 22
+"""A shard has ``2**SHARD_KEY_BITS`` buckets: their cursors fit into a processor's caches."""
 
 
 @dataclass(frozen=True)
 class _Coded:
-    """Fragments: codes (``uint64``), starts, orientations."""
+    """Fragments of a block or shard.
+
+    Attributes:
+        codes: ``uint64[n]``.
+        position: ``uint32[n]`` or ``uint64[n]``, global starts.
+        reverse: ``uint8[n]``, orientations.
+    """
 
     codes: NDArray[np.uint64]
     position: NDArray[Any]
     reverse: NDArray[np.uint8]
 
     @classmethod
-    def room(cls, fragments: int, position_type: type[np.unsignedinteger[Any]]) -> _Coded:
+    def empty(cls, fragments: int, position_type: type[np.unsignedinteger[Any]]) -> _Coded:
+        """Arrays for so many fragments."""
         return cls(
             _pages(fragments, np.uint64), _pages(fragments, position_type), _pages(fragments, np.uint8)
         )
@@ -51,11 +59,11 @@ class _Coded:
 
 
 class CodeStoreBuilder:
-    """Takes embeddings in order of position, and keeps their signs.
+    """Collects the signs of embeddings that are added in order of position.
 
     Args:
-        bases: of the genome.
-        key_bits: None: as many as suit the number of fragments.
+        bases: size of the genome.
+        key_bits: length of a key; None: `default_key_bits` of the number of fragments.
     """
 
     def __init__(self, bases: int, key_bits: int | None = None) -> None:
@@ -67,11 +75,12 @@ class CodeStoreBuilder:
         """Fragments in the last block."""
 
     def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
+        """Add fragments (`esa.stores.base.StoreBuilder.add`); ``embeddings`` are ``int16[n, 64]``."""
         added = _Coded(binarize(embeddings), position.astype(self._position_type), reverse)
         begin = 0
         while begin < len(added):
             if self._used == BLOCK_FRAGMENTS:
-                self._blocks.append(_Coded.room(BLOCK_FRAGMENTS, self._position_type))
+                self._blocks.append(_Coded.empty(BLOCK_FRAGMENTS, self._position_type))
                 self._used = 0
             end = min(len(added), begin + BLOCK_FRAGMENTS - self._used)
             self._blocks[-1].put(self._used, added[begin:end])
@@ -79,57 +88,50 @@ class CodeStoreBuilder:
             begin = end
 
     def finish(self) -> CodeStore:
+        """The store of all fragments added; the builder is empty afterwards."""
         if self._blocks:
             self._blocks[-1] = self._blocks[-1][: self._used]
         fragments = sum(map(len, self._blocks))
         key_bits = self._key_bits or default_key_bits(fragments)
         packed = empty_packed(fragments, key_bits, self._bases)
-        parts = self._parts(key_bits)
+        shards = self._shards(key_bits)
+        keys = (1 << key_bits) // len(shards)
         escaped = [packed.escaped]
         done = 0
-        for number in range(len(parts)):
-            part, parts[number] = parts[number], None
-            assert part is not None
-            escaped.append(
-                pack_part(
-                    part.codes,
-                    part.position,
-                    part.reverse,
-                    number,
-                    (1 << key_bits) // len(parts),
-                    done,
-                    packed,
-                )
-            )
-            done += len(part)
+        for number in range(len(shards)):
+            shard, shards[number] = shards[number], None
+            assert shard is not None
+            escaped.append(pack_shard(shard.codes, shard.position, shard.reverse, number, keys, done, packed))
+            done += len(shard)
         packed = packed._replace(escaped=np.concatenate(escaped))
         for array in (packed.entries, packed.buckets, packed.escaped):
             array.flags.writeable = False
         return CodeStore(packed)
 
-    def _parts(self, key_bits: int) -> list[_Coded | None]:
-        """All fragments, parted by the first bits of their keys, in order of position; the blocks are gone."""
-        bits = max(0, key_bits - PART_KEY_BITS)
+    def _shards(self, key_bits: int) -> list[_Coded | None]:
+        """All fragments by the highest bits of their keys, each shard in order of position. Frees the blocks."""
+        bits = max(0, key_bits - SHARD_KEY_BITS)
         sizes = np.zeros(1 << bits, np.int64)
         for block in self._blocks:
-            _count_parts(block.codes, key_bits, bits, sizes)
-        parts = [_Coded.room(size, self._position_type) for size in sizes.tolist()]
-        filled = [0] * len(parts)
+            _count_shards(block.codes, key_bits, bits, sizes)
+        shards = [_Coded.empty(size, self._position_type) for size in sizes.tolist()]
+        filled = [0] * len(shards)
         self._blocks.reverse()
         while self._blocks:
             block = self._blocks.pop()
-            order, ends = _order_by_part(block.codes, key_bits, bits)
+            order, ends = _order_by_shard(block.codes, key_bits, bits)
             ordered = _Coded(block.codes[order], block.position[order], block.reverse[order])
             for number, (begin, end) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
-                parts[number].put(filled[number], ordered[begin:end])
+                shards[number].put(filled[number], ordered[begin:end])
                 filled[number] += end - begin
-        return list(parts)
+        return list(shards)
 
 
 def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
-    """An array in pages of its own. malloc would keep what is freed of up to 32 MB, and gigabytes add up from that.
+    """An array in memory pages of its own.
 
-    Large ones, as parts are filled in many places at a time; of many parts some hundred megabytes more are used so.
+    malloc would keep freed arrays of up to 32 MB, which adds up to gigabytes. The pages are large ones, as shards are
+    filled in many places at a time; with many shards this takes some hundred megabytes more.
     """
     size = n * np.dtype(dtype).itemsize
     pages = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -139,26 +141,28 @@ def _pages(n: int, dtype: type[np.unsignedinteger[Any]]) -> NDArray[Any]:
 
 
 @njit
-def _local_score_of(code, key_bits, bits):  # type: ignore[no-untyped-def]
+def _shard_of(code: Word, key_bits: Int, bits: Int) -> Int:
+    """The shard of a code: the highest ``bits`` of its key."""
     return np.int64((code >> np.uint64(key_bits - bits)) & np.uint64((1 << bits) - 1))
 
 
 @njit
-def _count_parts(codes, key_bits, bits, sizes):  # type: ignore[no-untyped-def]
+def _count_shards(codes: U64Array, key_bits: Int, bits: Int, sizes: I64Array) -> None:
+    """Add the number of codes in each shard to ``sizes``."""
     for code in codes:
-        sizes[_local_score_of(code, key_bits, bits)] += 1
+        sizes[_shard_of(code, key_bits, bits)] += 1
 
 
 @njit
-def _order_by_part(codes, key_bits, bits):  # type: ignore[no-untyped-def]
-    """Order of codes by part, stable, and where each part begins (and the last ends): ``int32[n]``, ``int64``."""
+def _order_by_shard(codes: U64Array, key_bits: Int, bits: Int) -> tuple[I32Array, I64Array]:
+    """Stable order of codes by shard (``int32[n]``), and the shards' bounds in it (``int64[2**bits + 1]``)."""
     begins = np.zeros((1 << bits) + 1, np.int64)
-    _count_parts(codes, key_bits, bits, begins[1:])
+    _count_shards(codes, key_bits, bits, begins[1:])
     begins = np.cumsum(begins)
     cursor = begins.copy()
     order = np.empty(len(codes), np.int32)
     for i in range(len(codes)):
-        part = _local_score_of(codes[i], key_bits, bits)
-        order[cursor[part]] = i
-        cursor[part] += 1
+        shard = _shard_of(codes[i], key_bits, bits)
+        order[cursor[shard]] = i
+        cursor[shard] += 1
     return order, begins

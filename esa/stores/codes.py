@@ -1,9 +1,9 @@
 """A bucketed store of 64-bit codes with query-directed multi-probe search.
 
-A code's *key* is its first ``key_bits`` bits. Codes with the same key lie together, so that the key need not be
-kept with them (`esa.stores.packed`). A search looks up the query's own key and those reached by flipping the least
-certain of its bits (multi-probe: Lv et al. 2007, VLDB, "Multi-Probe LSH"), and keeps the codes within a Hamming radius
-of the whole 64 bits.
+A code's *key* is its first ``key_bits`` bits. The codes with one key make a bucket and are stored together, so the key
+need not be stored with them (`esa.stores.packed`). A search looks up the query's own key and the keys reached by
+flipping its least certain bits (multi-probe: Lv et al. 2007, VLDB, "Multi-Probe LSH"). It keeps the codes within a
+Hamming radius of the whole 64 bits.
 """
 
 from __future__ import annotations
@@ -16,39 +16,31 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.kernels.bits import popcount
-from esa.kernels.decorator import inline_njit, njit
-from esa.kernels.intrinsics import grown, load64, prefetch
+from esa.kernels.arrays import I32Array, I64Array, Int, U64Array, Word
+from esa.kernels.decorator import njit
 from esa.kernels.madvise import in_large_pages
 from esa.stores.base import Hits, Keys, SearchEffort
-from esa.stores.packed import (
-    GROUP,
-    GROUP_BITS,
-    Packed,
-    bounds,
-    code_bytes,
-    entry_count,
-    low_bytes,
-)
+from esa.stores.code_search import SearchLimits, search_buckets
+from esa.stores.packed import Packed, code_bytes, entry_count
 
 MIN_KEY_BITS = 8
+"""Shortest default key, bits."""
 MAX_KEY_BITS = 30
-BLOCK = 64
-KEYS_TOGETHER = 128
-"""Queries and keys looked up together."""
-COPY_DISTANCE = 12
-"""Hits cut off at this distance or more are hardly copies of the query's place: nobody needs to hear of them."""
-RUN = 512
-"""Codes of a bucket that are compared before it is asked whether there are hits to cut off."""
-TRIMMED_AT = 2
-"""Times as many hits as are kept that are gathered before those that will not be kept are cut off."""
+"""Longest default key, bits: keys are ``int32``."""
 PROBE_BITS = 12
-"""Thresholds certain key bits among which the flips of a probe are chosen."""
+"""Least certain key bits among which the flips of a probe are chosen."""
 
 
 @njit
-def binarize(embeddings):  # type: ignore[no-untyped-def]
-    """``uint64[n]``: bit b of a code is set where component b of the embedding is positive."""
+def binarize(embeddings: NDArray[Any]) -> U64Array:
+    """Codes of embeddings, by sign.
+
+    Args:
+        embeddings: ``[n, bits]``, of any signed type, with up to 64 components.
+
+    Returns:
+        ``uint64[n]``: bit b of a code is set where component b is positive.
+    """
     n, bits = embeddings.shape
     out = np.empty(n, np.uint64)
     for i in range(n):
@@ -60,16 +52,20 @@ def binarize(embeddings):  # type: ignore[no-untyped-def]
 
 
 def default_key_bits(fragments: int) -> int:
-    """Key length for about one fragment in two buckets."""
+    """Key length in bits that gives about two buckets per fragment."""
     return int(np.clip(round(np.log2(max(fragments, 1))) + 1, MIN_KEY_BITS, MAX_KEY_BITS))
 
 
 @cache
 def probe_patterns(key_bits: int, probes: int) -> NDArray[np.int64]:
-    """``int64[probes]``: which of the least certain bits to flip (bit r: the r-th least certain), in order.
+    """Which of the least certain bits each probe flips.
 
-    Heuristic: the order is that of the expected sums of squared margins (the r-th smallest of ``key_bits``
-    half-normal margins) instead of each query's own, which saves a heap a query.
+    Heuristic: probes are in order of expected sums of squared margins, not of each query's own sums, which would take
+    a heap per query. The r-th smallest margin is expected to be that of ``key_bits`` half-normal margins.
+
+    Returns:
+        ``int64[probes]``, read-only: bit r of a pattern flips the r-th least certain bit. There are no more than
+        ``2**PROBE_BITS``.
     """
     bits = min(PROBE_BITS, key_bits)
     # The r-th of n order statistics of a half-normal is near its quantile (r + 1/2) / n.
@@ -86,10 +82,10 @@ def probe_patterns(key_bits: int, probes: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class CodeStore:
-    """Codes by key, then by position.
+    """Codes in buckets by key, in order of position within a bucket.
 
     Attributes:
-        packed: where they are.
+        packed: the arrays.
     """
 
     packed: Packed
@@ -98,10 +94,10 @@ class CodeStore:
 
     @classmethod
     def from_arrays(cls, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> CodeStore:
-        """The store with these `parameters` and `arrays`, which it asks for in large pages.
+        """The store with these `parameters` and `arrays`; the operating system is asked to map them in large pages.
 
         Raises:
-            ValueError: they do not fit each other.
+            ValueError: the parameters and arrays do not fit each other.
         """
         key_bits = parameters["key_bits"]
         packed = Packed(
@@ -115,6 +111,7 @@ class CodeStore:
 
     @property
     def key_bits(self) -> int:
+        """Length of a key in bits."""
         return self.packed.key_bits
 
     @cached_property
@@ -125,7 +122,7 @@ class CodeStore:
         return self._length
 
     def search(self, embeddings: NDArray[Any], effort: SearchEffort) -> Hits:
-        """`search_codes` for the signs of the embeddings, under the keys that their margins make likely."""
+        """`search_codes` for the signs of ``embeddings`` (``int16[queries, 64]``), with `margin_keys`."""
         return self.search_codes(
             binarize(embeddings), effort, margin_keys(embeddings, self.key_bits, effort.probes)
         )
@@ -133,36 +130,45 @@ class CodeStore:
     def search_codes(
         self, queries: NDArray[np.uint64], effort: SearchEffort, keys: Keys | None = None
     ) -> Hits:
-        """Codes at a Hamming distance under ``effort.radius`` in the buckets of these keys; None: of the query's own.
+        """The codes at a Hamming distance under ``effort.radius`` in the buckets of some keys.
 
-        A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` keeps whole distance
-        classes, nearest first, as far as they fit (and the nearest class in any case, in part), and is marked
-        truncated, if any of those left out lies under `COPY_DISTANCE`; so is one of whose buckets one was passed over.
+        A hit scores ``radius - distance``. A query with more than ``effort.max_hits`` hits keeps whole distance
+        classes, nearest first, as far as they fit. Of the nearest class it keeps what fits, if all do not. A query is
+        marked truncated if a hit that was left out has a distance under `COPY_DISTANCE`, or if a bucket was skipped.
+
+        Args:
+            queries: ``uint64[n]``, codes.
+            effort: limits.
+            keys: the buckets to look up; None: those of the queries' own keys.
         """
         if keys is None:
             own = (queries & np.uint64((1 << self.key_bits) - 1)).astype(np.int32)
             keys = Keys(np.arange(len(queries) + 1, dtype=np.int64), own)
-        offsets, position, reverse, score, truncated, scanned = _search(
+        offsets, position, reverse, score, truncated, scanned = search_buckets(
             self.packed,
             queries,
             keys,
-            (effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned),
+            SearchLimits(
+                effort.radius, effort.max_hits, effort.max_bucket, effort.max_edited, effort.max_scanned
+            ),
         )
-        # A bucket is in order of position.
+        # The codes of a bucket are in order of position.
         in_order = effort.probes == 1 and not effort.edits
         return Hits(offsets, position, reverse, score, truncated, int(scanned), in_order)
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {"name": self.name, "key_bits": self.key_bits, "position_bytes": self.packed.position_bytes}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of `Packed`, by their names on disk (``crowded``: the size escapes)."""
         packed = self.packed
         return {"entries": packed.entries, "buckets": packed.buckets, "crowded": packed.escaped}
 
 
 @njit
-def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
-    """Writes the indices of the key bits with the least margins into ``bits``, least first."""
+def _least_certain(embedding: NDArray[Any], key_bits: Int, bits: I64Array) -> None:
+    """Write the indices of the key bits with the smallest margins into ``bits``, smallest first."""
     margins = np.empty(len(bits), np.int64)
     held = 0
     for b in range(key_bits):
@@ -180,8 +186,10 @@ def _least_certain(embedding, key_bits, bits):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignore[no-untyped-def]
-    """Writes the keys to look up, the query's own first."""
+def _probe_keys(
+    embedding: NDArray[Any], code: Word, key_bits: Int, patterns: I64Array, bits: I64Array, keys: I32Array
+) -> None:
+    """Write the keys that a query looks up into ``keys``, its own first; ``bits`` is scratch space."""
     if len(patterns) > 1:
         _least_certain(embedding, key_bits, bits)
     own = np.int64(code & np.uint64((1 << key_bits) - 1))
@@ -198,189 +206,20 @@ def _probe_keys(embedding, code, key_bits, patterns, bits, keys):  # type: ignor
 
 
 def margin_keys(embeddings: NDArray[Any], key_bits: int, probes: int) -> Keys:
-    """The query's own key and those reached by flipping the least certain of its bits, ``probes`` in all."""
+    """Each query's own key and those reached by flipping its least certain bits, ``probes`` in all.
+
+    ``embeddings`` are ``int16[queries, 64]``; the margin of a bit is the absolute value of its component.
+    """
     patterns = probe_patterns(key_bits, probes)
     keys = _margin_keys(embeddings, binarize(embeddings), key_bits, patterns)
     return Keys(np.arange(len(embeddings) + 1, dtype=np.int64) * len(patterns), keys)
 
 
 @njit
-def _margin_keys(embeddings, queries, key_bits, patterns):  # type: ignore[no-untyped-def]
+def _margin_keys(embeddings: NDArray[Any], queries: U64Array, key_bits: Int, patterns: I64Array) -> I32Array:
     probes = len(patterns)
     bits = np.zeros(min(PROBE_BITS, key_bits), np.int64)
     keys = np.empty(len(queries) * probes, np.int32)
     for q in range(len(queries)):
         _probe_keys(embeddings[q], queries[q], key_bits, patterns, bits, keys[q * probes : (q + 1) * probes])
     return keys
-
-
-@inline_njit
-def _scan(packed, bucket, code, limits, hits, count):  # type: ignore[no-untyped-def]
-    """Append the near codes of a bucket (key, begin, end), or of a run of it, to ``hits``; returns how many there are
-    then.
-
-    ``limits``: (radius, reach): what is at a distance d under the reach scores the radius less d.
-    """
-    radius, reach = limits
-    hit_position, hit_reverse, hit_score = hits
-    key, begin, end = bucket
-    size = packed.code_bytes + packed.position_bytes
-    key_bits = np.uint64(packed.key_bits)
-    differ = popcount((np.uint64(key) ^ code) & ((np.uint64(1) << key_bits) - np.uint64(1)))
-    rest = code >> key_bits
-    code_mask, position_mask = low_bytes(packed.code_bytes), low_bytes(packed.position_bytes)
-    # Unsigned: an index that may be negative is looked at twice.
-    held = np.uint64(count)
-    for at in range(begin * size, end * size, size):
-        # Written whether near or not: a branch would be guessed wrong again and again.
-        word = load64(packed.entries, at) & code_mask
-        distance = differ + popcount((word >> np.uint64(1)) ^ rest)
-        hit_position[held] = load64(packed.entries, at + packed.code_bytes) & position_mask
-        hit_reverse[held] = word & np.uint64(1)
-        hit_score[held] = radius - distance
-        held += np.uint64(distance < reach)
-    return np.int64(held)
-
-
-@inline_njit(forceinline=False)
-def _trim(hits, begin, end, radius, max_hits, counters):  # type: ignore[no-untyped-def]
-    """Keep the best whole score classes of ``hits[begin:end]`` that fit; of the very best, as many as fit.
-
-    ``counters`` (``int64[2, radius + 1]``): room. Returns the new end and the least distance of what was cut off.
-    """
-    hit_position, hit_reverse, hit_score = hits
-    # Two counters a class: one that was just written cannot be read at once.
-    counters[:] = 0
-    for h in range(begin, end):
-        counters[h & 1, hit_score[h]] += 1
-    classes = counters[0]
-    for score in range(radius + 1):
-        classes[score] += counters[1, score]
-    best = radius
-    while classes[best] == 0:
-        best -= 1
-    least = best
-    total = classes[best]
-    while least > 1 and total + classes[least - 1] <= max_hits:
-        least -= 1
-        total += classes[least]
-    kept, last = np.uint64(begin), np.uint64(begin + max_hits)
-    for h in range(begin, end):
-        # Moved whether kept or not: a branch would be guessed wrong again and again.
-        score = hit_score[h]
-        hit_position[kept], hit_reverse[kept], hit_score[kept] = hit_position[h], hit_reverse[h], score
-        kept += np.uint64(score >= least)
-        if kept == last:
-            break
-    cut = kept == last and total > max_hits
-    return np.int64(kept), radius - (least if cut else least - 1)
-
-
-@inline_njit(forceinline=False)
-def _scan_many(packed, buckets, code, limits, hits, low, counters):  # type: ignore[no-untyped-def]
-    """Append the nearest codes of buckets that hold more than the most hits to the first ``low`` hits; ``limits``:
-    (radius, most hits).
-
-    Returns how many there are then, and the least distance of what was cut off, the radius if nothing was.
-    """
-    radius, max_hits = limits
-    count = low
-    reach = np.int64(radius)
-    for k in range(len(buckets)):
-        key, begin, end = buckets[k]
-        while begin < end:
-            run = min(end, begin + RUN)
-            count = _scan(packed, (key, begin, run), code, (radius, reach), hits, count)
-            begin = run
-            if count - low > TRIMMED_AT * max_hits:
-                # Whatever comes later and is no nearer than what was cut off would be cut off, too.
-                count, reach = _trim(hits, low, count, radius, max_hits, counters)
-    if count - low > max_hits:
-        count, reach = _trim(hits, low, count, radius, max_hits, counters)
-    return count, reach
-
-
-@inline_njit
-def _find_buckets(packed, keys, found):  # type: ignore[no-untyped-def]
-    """Key, begin and end of the bucket of each key into ``found``; the memory of all is fetched at the same time."""
-    group_bytes = GROUP + packed.position_bytes
-    entry_bytes = packed.code_bytes + packed.position_bytes
-    for k in range(len(keys)):
-        # First and last byte, here and below: most of what is looked up lies in two lines of the cache.
-        group = np.int64(keys[k]) >> GROUP_BITS
-        prefetch(packed.buckets, group * group_bytes)
-        prefetch(packed.buckets, (group + 1) * group_bytes - 1)
-    # Whether a bucket is wanted is not asked yet: the answer would be waited for, and no further bucket asked for.
-    for k in range(len(keys)):
-        key = np.int64(keys[k])
-        begin, end = bounds(packed, key)
-        found[k, 0], found[k, 1], found[k, 2] = key, begin, end
-        prefetch(packed.entries, begin * entry_bytes)
-        prefetch(packed.entries, end * entry_bytes - 1)
-
-
-@njit
-def _search(packed, queries, wanted, limits):  # type: ignore[no-untyped-def]
-    """`CodeStore.search` in blocks, so that the memory of many lookups is fetched at the same time."""
-    radius, max_hits, max_bucket, max_edited, max_scanned = limits
-    n = len(queries)
-    offsets = np.zeros(n + 1, np.int64)
-    truncated = np.zeros(n, np.uint8)
-    room = 16 * n + 1024
-    hits = (np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
-    count = 0
-    scanned = 0
-    key_mask = np.uint64((1 << packed.key_bits) - 1)
-    first = 0
-    found = np.empty((0, 3), np.int64)  # key, begin and end of the buckets, then of those chosen among them
-    kept = np.zeros(BLOCK + 1, np.int64)
-    sizes = np.zeros(BLOCK, np.int64)
-    counters = np.empty((2, radius + 1), np.int64)
-    while first < n:
-        # As many queries together as have about so many keys.
-        last = first + 1
-        while (
-            last < n
-            and last - first < BLOCK
-            and wanted.offsets[last + 1] - wanted.offsets[first] <= KEYS_TOGETHER
-        ):
-            last += 1
-        lo, hi = wanted.offsets[first], wanted.offsets[last]
-        if hi - lo > len(found):
-            found = np.empty((hi - lo, 3), np.int64)
-        _find_buckets(packed, wanted.keys[lo:hi], found)
-        held = 0
-        for q in range(first, last):
-            kept[q - first] = held
-            total = 0
-            for k in range(wanted.offsets[q] - lo, wanted.offsets[q + 1] - lo):
-                key, begin, end = found[k]
-                own = np.uint64(key) == queries[q] & key_mask
-                if end - begin > min(max_bucket if own else max_edited, max_scanned - total):
-                    truncated[q] = 1
-                elif begin < end:
-                    found[held, 0], found[held, 1], found[held, 2] = key, begin, end
-                    held += 1
-                    total += end - begin
-            sizes[q - first] = total
-        kept[last - first] = held
-        size = sizes[: last - first].sum()
-        scanned += size
-        if count + size > room:
-            room = 2 * (count + size)
-            hits = (grown(hits[0], count, room), grown(hits[1], count, room), grown(hits[2], count, room))
-        for q in range(first, last):
-            buckets = found[kept[q - first] : kept[q - first + 1]]
-            if sizes[q - first] <= max_hits:
-                # Most queries: nothing can be cut off, so it is not asked run by run whether anything is to be.
-                for k in range(len(buckets)):
-                    key, begin, end = buckets[k]
-                    count = _scan(packed, (key, begin, end), queries[q], (radius, radius), hits, count)
-            else:
-                count, reach = _scan_many(
-                    packed, buckets, queries[q], (radius, max_hits), hits, count, counters
-                )
-                truncated[q] |= reach < min(radius, COPY_DISTANCE)
-            offsets[q + 1] = count
-        first = last
-    return offsets, hits[0][:count].copy(), hits[1][:count].copy(), hits[2][:count].copy(), truncated, scanned

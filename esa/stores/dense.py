@@ -1,11 +1,11 @@
-"""The store of dense embeddings: a scanner finds a shortlist, exact products of 8-bit vectors rank it.
+"""The store of dense embeddings: a scanner finds a shortlist, which exact products of 8-bit vectors rank.
 
-Vectors are kept as ``int8`` with one scale for all components, and queries are rounded alike. So every
-product that ranks is a sum of integers: the same on any number of threads, in any batch.
+Vectors are kept as ``int8`` with one scale for all components, and queries are rounded in the same way. So every
+product that ranks is a sum of integers, independent of threads and batches.
 
-Sketches are nearly isotropic: what is near to a query lies in a few lists of a large store, but what is not so near
-may lie in any (`scripts/bench_dense.py` has the figures). So a query looks into the nearest lists, and into all at once
-if what it found there is not near enough to be what it looks for.
+Sketches are nearly isotropic. The near neighbours of a query lie in a few inverted lists of a large store, but those
+that are less near may lie in any (`make bench-dense` has the figures). So a query is searched in the nearest
+lists first. If the best vector found there is not near enough, it is searched in all lists.
 """
 
 from __future__ import annotations
@@ -19,41 +19,47 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import F32Array, Float, I8Array, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import njit
 from esa.stores.base import Hits, SearchEffort
 from esa.stores.scanner import FaissScanner, ListScanner, Scanner, open_scanner
 
-LARGEST = 127
+MAX_COMPONENT = 127
 """Largest component of an ``int8`` vector; -128 is not used."""
 
 QUERIES = 512
-"""Searched together in a few lists: the more, the seldomer a list is read."""
+"""Queries searched together in a few lists: the more there are, the less often a list is read."""
 FAR_QUERIES = 128
-"""Searched together in all lists: faiss and their shortlists take 0.7 MB each."""
+"""Queries searched together in all lists: faiss and their shortlists take 0.7 MB for each."""
 
 SCORE_SCALE = 1000
-"""A hit's score is its cosine in thousandths."""
+"""Score of a hit with cosine 1."""
 
 
 @dataclass(frozen=True)
 class DenseParameters:
-    """How vectors are kept and which are found.
+    """Settings of a dense store: quantization, scanning, and which vectors are hits.
 
     Attributes:
-        exact_limit: a store of at most so many vectors is scanned exactly.
-        shortlist: vectors that a scan finds for a query, for each probe of the `SearchEffort`.
-        lists_from: a store of so many vectors has its codes in inverted lists.
-        visited: one list in so many, the nearest ones, is looked into at first.
-        settled: Heuristic: a query whose best cosine there is at least this is done; others look into all lists.
-            (The cosine of a read with 5 % edits and its fragment has a median of 0.65, of one with 10 % 0.44. With 0.6
-            in place of 0.5, 39 and not 15 % of the former look into all, to find at most one read in 300 more.)
-        far_shortlist: vectors that a scan of all lists finds, in place of ``shortlist``: among more vectors the
-            codes put more of the wrong ones before the right one. Of 23 million, 4,000 hold the fragment of a read with
-            10 % edits 3 points less often among their best 50 than all vectors do, 16,000 less than one point.
-        clip: components beyond this multiple of 1 / sqrt(dimensions) are cut.
-        floor: least cosine of a hit. Measured on a human chromosome: the nearest vector to a random sequence
-            has a cosine of about 0.29, to a read with 10 % edits 0.37, to one with 1 % 0.8.
-        ratio: least cosine of a hit as a share of its query's best.
+        exact_limit: a store of at most this many vectors is scanned exactly.
+        shortlist: vectors that a scan finds for a query, per probe of the `SearchEffort`.
+        lists_from: a store of at least this many vectors has its codes in inverted lists.
+        visited: the nearest lists, 1 / ``visited`` of them, are searched first.
+        settled: Heuristic: a query whose best cosine there is at least this is done; others are searched in all lists.
+            (The cosine of a read with 5 % edits and its fragment has a median of 0.65; of a read with 10 %, 0.44. With
+            0.6 in place of 0.5, 39 % and not 15 % of the former are searched in all lists. That finds at most one read
+            in 300 more.)
+        far_shortlist: vectors that a scan of all lists finds, in place of ``shortlist``. Among more vectors, the codes
+            put more of the wrong ones before the right one. Take 23 million vectors, reads with 10 % edits, and the
+            best 50 after ranking: a shortlist of 4,000 holds the read's fragment 3 points less often than all vectors
+            do. One of 16,000 loses less than one point.
+        clip: components beyond this multiple of 1 / sqrt(dimensions) are clipped.
+        floor: minimum cosine of a hit. Measured on a human chromosome, the nearest vector to a random sequence has a
+            cosine of about 0.29. To a read with 10 % edits it has 0.37, to one with 1 %, 0.8.
+        ratio: minimum cosine of a hit as a share of its query's best.
+
+    Raises:
+        ValueError: a setting out of its range.
     """
 
     exact_limit: int = 50_000
@@ -67,20 +73,20 @@ class DenseParameters:
     ratio: float = 0.6
 
     def __post_init__(self) -> None:
-        least = min(self.shortlist, self.far_shortlist, self.visited)
+        smallest = min(self.shortlist, self.far_shortlist, self.visited)
         shares = 0 < self.floor <= 1 and 0 <= self.ratio <= 1 and self.settled >= 0
-        if least < 1 or self.clip <= 0 or not shares:
+        if smallest < 1 or self.clip <= 0 or not shares:
             raise ValueError(f"no search can be made with {self}")
 
     def scale(self, dimensions: int) -> float:
-        """What a component is multiplied by before it is rounded."""
-        return LARGEST * float(np.sqrt(dimensions)) / self.clip
+        """Factor by which components are multiplied before they are rounded."""
+        return MAX_COMPONENT * float(np.sqrt(dimensions)) / self.clip
 
 
-class _Part(NamedTuple):
-    """Hits of the queries ``asked`` (``int64[n]``)."""
+class _SomeHits(NamedTuple):
+    """Hits of some of the queries, whose indices are ``queried`` (``int64[n]``)."""
 
-    asked: NDArray[np.int64]
+    queried: NDArray[np.int64]
     hits: Hits
 
 
@@ -92,9 +98,13 @@ class DenseStore:
         vectors: ``int8[n, dimensions]``.
         position: ``int64[n]``, global start of each fragment.
         reverse: ``uint8[n]``, its orientation.
-        scanner: ``uint8``, what finds the shortlists (`esa.stores.scanner`); empty for an exact store.
-        settings: how it was built and is searched.
-        exact: an exact scanner in place of these.
+        scanner: ``uint8``, the serialized scanner that finds shortlists (`esa.stores.scanner`); empty for an exact
+            store.
+        settings: of the build and the search.
+        exact: an exact scanner to use in place of ``scanner``.
+
+    Raises:
+        ValueError: arrays that do not fit each other.
     """
 
     vectors: NDArray[np.int8]
@@ -130,7 +140,7 @@ class DenseStore:
 
     @property
     def _scanner(self) -> FaissScanner:
-        # A cached property has no lock of its own, and two threads would hold the codes twice.
+        # A cached property has no lock, and two threads would load the codes twice.
         with self._lock:
             return self._opened
 
@@ -139,84 +149,90 @@ class DenseStore:
         return open_scanner(self.scanner) if len(self.scanner) else FaissScanner.exact(self.vectors)
 
     def search(self, embeddings: NDArray[np.float32], effort: SearchEffort) -> Hits:
-        """The nearest vectors by cosine, at most ``effort.max_hits``, those above the floor.
+        """The vectors nearest by cosine, at most ``effort.max_hits`` per query, and none below the floor.
 
-        ``effort.probes`` multiplies the shortlist of a large store. A score is the cosine in thousandths.
-        Hits are in order of score, then of position; a zero vector has none.
+        Hits are in order of score, then of position. A score is the cosine in thousandths. A zero vector has no hits.
+
+        Args:
+            embeddings: ``float32[queries, dimensions]``, unit or zero vectors.
+            effort: limits; ``probes`` multiplies the shortlist of a large store.
         """
         queries = quantize(np.ascontiguousarray(embeddings, np.float32), self.settings.scale(self.dimensions))
         every = np.arange(len(queries))
-        parts = [
-            part
+        found = [
+            some
             for begin in range(0, max(1, len(queries)), QUERIES)
-            for part in self._search(queries, every[begin : begin + QUERIES], effort)
+            for some in self._search(queries, every[begin : begin + QUERIES], effort)
         ]
-        return _joined(parts, len(queries))
+        return _merged(found, len(queries))
 
     def _search(
-        self, queries: NDArray[np.int8], asked: NDArray[np.int64], effort: SearchEffort
-    ) -> Iterator[_Part]:
-        """The hits of the queries ``asked``."""
-        # One more than may be kept, to know whether any was left out.
+        self, queries: NDArray[np.int8], queried: NDArray[np.int64], effort: SearchEffort
+    ) -> Iterator[_SomeHits]:
+        """Hits of the queries with the indices ``queried``."""
+        # One more than is kept, to know whether any was left out.
         width = min(len(self), effort.max_hits + 1)
-        if not width or not len(asked):
-            yield self._of_all(queries, asked, np.empty((len(asked), 0), np.int64), effort)
+        if not width or not len(queried):
+            yield self._of_all(queries, queried, np.empty((len(queried), 0), np.int64), effort)
             return
         if self.exact is not None:
-            yield self._of_all(queries, asked, self.exact.search(queries[asked], width), effort)
+            yield self._of_all(queries, queried, self.exact.search(queries[queried], width), effort)
             return
         if len(self.scanner):
             width = min(len(self), max(width, self.settings.shortlist * effort.probes))
         scanner = self._scanner
         if isinstance(scanner, ListScanner):
-            yield from self._from_lists(scanner, queries, asked, width, effort)
+            yield from self._from_lists(scanner, queries, queried, width, effort)
         else:
-            yield self._of_all(queries, asked, scanner.search(queries[asked], width), effort)
+            yield self._of_all(queries, queried, scanner.search(queries[queried], width), effort)
 
     def _from_lists(
         self,
         scanner: ListScanner,
         queries: NDArray[np.int8],
-        asked: NDArray[np.int64],
+        queried: NDArray[np.int64],
         width: int,
         effort: SearchEffort,
-    ) -> Iterator[_Part]:
-        """From the nearest lists, for who finds something near there; from all for others, and with more probes."""
+    ) -> Iterator[_SomeHits]:
+        """Hits from the nearest lists for queries that are settled there; from all lists for the others.
+
+        With more than one probe, all queries are searched in all lists.
+        """
         if effort.probes == 1:
-            near = scanner.nearest_lists(queries[asked], max(1, scanner.count // self.settings.visited))
-            rows = scanner.search_lists(queries[asked], near, width)
-            products = _products(self.vectors, queries[asked], rows)
-            least = self.settings.settled * self.settings.scale(self.dimensions) ** 2
-            # A zero vector is near to nothing.
-            settled = (products.max(axis=1) >= least) | ~queries[asked].any(axis=1)
+            near = scanner.nearest_lists(queries[queried], max(1, scanner.count // self.settings.visited))
+            rows = scanner.search_lists(queries[queried], near, width)
+            products = _products(self.vectors, queries[queried], rows)
+            threshold = self.settings.settled * self.settings.scale(self.dimensions) ** 2
+            # A zero vector has no neighbours.
+            settled = (products.max(axis=1) >= threshold) | ~queries[queried].any(axis=1)
             compared = int(scanner.sizes[near].sum())
-            yield self._best(asked[settled], rows[settled], products[settled], effort, compared)
-            asked = asked[~settled]
+            yield self._best(queried[settled], rows[settled], products[settled], effort, compared)
+            queried = queried[~settled]
         wide = min(len(self), max(width, self.settings.far_shortlist))
-        for begin in range(0, len(asked), FAR_QUERIES):
-            some = asked[begin : begin + FAR_QUERIES]
+        for begin in range(0, len(queried), FAR_QUERIES):
+            some = queried[begin : begin + FAR_QUERIES]
             yield self._of_all(queries, some, scanner.search(queries[some], wide), effort)
 
     def _of_all(
         self,
         queries: NDArray[np.int8],
-        asked: NDArray[np.int64],
+        queried: NDArray[np.int64],
         rows: NDArray[np.int64],
         effort: SearchEffort,
-    ) -> _Part:
-        """The best of the ``rows`` that were found among all vectors."""
-        products = _products(self.vectors, queries[asked], rows)
-        return self._best(asked, rows, products, effort, len(self) * len(asked))
+    ) -> _SomeHits:
+        """The best of the ``rows`` (``int64[queried, width]``) that were found among all vectors."""
+        products = _products(self.vectors, queries[queried], rows)
+        return self._best(queried, rows, products, effort, len(self) * len(queried))
 
     def _best(
         self,
-        asked: NDArray[np.int64],
+        queried: NDArray[np.int64],
         rows: NDArray[np.int64],
         products: NDArray[np.int32],
         effort: SearchEffort,
         compared: int,
-    ) -> _Part:
-        """The best of the ``rows``, by their products; they were found among so many vectors."""
+    ) -> _SomeHits:
+        """The best of the ``rows`` by their ``products``, found among ``compared`` vectors in all."""
         offsets, kept, score, truncated = _keep(
             rows,
             products,
@@ -225,14 +241,16 @@ class DenseStore:
             self.settings.ratio,
             effort.max_hits,
         )
-        return _Part(
-            asked, Hits(offsets, self.position[kept], self.reverse[kept], score, truncated, compared)
+        return _SomeHits(
+            queried, Hits(offsets, self.position[kept], self.reverse[kept], score, truncated, compared)
         )
 
     def parameters(self) -> dict[str, Any]:
+        """Parameters for the index manifest."""
         return {"name": self.name, "dimensions": self.dimensions, **asdict(self.settings)}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays among the attributes, by name."""
         return {
             "vectors": self.vectors,
             "position": self.position,
@@ -241,46 +259,55 @@ class DenseStore:
         }
 
 
-def _joined(parts: Sequence[_Part], count: int) -> Hits:
-    """The hits of ``count`` queries, each of which is in one of the parts."""
-    query = np.concatenate([np.repeat(asked, np.diff(hits.offsets)) for asked, hits in parts])
+def _merged(found: Sequence[_SomeHits], count: int) -> Hits:
+    """The hits of ``count`` queries, each of which is in one item of ``found``."""
+    query = np.concatenate([np.repeat(queried, np.diff(hits.offsets)) for queried, hits in found])
     order = np.argsort(query, kind="stable")
     truncated = np.zeros(count, np.uint8)
-    for asked, hits in parts:
-        truncated[asked] = hits.truncated
+    for queried, hits in found:
+        truncated[queried] = hits.truncated
     return Hits(
         np.concatenate([[0], np.cumsum(np.bincount(query, minlength=count))]),
-        np.concatenate([hits.position for _, hits in parts])[order],
-        np.concatenate([hits.reverse for _, hits in parts])[order],
-        np.concatenate([hits.score for _, hits in parts])[order],
+        np.concatenate([hits.position for _, hits in found])[order],
+        np.concatenate([hits.reverse for _, hits in found])[order],
+        np.concatenate([hits.score for _, hits in found])[order],
         truncated,
-        sum(hits.scanned for _, hits in parts),
+        sum(hits.scanned for _, hits in found),
     )
 
 
 @njit
-def quantize(embeddings, scale):  # type: ignore[no-untyped-def]
-    """``int8``: components times ``scale``, rounded, cut at `LARGEST`."""
+def quantize(embeddings: F32Array, scale: Float) -> I8Array:
+    """Round vectors to 8 bits.
+
+    Args:
+        embeddings: ``float32[n, dimensions]``.
+        scale: factor of the components (`DenseParameters.scale`).
+
+    Returns:
+        ``int8[n, dimensions]``, clipped at +-`MAX_COMPONENT`.
+    """
     out = np.empty(embeddings.shape, np.int8)
     for i in range(embeddings.shape[0]):
         for t in range(embeddings.shape[1]):
             value = np.rint(np.float64(embeddings[i, t]) * scale)
-            out[i, t] = np.int8(min(max(value, -LARGEST), LARGEST))
+            out[i, t] = np.int8(min(max(value, -MAX_COMPONENT), MAX_COMPONENT))
     return out
 
 
 @njit
-def _product(a, b):  # type: ignore[no-untyped-def]
+def _product(a: I8Array, b: I8Array) -> Int:
+    """Scalar product of two vectors."""
     product = np.int32(0)
     for t in range(len(a)):
-        # Narrowed at each step: numba computes in 64 bits, of which a register holds half as many.
+        # Narrowed at each step: numba computes in 64 bits, of which a vector register holds half as many.
         product = np.int32(product + np.int32(np.int32(a[t]) * np.int32(b[t])))
     return product
 
 
 @njit
-def _products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
-    """``int32``: of each query with its candidates; 0 in place of -1."""
+def _products(vectors: I8Array, queries: I8Array, candidates: I64Array) -> I32Array:
+    """``int32[queries, width]``: products of each query with its candidates' vectors; 0 for a candidate of -1."""
     products = np.zeros(candidates.shape, np.int32)
     for q in range(candidates.shape[0]):
         for j in range(candidates.shape[1]):
@@ -290,10 +317,21 @@ def _products(vectors, queries, candidates):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[no-untyped-def]
-    """The best of each query's candidates by their products; see `DenseStore.search`.
+def _keep(
+    candidates: I64Array, products: I32Array, unit: Float, floor: Float, ratio: Float, max_hits: Int
+) -> tuple[I64Array, I64Array, I32Array, U8Array]:
+    """The best of each query's candidates by their products (see `DenseStore.search`).
 
-    ``unit`` is the score of a product of 1; ``floor`` the least score.
+    Args:
+        candidates: ``int64[queries, width]``, rows of vectors.
+        products: ``int32[queries, width]``.
+        unit: score of a product of 1.
+        floor: minimum score of a hit.
+        ratio: minimum score of a hit as a share of its query's best.
+        max_hits: hits per query, at most.
+
+    Returns:
+        Offsets of the queries' hits, rows of the hits, scores, and 1 for queries with more hits than are kept.
     """
     n, width = candidates.shape
     kept = np.empty(n * min(width, max_hits), np.int64)
@@ -308,10 +346,10 @@ def _keep(candidates, products, unit, floor, ratio, max_hits):  # type: ignore[n
         for j in range(width):
             scores[j] = np.int64(np.rint(products[q, j] * unit))
             best = max(best, scores[j])
-        least = max(floor, ratio * best)
+        threshold = max(floor, ratio * best)
         held = 0
         for j in range(width):
-            if scores[j] >= least:
+            if scores[j] >= threshold:
                 # Sorted as one number: best score first, then position, which is the order of the vectors.
                 keys[held] = (-scores[j] << 32) | candidates[q, j]
                 held += 1

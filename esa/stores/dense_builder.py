@@ -1,4 +1,4 @@
-"""Builds a `DenseStore` from embeddings as they come: nothing that grows with the genome is held, but the codes."""
+"""Builds a `DenseStore` from a stream of embeddings; of what grows with the genome, only the codes are in memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from esa.stores.scanner import SUBVECTOR, write_scanner
 
 
 class DenseStoreBuilder:
-    """Rounds embeddings and puts them into ``room``.
+    """Rounds embeddings to 8 bits and appends them to arrays.
 
     Args:
-        threads: that assign the vectors of a large store to its lists.
+        dimensions: components of an embedding, a multiple of `SUBVECTOR`.
+        settings: of the store; None: the defaults.
+        threads: threads that assign the vectors of a large store to its lists.
+        room: storage of the arrays; None: memory.
+
+    Raises:
+        ValueError: ``dimensions`` is no such multiple.
     """
 
     def __init__(
@@ -38,11 +44,13 @@ class DenseStoreBuilder:
         self._reverse = self._room.grow("reverse", np.uint8, ())
 
     def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
+        """Add fragments (`esa.stores.base.StoreBuilder.add`); ``embeddings`` are ``float32[n, dimensions]``."""
         self._vectors.append(quantize(np.ascontiguousarray(embeddings, np.float32), self._scale))
         self._position.append(position)
         self._reverse.append(reverse)
 
     def finish(self) -> DenseStore:
+        """The store of all fragments added, with a trained scanner where it is large."""
         vectors = self._vectors.finish()
         scanner = self._room.grow("scanner", np.uint8, ())
         if len(vectors) > self._settings.exact_limit:
@@ -54,5 +62,5 @@ class DenseStoreBuilder:
 
 
 def lists_of(vectors: int) -> int:
-    """Inverted lists: a power of two about as large as a list."""
+    """Number of inverted lists for so many vectors: a power of two, about as many as vectors per list."""
     return 1 << int(math.log2(math.sqrt(vectors)))

@@ -1,11 +1,12 @@
-"""How a store of codes lies in memory and on disk: about ten bytes a fragment, and one and a quarter a bucket.
+"""Layout of a code store in memory and on disk: about ten bytes per fragment, and one and a quarter per bucket.
 
-*Entries*, by bucket, then by position: the bits of the code that the bucket does not tell, the orientation below them,
-then the position, each in as few whole bytes as hold it. They lie side by side, so that one access to memory brings
-both.
+*Entries* are ordered by bucket, then by position. An entry holds the bits of the code beyond the key, with the
+orientation as the lowest bit, and then the position. Each takes as few whole bytes as hold it. They are adjacent, so
+that one memory access fetches both.
 
-*Buckets*, in groups of `GROUP`: the entry at which the group begins, then the size of each bucket in a byte. A bucket
-of `SIZE_ESCAPE` or more says so, and its size stands in a table of its own, as there are few.
+*Buckets* come in groups of `GROUP`. A group holds the number of its first entry, then the size of each bucket in one
+byte. The byte `SIZE_ESCAPE` stands for a size of 255 or more. These few sizes are kept in a table of their own,
+`Packed.escaped`. (Its name in the index directory is ``crowded``.)
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from esa.kernels.arrays import Bool, I64Array, Int, U8Array, U64Array, Word
 from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import PADDING, load64
 
 CODE_BITS = 64
 GROUP_BITS = 4
 GROUP = 1 << GROUP_BITS
-"""Buckets of a group: their sizes are two words."""
+"""Buckets per group: their sizes fill two words."""
 SIZE_ESCAPE = 255
-"""What the byte of a bucket says that has so many codes or more."""
+"""Size byte of a bucket with this many codes or more; the size is then in `Packed.escaped`."""
 
 _ORIENTATION = np.uint64(1)
 _EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
@@ -34,14 +36,15 @@ _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 class Packed(NamedTuple):
-    """Codes in buckets, as kernels take them.
+    """The arrays of a code store, as kernels take them.
 
     Attributes:
         entries: ``uint8[n * (code_bytes + position_bytes) + PADDING]``.
         buckets: ``uint8[groups * (position_bytes + GROUP) + PADDING]``.
-        escaped: ``int64[m, 2]``, key and size of the buckets of `SIZE_ESCAPE` and more, ascending.
-        key_bits: there are ``2**key_bits`` buckets; a multiple of `GROUP`.
-        code_bytes, position_bytes: of an entry; the latter also of the number of an entry.
+        escaped: ``int64[m, 2]``, key and size of each bucket with `SIZE_ESCAPE` or more codes, ascending by key.
+        key_bits: length of a key; there are ``2**key_bits`` buckets, a multiple of `GROUP`.
+        code_bytes: bytes of an entry that hold the code and the orientation.
+        position_bytes: bytes of a position, and of the number of an entry.
     """
 
     entries: NDArray[np.uint8]
@@ -53,17 +56,17 @@ class Packed(NamedTuple):
 
 
 def code_bytes(key_bits: int) -> int:
-    """Bytes of what is kept of a code: its bits beyond the key, and the orientation."""
+    """Bytes that hold a code's bits beyond the key and the orientation."""
     return (CODE_BITS - key_bits + 1 + 7) // 8
 
 
 def position_bytes(bases: int) -> int:
-    """Bytes of a position."""
+    """Bytes of a position in a genome of so many bases."""
     return 4 if bases <= 1 << 32 else 5
 
 
 def empty_packed(fragments: int, key_bits: int, bases: int) -> Packed:
-    """Room for so many fragments of a genome of so many bases; no bucket's size is escaped yet."""
+    """Uninitialized arrays for ``fragments`` of a genome of ``bases``; the table of escaped sizes is empty."""
     code, position = code_bytes(key_bits), position_bytes(bases)
     entries = np.empty(fragments * (code + position) + PADDING, np.uint8)
     groups = 1 << (key_bits - GROUP_BITS)
@@ -73,10 +76,10 @@ def empty_packed(fragments: int, key_bits: int, bases: int) -> Packed:
 
 
 def entry_count(packed: Packed) -> int:
-    """Entries.
+    """Number of entries.
 
     Raises:
-        ValueError: the arrays do not fit each other.
+        ValueError: the sizes of the arrays do not fit each other.
     """
     n, rest = divmod(len(packed.entries) - PADDING, packed.code_bytes + packed.position_bytes)
     groups = 1 << (packed.key_bits - GROUP_BITS)
@@ -94,7 +97,7 @@ def entry_count(packed: Packed) -> int:
 
 
 def bucket_bounds(packed: Packed, key: int) -> tuple[int, int]:
-    """The entries of a bucket, half-open."""
+    """First and last entry of a bucket, half-open."""
     width = packed.position_bytes + GROUP
     group = packed.buckets[(key >> GROUP_BITS) * width :][:width]
     begin = int.from_bytes(group[: packed.position_bytes].tobytes(), "little")
@@ -111,7 +114,15 @@ def bucket_bounds(packed: Packed, key: int) -> tuple[int, int]:
 def unpacked_entries(
     packed: Packed, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Bits of the code beyond the key, position and orientation of some entries."""
+    """Decode entries.
+
+    Args:
+        packed: the store.
+        rows: ``int64[m]``, numbers of entries.
+
+    Returns:
+        Bits of the code beyond the key (``uint64[m]``), positions (``int64[m]``) and orientations (``uint8[m]``).
+    """
     at = rows * (packed.code_bytes + packed.position_bytes)
     word = _words(packed.entries, at, packed.code_bytes)
     position = _words(packed.entries, at + packed.code_bytes, packed.position_bytes)
@@ -119,14 +130,15 @@ def unpacked_entries(
 
 
 def _words(array: NDArray[np.uint8], at: NDArray[np.int64], size: int) -> NDArray[np.uint64]:
+    """The little-endian words of ``size`` bytes from ``at`` on."""
     words: NDArray[Any] = np.zeros((len(at), 8), np.uint8)
     words[:, :size] = array[at[:, None] + np.arange(size)]
     return words.view("<u8")[:, 0].astype(np.uint64)
 
 
 @inline_njit
-def bounds(packed, key):  # type: ignore[no-untyped-def]
-    """`bucket_bounds` in a kernel."""
+def bounds(packed: Packed, key: Int) -> tuple[Int, Int]:
+    """`bucket_bounds` as an inline kernel: adds up the size bytes before the bucket eight at a time."""
     inside = key & (GROUP - 1)
     at = (key >> GROUP_BITS) * (packed.position_bytes + GROUP)
     base = np.int64(load64(packed.buckets, at) & low_bytes(packed.position_bytes))
@@ -150,19 +162,20 @@ def bounds(packed, key):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def low_bytes(count):  # type: ignore[no-untyped-def]
-    """Mask of so many bytes (1 to 8)."""
+def low_bytes(count: Int) -> Word:
+    """Mask of the lowest ``count`` bytes (1 to 8) of a word."""
     return _ALL >> np.uint64(CODE_BITS - 8 * count)
 
 
 @inline_njit
-def _holds_full_byte(word):  # type: ignore[no-untyped-def]
-    """Whether a byte of it is `SIZE_ESCAPE`: its complement is zero."""
+def _holds_full_byte(word: Word) -> Bool:
+    """Whether a byte of the word is `SIZE_ESCAPE`, that is, whether a byte of its complement is zero."""
     return ((~word - _ONES) & word & _HIGH_BITS) != 0
 
 
 @inline_njit
-def _bounds_among_escapes(packed, key, begin, at):  # type: ignore[no-untyped-def]
+def _bounds_among_escapes(packed: Packed, key: Int, begin: Int, at: Int) -> tuple[Int, Int]:
+    """`bounds` in a group with an escaped size; ``begin`` is the group's first entry, ``at`` its first size byte."""
     first = key & ~(GROUP - 1)
     size = np.int64(0)
     for k in range(first, key + 1):
@@ -174,32 +187,46 @@ def _bounds_among_escapes(packed, key, begin, at):  # type: ignore[no-untyped-de
 
 
 @inline_njit
-def _store(array, at, word, count):  # type: ignore[no-untyped-def]
-    """The low ``count`` bytes of a word."""
+def _store(array: U8Array, at: Int, word: Word, count: Int) -> None:
+    """Write the low ``count`` bytes of a word to ``array[at:]``."""
     for b in range(count):
         array[at + b] = np.uint8((word >> np.uint64(8 * b)) & np.uint64(255))
 
 
 @njit
-def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # type: ignore[no-untyped-def]
-    """Write run ``part`` of the buckets, ``keys`` of them (a power of two, `GROUP` or more), and their entries.
+def pack_shard(
+    codes: U64Array,
+    position: NDArray[np.unsignedinteger[Any]],
+    reverse: U8Array,
+    shard: Int,
+    keys: Int,
+    first_entry: Int,
+    packed: Packed,
+) -> I64Array:
+    """Write the buckets of one shard, a range of keys, and their entries into ``packed``.
+
+    Counting sort: fragments come in order of position, and so they stay within a bucket.
 
     Args:
-        codes, position, reverse: whole codes (``uint64``) of the run's fragments in order of position, which stays that
-            of a bucket (counting sort), their starts and orientations.
-        first_entry: entries of the runs before.
+        codes: ``uint64[n]``, whole codes of the shard's fragments.
+        position: ``uint32[n]`` or ``uint64[n]``, their global 0-based starts, ascending.
+        reverse: ``uint8[n]``, their orientations.
+        shard: number of the shard; its first key is ``shard * keys``.
+        keys: keys per shard, a power of two, at least `GROUP`.
+        first_entry: entries of the shards before.
+        packed: arrays of the store, written in place.
 
     Returns:
-        The escaped ones among the buckets, as `Packed.escaped` has them.
+        The rows of `Packed.escaped` for this shard.
     """
     mask = np.uint64(keys - 1)
     ends = np.zeros(keys + 1, np.int64)
     for code in codes:
         ends[np.int64(code & mask) + 1] += 1
-    escaped = _pack_buckets(ends, part * keys, first_entry, packed)
+    escaped = _pack_buckets(ends, shard * keys, first_entry, packed)
     for k in range(keys):
         ends[k + 1] += ends[k]
-    # Each bucket's begin serves as its cursor.
+    # A bucket's begin becomes its cursor.
     for i in range(len(codes)):
         key = np.int64(codes[i] & mask)
         at = (first_entry + ends[key]) * (packed.code_bytes + packed.position_bytes)
@@ -211,8 +238,11 @@ def pack_part(codes, position, reverse, part, keys, first_entry, packed):  # typ
 
 
 @njit
-def _pack_buckets(sizes, first_key, begin, packed):  # type: ignore[no-untyped-def]
-    """Write the groups of the buckets from ``first_key`` on; bucket k of them has ``sizes[k + 1]`` codes."""
+def _pack_buckets(sizes: I64Array, first_key: Int, begin: Int, packed: Packed) -> I64Array:
+    """Write the groups of the buckets from ``first_key`` on; returns the rows of `Packed.escaped`.
+
+    Bucket k of them has ``sizes[k + 1]`` codes; ``begin`` is the first one's first entry.
+    """
     count = 0
     for size in sizes:
         count += size >= SIZE_ESCAPE

@@ -1,4 +1,4 @@
-"""The model card that lies beside trained weights: what they saw, how long, on what, and what they reach."""
+"""The model card beside trained weights: training data, duration, hardware and validation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from esa.train.loop import Trained
 
 
 def hardware(device: torch.device) -> str:
-    """The device in words."""
+    """Name of a GPU, or model of the processor and numbers of threads and cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
@@ -36,12 +36,16 @@ def model_card(
     device: torch.device,
     validation: str,
 ) -> bytes:
-    """Markdown; everything in it is read off the run.
+    """The card of a run, in Markdown.
 
     Args:
-        genomes: trained on, validated on.
-        parameters: trained numbers.
-        validation: what the validation's numbers are, in words.
+        kind: of encoder.
+        references: paths of the references.
+        genomes: sequence trained on, and sequence validated on.
+        trained: the finished run.
+        parameters: number of trained parameters.
+        device: that the run used.
+        validation: meaning of the validation's numbers, in words.
     """
     progress = trained.progress
     training, kept_apart = genomes
@@ -66,6 +70,6 @@ def model_card(
         "|---|---|",
         *(f"| {name} | {value:.4f} |" for name, value in list(best.items())[first_recall:]),
         "",
-        "Settings in `config.toml`, curves in `curves.csv` and `curves.png`.",
+        "Settings in `config.toml`, curves in `curves.csv` and, if matplotlib was installed, `curves.png`.",
     ]
     return ("\n".join(lines) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The state of a training run between steps, in one safetensors file: resumed, it goes on as if never stopped."""
+"""The state of a training run in one safetensors file. A resumed run equals one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ PROGRESS, DIGEST = "progress", "sha256"
 
 @dataclass
 class Progress:
-    """What a run knows beside its tensors.
+    """Progress of a run.
 
     Attributes:
-        step: batches done.
-        seconds: wall time so far, all sittings together.
-        best: the best validation so far, and ``best_step`` where.
         config: digest of the configuration and the references, which must not change between sittings.
-        curves: a row for each validation: step, loss, what the task reports.
+        step: batches done.
+        seconds: wall time so far, in all sittings.
+        best: the best validation score so far.
+        best_step: step of the best validation.
+        curves: one row per validation: step, loss, and the values that the task reports.
     """
 
     config: str
@@ -43,12 +44,12 @@ class Progress:
 
 @dataclass
 class State:
-    """A run between two steps.
+    """The state of a run between two steps.
 
     Attributes:
-        model, optimizer: being trained.
+        model, optimizer: in training.
         progress: so far.
-        best: parameters of the model with the best validation, on the CPU.
+        best: parameters of the model with the best validation score, on the CPU.
     """
 
     model: nn.Module
@@ -58,12 +59,16 @@ class State:
 
 
 def copy_of(model: nn.Module) -> dict[str, Tensor]:
-    """A model's parameters, which go on being trained, as they are now."""
+    """A copy of a model's parameters, on the CPU."""
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def save_checkpoint(path: Path, state: State) -> None:
-    """Write the state aside and put it in place; never a pickle."""
+    """Write the state beside ``path`` and rename it into place; never a pickle.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     tensors = {MODEL + name: value for name, value in state.model.state_dict().items()}
     tensors |= {BEST + name: value for name, value in state.best.items()}
     for number, moments in state.optimizer.state_dict()["state"].items():
@@ -76,17 +81,17 @@ def save_checkpoint(path: Path, state: State) -> None:
 
 
 def load_checkpoint(path: Path, state: State) -> None:
-    """Go on with a saved state, which must be of the same model and settings (`Progress.config`).
+    """Replace ``state`` with a saved one of the same model and settings (`Progress.config`).
 
     Raises:
-        EsaError: no checkpoint, an altered one, or one of another model, configuration or set of references.
+        EsaError: the file is no checkpoint, was altered, or is of another model, configuration or set of references.
     """
     try:
         with safe_open(path, "pt") as file:
-            told = file.metadata()
-            progress = Progress(**json.loads(told[PROGRESS]))
+            metadata = file.metadata()
+            progress = Progress(**json.loads(metadata[PROGRESS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            altered = _digest(told[PROGRESS], tensors) != told[DIGEST]
+            altered = _digest(metadata[PROGRESS], tensors) != metadata[DIGEST]
     except OSError as error:
         raise EsaError(f"{path}: {error.strerror or 'cannot be read'}") from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
@@ -110,6 +115,7 @@ def load_checkpoint(path: Path, state: State) -> None:
 
 
 def _digest(progress: str, tensors: Mapping[str, Tensor]) -> str:
+    """Digest of a checkpoint's content."""
     digest = hashlib.sha256(progress.encode())
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].numpy().tobytes())
@@ -117,4 +123,5 @@ def _digest(progress: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names have a prefix, by the rest of the name."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""The code encoder as torch trains it: `esa.encoders.codes.CodeEncoder` with real numbers in its table."""
+"""The code encoder as a torch model: `esa.encoders.codes.CodeEncoder` with real numbers in its table."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from esa.encoders.codes import BITS, CodeEncoder, groups_of
 from esa.encoders.keys import GROUP
 
 ROWS = 4**GROUP
+"""Table rows per group."""
 
 
 class CodeModel(nn.Module):
-    """Sums over groups of neighbouring bases, any function of a group's bases.
+    """Sums over groups of neighbouring bases, of arbitrary functions of a group's bases.
 
-    It starts as a random projection of the one-hot fragment: the untrained encoder is what training begins from.
+    Training starts from a random projection of the one-hot fragment, like that of `ProjectionEncoder`.
 
     Args:
         length: bases of a fragment.
         step: bases between the starts of groups.
-        seed: of the first table.
+        seed: of the initial table.
     """
 
     def __init__(self, length: int, step: int, seed: int) -> None:
@@ -37,7 +38,7 @@ class CodeModel(nn.Module):
         self.register_buffer("first_row", torch.arange(self.groups) * ROWS, persistent=False)
 
     def forward(self, bases: Tensor) -> Tensor:
-        """``float[n, BITS]`` of ``uint8[n, length]`` oriented base codes."""
+        """The sums, ``float[n, BITS]``, of oriented base codes, ``uint8[n, length]``."""
         wide = bases.long()
         end = self.step * (self.groups - 1) + 1
         rows = self.first_row.expand(len(bases), -1)
@@ -47,21 +48,21 @@ class CodeModel(nn.Module):
         return sums
 
     def encoder(self) -> CodeEncoder:
-        """The table in integers, as large as the sums may be without overflow."""
+        """The encoder with the table in integers, scaled as far as the sums fit into 16 bits."""
         with torch.no_grad():
             table = self.table.weight.view(self.groups, ROWS, BITS).cpu().numpy().astype(np.float64)
-            # A constant can be moved between groups at will: all of it goes to the first.
+            # Constants can be moved between groups: all go to the first group.
             constant = table.mean(axis=1, keepdims=True)
             table = table - constant
             table[0] += constant.sum(axis=0) + self.bias.cpu().numpy().astype(np.float64)
         largest = np.abs(table).max(axis=1).sum(axis=0).max()
-        # Rounding adds at most a half a group.
+        # Rounding adds at most one half per group.
         scale = (np.iinfo(np.int16).max - self.groups) / largest
         return CodeEncoder(np.rint(table * scale).astype(np.int16), self.step)
 
 
 def _projection(length: int, step: int, groups: int, seed: int) -> Tensor:
-    """``float[groups, ROWS, BITS]``: a random vector for each base at each position, shared out among its groups."""
+    """``float[groups, ROWS, BITS]``: a random vector for each base at each position, divided among its groups."""
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.randn(length, 4, BITS, generator=generator) / math.sqrt(length)
     sharing = torch.zeros(length)

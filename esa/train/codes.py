@@ -1,11 +1,12 @@
-"""Training of the compact code encoder: bits that stay under noise, and part what is not the same.
+"""Training of the compact code encoder: bits that survive noise and separate different fragments.
 
-Each batch holds fragments and noisy copies of them. The loss is contrastive on relaxed bits (the hyperbolic
-tangent of the sums), decoupled (Yeh et al. 2022, ECCV, "Decoupled contrastive learning"): a pair's agreement,
-less the log mean of exp(agreement) with the other fragments, so that bits go on parting fragments long after
-the own copy is nearest. That mean stands for the codes that a search has to scan; its weight trades what is
-found against what is scanned. The loss is summed over prefixes of the code (Kusupati et al. 2022, NeurIPS,
-"Matryoshka representation learning"), since a store's key is a prefix whose length goes with the genome's size.
+Each batch holds fragments and noisy copies of them. The loss is contrastive on relaxed bits, the hyperbolic tangent of
+the sums. It is decoupled (Yeh et al. 2022, ECCV, "Decoupled contrastive learning"): the log mean of exp(agreement) with
+the other fragments, less a pair's own agreement. So bits go on separating fragments long after the own copy is the
+nearest. That mean stands for the codes that a search has to scan. Its weight trades recall against codes scanned.
+
+The loss is summed over prefixes of the code (Kusupati et al. 2022, NeurIPS, "Matryoshka representation learning"). A
+store's key is such a prefix; its length depends on the size of the genome.
 """
 
 from __future__ import annotations
@@ -31,20 +32,23 @@ from esa.train.noise import cut, noisy
 from esa.train.references import fenced, validation_reads
 
 GROUP_SIZE = 8
-"""Fragments of a hard group: neighbours when all are sorted from the anchor outwards."""
+"""Fragments of a hard group: neighbours when all are sorted from the minimizer outwards."""
 
 GROUP_STRIDES = (1, 4, 16, 64)
-"""How far apart they stand there: the next are copies of a repeat, the farther ones share the anchor."""
+"""Distances of a group's fragments in that order: the nearest are copies of a repeat, others share the minimizer."""
 
 VALIDATION_READS = ((150, 0.05), (250, 0.10), (150, 0.10), (100, 0.01))
-"""Length and substitutions a base of the reads that validate."""
+"""Length in bases and substitutions per base of the validation reads."""
 
 VALIDATION_COUNT = 1000
+"""Validation reads per set."""
 SCANNED = 100.0
-"""Codes scanned a read at which encoders are compared."""
+"""Codes scanned per read at which encoders are compared."""
 LONGER_KEY = 5
-"""Bits by which the validation's key is longer than its sequence needs: that is little, but the codes are for genomes.
-With short keys all codes look alike, and those that fit long keys worse came out ahead."""
+"""Bits by which the validation's key is longer than its sequence requires, since the codes are for whole genomes.
+
+With short keys all codes do about as well, and codes that are worse with long keys came out ahead.
+"""
 
 PACKED_BASES = 32
 """Bases of a fragment that one 64-bit key sorts by."""
@@ -55,15 +59,19 @@ class CodesConfig(NoiseConfig):
     """Training of `CodeModel`.
 
     Attributes:
-        k, window, half: the anchors (`MinimizerFragmenter`).
+        k, window, half: of the minimizers and their fragments (`MinimizerFragmenter`).
         step: bases between the starts of groups (`CodeEncoder`).
-        batch: fragments of a batch.
-        hard: share of them drawn in groups of near copies.
+        batch: fragments per batch.
+        hard: share of the fragments drawn in groups of near copies.
         prefixes: bits of the prefixes that are trained as codes of their own.
-        cost: weight of what other fragments agree, against what pairs do.
-        agreement: what a relaxed bit that agrees adds to a pair's score.
+        cost: weight of the agreement with other fragments, relative to that of pairs.
+        agreement: contribution of a relaxed bit that agrees to a pair's score.
         slope: of the hyperbolic tangent.
-        balance, correlation: weights of the squared means of the bits and of their products in pairs.
+        balance: weight of the bits' squared means.
+        correlation: weight of the squared mean products of two bits.
+
+    Raises:
+        UsageError: values that cannot be trained with.
     """
 
     k: int = MinimizerFragmenter.k
@@ -80,7 +88,6 @@ class CodesConfig(NoiseConfig):
     correlation: float = 10.0
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what cannot be trained."""
         checks = (
             (self.batch >= 2 * GROUP_SIZE, f"batch is at least {2 * GROUP_SIZE}"),
             (0 <= self.hard <= 1, "hard lies between 0 and 1"),
@@ -99,12 +106,22 @@ class CodesConfig(NoiseConfig):
 
     @property
     def fragmenter(self) -> MinimizerFragmenter:
-        """What cuts the references, and later the reads."""
+        """The fragmenter of the references, and later of the reads."""
         return MinimizerFragmenter(self.k, self.window, self.half)
 
 
 class CodesTask:
-    """`esa.train.task.Task` of the compact codes."""
+    """`esa.train.task.Task` of the compact codes.
+
+    Args:
+        config: of the training.
+        training: sequence to draw batches from.
+        validation: sequence to draw validation reads from.
+        seed: of all that is drawn.
+
+    Raises:
+        EsaError: too little sequence.
+    """
 
     name = "codes"
 
@@ -126,10 +143,12 @@ class CodesTask:
 
     @property
     def fragmenter(self) -> MinimizerFragmenter:
+        """The fragmenter of the encoder."""
         return self.config.fragmenter
 
     @property
     def validation(self) -> str:
+        """Meaning of the numbers of `validate`, in words."""
         larger = 1 << LONGER_KEY
         return (
             f"share with a fragment that is found in the probed buckets at {SCANNED:.0f} codes scanned a read, as "
@@ -137,7 +156,12 @@ class CodesTask:
         )
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
-        """``bases`` and ``noisy`` (``uint8[batch, length]``), ``identity`` (``int64``, equal for equal fragments)."""
+        """The batch of a step, which depends on the seed and the step only.
+
+        Returns:
+            ``bases`` and ``noisy`` (``uint8[batch, length]``), ``identity`` (``int64[batch]``, equal for equal
+            fragments).
+        """
         rng = np.random.default_rng((self.seed, step))
         drawn = self._draw(rng)
         start, reverse = self._start[drawn], self._reverse[drawn]
@@ -146,7 +170,7 @@ class CodesTask:
         clean = np.empty((len(drawn), length), np.uint8)
         copies = np.empty_like(clean)
         cut(self._codes, start, reverse, length, clean)
-        noisy(self._codes, start, reverse, c.half, c.k, c.noise, np.uint64(rng.integers(1 << 63)), copies)
+        noisy(self._codes, start, reverse, c.k, c.noise, np.uint64(rng.integers(1 << 63)), copies)
         return {
             "bases": clean,
             "noisy": copies,
@@ -154,10 +178,11 @@ class CodesTask:
         }
 
     def model(self) -> CodeModel:
+        """A new model."""
         return CodeModel(self.config.fragmenter.length, self.config.step, self.seed)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Contrastive on each prefix, with a term for balanced and one for independent bits."""
+        """Contrastive loss over the prefixes, with a term for balanced and one for independent bits."""
         c = self.config
         one = torch.tanh(c.slope * model(batch["bases"]))
         other = torch.tanh(c.slope * model(batch["noisy"]))
@@ -165,7 +190,7 @@ class CodesTask:
         contrast = one.new_zeros(())
         for bits in c.prefixes:
             score = c.agreement * one[:, :bits] @ other[:, :bits].T
-            # An identical copy elsewhere is no negative: nothing could tell it from the fragment.
+            # An identical copy elsewhere is no negative: it cannot be distinguished from the fragment.
             others = score.masked_fill(same, -torch.inf).logsumexp(1) - math.log(len(score))
             contrast = contrast + (c.cost * others - score.diagonal()).mean()
         balance = one.mean(0).square().mean()
@@ -181,11 +206,12 @@ class CodesTask:
         }
 
     def encoder(self, model: nn.Module) -> CodeEncoder:
+        """The encoder of a model."""
         assert isinstance(model, CodeModel)
         return model.encoder()
 
     def validate(self, encoder: Any) -> dict[str, float]:
-        """Share of reads found at `SCANNED` codes a read: the mean over all, and of each set of reads."""
+        """Share of reads found at `SCANNED` codes per read: the mean over all sets, then of each set."""
         fragmenter = self.config.fragmenter
         store = code_store(self._validation, fragmenter, encoder, self._validation_key)
         shares = {
@@ -195,7 +221,7 @@ class CodesTask:
         return {"recall": float(np.mean(list(shares.values()))), **shares}
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Fragments of a batch: groups of near copies first, the others from anywhere."""
+        """Fragments of a batch: groups of near copies first, then others from anywhere."""
         groups = int(self.config.batch * self.config.hard) // GROUP_SIZE
         stride = rng.choice(GROUP_STRIDES, groups)
         room = np.maximum(1, len(self._sorted) - GROUP_SIZE * stride)
@@ -206,15 +232,17 @@ class CodesTask:
         return np.concatenate([near, anywhere])
 
     def _outward_keys(self, chosen: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Keys that sort fragments by their anchors, then by the bases beside them, from near to far."""
+        """Keys that sort fragments by their minimizers, then by the bases beside them, from near to far."""
         c = self.config
-        anchor = range(c.half - c.k // 2, c.half + c.k // 2)
+        minimizer = range(c.half - c.k // 2, c.half + c.k // 2)
         flanks = [
-            position for i in range(c.half - c.k // 2) for position in (anchor.start - 1 - i, anchor.stop + i)
+            position
+            for i in range(c.half - c.k // 2)
+            for position in (minimizer.start - 1 - i, minimizer.stop + i)
         ]
         bases = np.empty((len(chosen), c.fragmenter.length), np.uint8)
         cut(self._codes, self._start[chosen], self._reverse[chosen], c.fragmenter.length, bases)
         keys = np.zeros(len(chosen), np.uint64)
-        for position in [*anchor, *flanks][:PACKED_BASES]:
+        for position in [*minimizer, *flanks][:PACKED_BASES]:
             keys = keys << np.uint64(2) | bases[:, position]
         return keys

@@ -1,4 +1,4 @@
-"""What a training run is told: a TOML file, the defaults beneath it, and the same written beside the weights."""
+"""The configuration of a training run: defaults, a TOML file over them, and TOML text of the result."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import tomli_w
 
 from esa.errors import EsaError, UsageError
+from esa.train.noise import NoiseRanges
 
 RUN_TABLE = "run"
+"""Name of the TOML table of `RunConfig`."""
 
 Check = tuple[bool, str]
-"""Whether something holds, and what to say where it does not."""
+"""Whether a condition holds, and the message if it does not."""
 
 
 def require(table: str, checks: Iterable[Check]) -> None:
-    """Raises `UsageError` with the first complaint, if there is one."""
+    """Raise `UsageError` with the message of the first check of a table that fails."""
     for holds, complaint in checks:
         if not holds:
             raise UsageError(f"[{table}]: {complaint}")
@@ -30,20 +32,23 @@ def require(table: str, checks: Iterable[Check]) -> None:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How long, how fast, and when to stop.
+    """Duration, learning rate and stopping rules of a run.
 
     Attributes:
-        steps: batches at most.
-        learning_rate: of AdamW after the warm-up; it falls to nothing along half a cosine.
-        warm_up: steps in which it rises.
+        steps: maximum number of batches.
+        learning_rate: of AdamW after the warm-up; it falls to zero along half a cosine.
+        warm_up: steps in which the learning rate rises.
         weight_decay: of AdamW.
-        clip: the gradient's norm is cut to this.
-        validate_every: steps between validations, which are also checkpoints.
-        patience: validations without a better one after which training stops; 0 for never.
-        minutes: wall time of a sitting after which training stops at the next step; 0 for never. A run cut by the
-            clock has not reached the low learning rates of its last steps; it can be resumed.
-        workers: processes that make batches; 0 makes them in the training process.
-        seed: of everything drawn, less than 2**32.
+        clip: upper limit of the gradient's norm.
+        validate_every: steps between validations, each of which writes a checkpoint.
+        patience: training stops after so many validations without a better one; 0: never.
+        minutes: training stops at the next step after this wall time of a sitting; 0: never. A run stopped by the clock
+            has not reached the low learning rates of its last steps; it can be resumed.
+        workers: processes that make batches; 0: the training process makes them.
+        seed: of all that is drawn, less than 2**32.
+
+    Raises:
+        UsageError: values out of range.
     """
 
     steps: int = 4000
@@ -58,7 +63,6 @@ class RunConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what cannot be run."""
         checks = (
             (self.steps >= 1, "steps is at least 1"),
             (self.learning_rate > 0, "learning_rate is positive"),
@@ -76,11 +80,11 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """What happens to the noisy copies that an encoder is trained on.
+    """Noise of the copies that an encoder is trained on (`NoiseRanges`).
 
     Attributes:
-        max_edits: largest share of edits in a copy; each has its own, uniform from 0.
-        min_indels, max_indels: share of indels among them, uniform between.
+        max_edits: maximum edits per base; each copy has its own rate, uniform from 0.
+        min_indels, max_indels: range of the share of indels among the edits, uniform.
     """
 
     max_edits: float = 0.2
@@ -88,12 +92,12 @@ class NoiseConfig:
     max_indels: float = 0.3
 
     @property
-    def noise(self) -> tuple[float, float, float]:
-        """As the kernels take it."""
-        return self.max_edits, self.min_indels, self.max_indels
+    def noise(self) -> NoiseRanges:
+        """The ranges, for kernels."""
+        return NoiseRanges(self.max_edits, self.min_indels, self.max_indels)
 
     def noise_checks(self) -> tuple[Check, ...]:
-        """What `require` is to see to."""
+        """Checks for `require`."""
         return (
             (0 <= self.max_edits < 1, "max_edits lies between 0 and 1"),
             (0 <= self.min_indels <= self.max_indels <= 1, "min_indels <= max_indels, between 0 and 1"),
@@ -104,10 +108,10 @@ Config = TypeVar("Config")
 
 
 def read_tables(path: str, tables: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """The tables of a TOML file, absent ones empty.
+    """The tables of a TOML file by name; a missing one is empty.
 
     Raises:
-        EsaError: it cannot be read, is no TOML, or holds anything but these tables.
+        EsaError: the file cannot be read, is no TOML, or has other tables or keys.
     """
     try:
         document = tomllib.loads(Path(path).read_text())
@@ -122,7 +126,12 @@ def read_tables(path: str, tables: tuple[str, ...]) -> dict[str, dict[str, Any]]
 
 
 def build(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
-    """A frozen config dataclass from the values of a TOML table, defaults for the rest.
+    """A config dataclass from the values of a TOML table, with defaults for the rest.
+
+    Args:
+        kind: the class.
+        values: of the table.
+        where: prefix of messages.
 
     Raises:
         UsageError: an unknown key, or a value of another type than its field's.
@@ -136,7 +145,7 @@ def build(kind: type[Config], values: Mapping[str, Any], where: str) -> Config:
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
-    """The value as its field has it: a list becomes a tuple, a whole number may stand for a real one."""
+    """The value in its field's type: a list becomes a tuple, and an integer is accepted as a float."""
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise UsageError(f"{where} is a list")
@@ -153,7 +162,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 
 
 def render(tables: Mapping[str, Any]) -> bytes:
-    """TOML text of config dataclasses by table, every field written out."""
+    """TOML text (UTF-8) of config dataclasses by table, with all fields."""
     document = {
         name: {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
         for name, config in tables.items()

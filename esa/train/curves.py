@@ -1,4 +1,4 @@
-"""The curves of a training run: a table (CSV) and a picture (PNG)."""
+"""The curves of a training run, as a table (CSV) and a figure (PNG)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import csv
 import io
 from collections.abc import Sequence
 
+from esa.errors import needed_by
+
 CURVE = dict[str, float]
-"""A validation's row: ``step``, ``seconds``, ``loss`` (mean since the last one), then what the task reports."""
+"""Row of a validation: ``step``, ``seconds``, mean ``loss`` since the last one, then the values of the task."""
 
 FIGURE_INCHES = (9.0, 6.5)
 DOTS_PER_INCH = 120
 
 
 def table(rows: Sequence[CURVE]) -> bytes:
-    """CSV with a column for each value, in the order of the first row."""
+    """CSV (UTF-8) with a column for each value, in the order of the first row."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -26,10 +28,15 @@ def table(rows: Sequence[CURVE]) -> bytes:
 
 
 def picture(rows: Sequence[CURVE], recalls: Sequence[str], title: str) -> bytes:
-    """PNG: the loss above, the named recalls below, over the steps."""
-    # Without pyplot: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """PNG of the loss (above) and the named recalls (below) over the steps.
+
+    Raises:
+        MissingLibraryError: matplotlib is not installed.
+    """
+    # Not through pyplot, which has global state and may need a display.
+    with needed_by("the picture of the curves"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(FIGURE_INCHES, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)

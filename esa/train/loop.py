@@ -1,7 +1,7 @@
-"""The training loop: batches made ahead by worker processes, validation, checkpoints, early stop.
+"""The training loop: batches made ahead by worker processes, validation, checkpoints, early stopping.
 
-Every step depends on the seed and its own number alone, so a run that was stopped and resumed ends with the
-same weights as one that was not (on one machine, with as many threads).
+Every step depends only on the seed and its own number. So a run that was stopped and resumed ends with the same
+weights as one that was not (on one machine, with the same number of threads).
 """
 
 from __future__ import annotations
@@ -25,17 +25,23 @@ from esa.train.config import RunConfig
 from esa.train.task import Task, to_tensors
 
 BATCHES_AHEAD = 8
-"""Batches that each worker process keeps ready."""
+"""Batches that each worker process makes ahead."""
 
 DEAD_WORKER = "DataLoader worker"
-"""How torch's message begins."""
+"""Start of torch's message when a worker process died."""
 
 Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run: the encoder with the best validation, and how it came about."""
+    """A finished run.
+
+    Attributes:
+        encoder: with the best validation score.
+        progress: of the run.
+        stopped: why it stopped, in words.
+    """
 
     encoder: Encoder
     progress: Progress
@@ -53,7 +59,7 @@ class _Batches(Dataset[dict[str, Tensor]]):
 
 
 def _batches(task: Task, run: RunConfig, first: int) -> Iterator[dict[str, Tensor]]:
-    """The batches of steps ``first`` and on, in order, whatever the number of workers."""
+    """The batches from step ``first`` on, in order, whatever the number of workers."""
     loader = DataLoader(
         _Batches(task),
         batch_size=None,
@@ -66,7 +72,7 @@ def _batches(task: Task, run: RunConfig, first: int) -> Iterator[dict[str, Tenso
 
 
 def _learning_rate(run: RunConfig, step: int) -> float:
-    """Linear warm-up, then half a cosine (Loshchilov & Hutter 2017, ICLR, "SGDR")."""
+    """Learning rate of a step: linear warm-up, then half a cosine (Loshchilov & Hutter 2017, ICLR, "SGDR")."""
     rise = min(1.0, (step + 1) / max(1, run.warm_up))
     return run.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / run.steps))
 
@@ -84,12 +90,16 @@ def train(
     """Train a task's model.
 
     Args:
+        task: makes batches, model and loss.
+        run: duration, learning rate and stopping rules.
         checkpoint: file of the run's state, written at each validation.
-        settings: digest of what must not change between sittings.
-        report: told after each step.
+        settings: digest of all that must not change between sittings.
+        device: that trains.
+        resume: continue from the checkpoint.
+        report: called after each step.
 
     Raises:
-        EsaError: nothing to resume, a loss that is no number, or a process that makes batches died.
+        EsaError: there is nothing to resume, the loss is not finite, or a worker process died.
     """
     torch.manual_seed(run.seed)
     model = task.model().to(device)
@@ -102,7 +112,7 @@ def train(
     try:
         stopped = _sitting(task, run, checkpoint, state, device, report)
     except RuntimeError as error:
-        # torch raises it from a signal handler, wherever this process is then.
+        # torch raises it from a signal handler, at any point of this process.
         if not str(error).startswith(DEAD_WORKER):
             raise
         raise EsaError(
@@ -116,10 +126,10 @@ def train(
 def _sitting(
     task: Task, run: RunConfig, checkpoint: Path, state: State, device: torch.device, report: Report
 ) -> str:
-    """Train from where the state is to the end of the run, or of the sitting; returns why it stopped."""
+    """Train from the given state to the end of the run or of the sitting; returns why it stopped."""
     progress = state.progress
     before, begun = progress.seconds, time.monotonic()
-    # Since the last validation, which is where a resumed run begins.
+    # Values since the last validation, from which a resumed run continues.
     values: list[dict[str, float]] = []
     if _exhausted(run, progress):
         return f"no better validation in {run.patience}"
@@ -137,7 +147,7 @@ def _sitting(
         if due or late:
             save_checkpoint(checkpoint, state)
         if late and not progress.curves:
-            # For the encoder of this sitting alone: the checkpoint is that of a run that was not cut here.
+            # For the encoder of this sitting only: the checkpoint equals that of a run that did not stop here.
             _validate(task, state, values)
         report(progress)
         if late:
@@ -150,7 +160,7 @@ def _sitting(
 def _step(
     task: Task, run: RunConfig, state: State, batch: dict[str, Tensor], device: torch.device
 ) -> dict[str, float]:
-    """One batch forward and backward; returns what the curves show of it."""
+    """One batch forward and backward; returns its values for the curves."""
     step = state.progress.step
     for group in state.optimizer.param_groups:
         group["lr"] = _learning_rate(run, step)
@@ -166,12 +176,12 @@ def _step(
 
 
 def _precision(device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 on CUDA; a task that gains by it on a CPU says so itself."""
+    """bfloat16 on CUDA, float32 on the CPU (where a task may choose otherwise)."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 def _validate(task: Task, state: State, values: Sequence[dict[str, float]]) -> None:
-    """Add a row to the curves, with the means of the batches' ``values``; keep the model if it is the best so far."""
+    """Add a row with the means of the batches' ``values`` to the curves; keep the model if it is the best so far."""
     progress = state.progress
     found = task.validate(task.encoder(state.model))
     means = {name: sum(v[name] for v in values) / len(values) for name in values[0]}
@@ -183,5 +193,6 @@ def _validate(task: Task, state: State, values: Sequence[dict[str, float]]) -> N
 
 
 def _exhausted(run: RunConfig, progress: Progress) -> bool:
+    """Whether the run's patience is exhausted."""
     since = (progress.step - progress.best_step) // run.validate_every
     return run.patience > 0 and since >= run.patience

@@ -1,9 +1,9 @@
-"""Training of the `rde` encoder: a noisy read shall lie nearer to its own fragment than to any other.
+"""Training of the `rde` encoder: a noisy read should lie nearer to its own fragment than to any other.
 
-Self-supervised and contrastive over a batch (InfoNCE: van den Oord et al. 2018, arXiv:1807.03748), in both
-directions, with a learnt temperature (Radford et al. 2021, ICML, "CLIP"), on prefixes of the embedding as well
-(Kusupati et al. 2022, NeurIPS, "Matryoshka representation learning"). A share of each batch is drawn from
-repeats: a copy of a repeat is a negative, unless the read would lie in it just as well.
+The training is self-supervised. The loss is contrastive over a batch, in both directions (InfoNCE: van den Oord et al.
+2018, arXiv:1807.03748). The temperature is learnt (Radford et al. 2021, ICML, "CLIP"). Prefixes of the embedding are
+trained as well (Kusupati et al. 2022, NeurIPS, "Matryoshka representation learning"). A share of each batch is drawn
+from repeats. A copy of a repeat is a negative, unless the read fits it as well as its origin.
 """
 
 from __future__ import annotations
@@ -26,27 +26,30 @@ from esa.eval.recall import dense_recall
 from esa.fragments.fixed import FixedFragmenter
 from esa.sequence.genome import Genome
 from esa.train.config import NoiseConfig, require
-from esa.train.reads import SHARED_K, clean_starts, least_hashes, mark_copies, read_out
+from esa.train.reads import SHARED_K, Intervals, clean_starts, mark_copies, min_hashes, read_out
 from esa.train.references import validation_reads
 
 GROUP = 8
-"""Fragments of a hard group: neighbours when all are sorted by the least hash of their k-mers."""
+"""Fragments of a hard group: neighbours when all are sorted by MinHash."""
 
 START_STRIDE = 16
-"""Bases between the places from which fragments are drawn."""
+"""Bases between the places that fragments are drawn from."""
 
 SAME = 0.95
-"""Share of k-mers from which on a fragment holds a read as well as its own does."""
+"""Share of a read's k-mers from which a fragment fits the read as well as its origin does."""
 
 SCALE = 20.0
-"""The inverse temperature at the beginning, and the most it may become."""
-MOST_SCALE = 100.0
+"""Inverse temperature at the start of training."""
+MAX_SCALE = 100.0
+"""Upper limit of the inverse temperature."""
 
 VALIDATION_READS = ((100, 0.01), (250, 0.05), (250, 0.10), (150, 0.10))
-"""Length and substitutions a base of the reads that validate."""
+"""Length in bases and substitutions per base of the validation reads."""
 
 VALIDATION_COUNT = 500
+"""Validation reads per set."""
 DEPTHS = (1, 50)
+"""Nearest fragments among which a true one counts as found."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,15 @@ class RdeConfig(NoiseConfig):
     """Training of `RdeModel`.
 
     Attributes:
-        length, stride: of the fragments (`FixedFragmenter`).
-        k, dimensions, width, layers, heads: of the model (`RdeShape`).
+        length, stride: bases of a fragment, and between fragments (`FixedFragmenter`).
+        k, dimensions, width, layers, heads: sizes of the model (`RdeShape`).
         prefixes: components of the prefixes that are trained as embeddings of their own.
-        batch: pairs of a batch; all other fragments are a read's negatives.
-        hard: share of them drawn in groups of near copies.
-        shortest, longest: bases of the reads, one length a batch.
+        batch: pairs per batch; the fragments of the other pairs are a read's negatives.
+        hard: share of the pairs drawn in groups of near copies.
+        shortest, longest: bases of the reads, one length per batch.
+
+    Raises:
+        UsageError: values that cannot be trained with.
     """
 
     length: int = FixedFragmenter.length
@@ -76,7 +82,6 @@ class RdeConfig(NoiseConfig):
     longest: int = 256
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what cannot be trained."""
         checks = (
             (self.batch >= 2 * GROUP, f"batch is at least {2 * GROUP}"),
             (0 <= self.hard <= 1, "hard lies between 0 and 1"),
@@ -99,16 +104,17 @@ class RdeConfig(NoiseConfig):
 
     @property
     def fragmenter(self) -> FixedFragmenter:
-        """What cuts the references, and later the reads."""
+        """The fragmenter of the references, and later of the reads."""
         return FixedFragmenter(self.length, self.stride, min(self.length, FixedFragmenter.shortest))
 
     @property
     def shape(self) -> RdeShape:
+        """Sizes of the model."""
         return RdeShape(self.k, self.dimensions, self.width, self.layers, self.heads, self.length)
 
 
 class RdeTraining(nn.Module):
-    """The model, and the temperature that only training needs."""
+    """The model, with the temperature, which only training needs."""
 
     def __init__(self, shape: RdeShape, seed: int) -> None:
         super().__init__()
@@ -117,7 +123,17 @@ class RdeTraining(nn.Module):
 
 
 class RdeTask:
-    """`esa.train.task.Task` of the Transformer."""
+    """`esa.train.task.Task` of the Transformer.
+
+    Args:
+        config: of the training.
+        training: sequence to draw batches from.
+        validation: sequence to draw validation reads from.
+        seed: of all that is drawn.
+
+    Raises:
+        EsaError: too little sequence.
+    """
 
     name = "rde"
 
@@ -131,27 +147,32 @@ class RdeTask:
                 "give longer references or a smaller batch"
             )
         apart = self._clean(training, config.length)
-        self._sorted = apart[np.argsort(least_hashes(self._codes, apart, config.length), kind="stable")]
+        self._sorted = apart[np.argsort(min_hashes(self._codes, apart, config.length), kind="stable")]
         self._rows = kmer_rows(config.k)
         sets = [(min(length, config.longest), edits) for length, edits in VALIDATION_READS]
         self._reads = validation_reads(validation, sets, VALIDATION_COUNT, seed)
 
     @property
     def fragmenter(self) -> FixedFragmenter:
+        """The fragmenter of the encoder."""
         return self.config.fragmenter
 
     @property
     def validation(self) -> str:
+        """Meaning of the numbers of `validate`, in words."""
         codes = self._validation.fetch(0, self._validation.bases)
         fragments = len(self.fragmenter.reference(codes, self._validation.offsets))
         return f"share with a true fragment among the nearest 1 (R@1) or 50 (R@50) of the {fragments:,} there"
 
     def _clean(self, genome: Genome, stride: int) -> NDArray[np.int64]:
-        """Places of fragments whose reads, all shifts and deletions included, meet neither N nor an end."""
+        """Starts of fragments whose reads, with all shifts and deletions, reach neither an N nor an end."""
         return clean_starts(self._codes, genome, self.config.length, self.config.length, stride)
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
-        """Fragments and reads as `rde_tokens.lay_out` has them, and which fragments are no negatives.
+        """Fragments and reads as tokens (`rde_tokens.lay_out`), and which fragments are no negatives.
+
+        Args:
+            step: of the training; with the seed, it decides the batch.
 
         Returns:
             ``fragment_rows``, ``read_rows`` (``int32[batch, tokens, SLOTS]``), the ``_weights`` of both
@@ -161,18 +182,20 @@ class RdeTask:
         c = self.config
         fragment = self._draw(rng)
         length = int(rng.integers(c.shortest, c.longest + 1))
-        # Windows a stride apart: the nearest lies at most half a stride from the read's middle.
+        # Fragments are a stride apart: the nearest is at most half a stride from the read's middle.
         shift = rng.integers(-c.stride // 2, c.stride // 2 + 1, len(fragment))
         start = fragment + (c.length - length) // 2 + shift
         reads = np.empty((len(fragment), length), np.uint8)
-        read_out(self._codes, start, length, c.noise, np.uint64(rng.integers(1 << 63)), reads)
+        read_out(self._codes, start, c.noise, np.uint64(rng.integers(1 << 63)), reads)
         near = np.abs(start[:, None] + length // 2 - fragment[None] - c.length // 2) < c.length
-        # Near copies: those drawn together, and those that came together by chance.
+        # Near copies: those drawn in a group, and those in the same batch by chance.
         hard = int(c.batch * c.hard) // GROUP * GROUP
         number = np.arange(len(fragment))
         together = np.where(number < hard, number // GROUP, len(fragment) + number)
-        for label in (together, least_hashes(self._codes, fragment, c.length)):
-            mark_copies(self._codes, (fragment, c.length), (start, length), label, SAME, near)
+        for label in (together, min_hashes(self._codes, fragment, c.length)):
+            mark_copies(
+                self._codes, Intervals(fragment, c.length), Intervals(start, length), label, SAME, near
+            )
         np.fill_diagonal(near, False)
         tokens = {"ignored": near}
         places = np.arange(len(reads), dtype=np.int64) * length
@@ -186,13 +209,14 @@ class RdeTask:
     def _tokens(
         self, codes: NDArray[np.uint8], start: NDArray[np.int64], length: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Rows and weights of `rde_tokens.lay_out`."""
         rows = np.empty((len(start), tokens_of(length, self.config.k), SLOTS), np.int32)
         weights = np.empty(rows.shape, np.float32)
         lay_out(codes, start, length, self.config.k, self._rows, rows, weights)
         return rows, weights
 
     def _draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Starts of a batch's fragments: groups of near copies first, the others from anywhere."""
+        """Starts of a batch's fragments: groups of near copies first, then others from anywhere."""
         groups = int(self.config.batch * self.config.hard) // GROUP
         begin = rng.integers(0, max(1, len(self._sorted) - GROUP + 1), groups)
         near = self._sorted[np.minimum(begin[:, None] + np.arange(GROUP), len(self._sorted) - 1).ravel()]
@@ -201,14 +225,15 @@ class RdeTask:
         return np.concatenate([near, anywhere + rng.integers(0, START_STRIDE, others)])
 
     def model(self) -> RdeTraining:
+        """A new model."""
         return RdeTraining(self.config.shape, self.seed)
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Contrastive in both directions, on each prefix; all prefixes count alike."""
+        """Contrastive loss in both directions, summed over the prefixes with equal weights."""
         assert isinstance(model, RdeTraining)
         fragments = model.model(batch["fragment_rows"], batch["fragment_weights"])
         reads = model.model(batch["read_rows"], batch["read_weights"])
-        scale = model.log_scale.exp().clamp(max=MOST_SCALE)
+        scale = model.log_scale.exp().clamp(max=MAX_SCALE)
         own = torch.arange(len(reads), device=reads.device)
         total, first = reads.new_zeros(()), reads.new_zeros(())
         for prefix in self.config.prefixes:
@@ -224,11 +249,12 @@ class RdeTask:
         return total, {"batch_recall": first.item(), "scale": scale.item()}
 
     def encoder(self, model: nn.Module) -> RdeEncoder:
+        """The encoder of a model."""
         assert isinstance(model, RdeTraining)
         return RdeEncoder.of_model(model.model)
 
     def validate(self, encoder: Any) -> dict[str, float]:
-        """The mean over all reads of the share whose nearest fragment is true, then each set's R@1 and R@50."""
+        """Share of reads whose nearest fragment is true: the mean over all sets, then each set's R@1 and R@50."""
         found = {
             name: dense_recall(self.fragmenter, encoder, self._validation, reads, DEPTHS)
             for name, reads in self._reads.items()

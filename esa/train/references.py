@@ -1,4 +1,4 @@
-"""The sequences that an encoder is trained on, and the part of them that is kept for validation."""
+"""The sequences that an encoder is trained on, and those held out for validation."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from esa.sequence.dna import N
 from esa.sequence.genome import Genome
 
 VALIDATION_SHARE = 10
-"""One base in so many is kept for validation: the end of each reference."""
+"""One base in so many is held out for validation, at the end of each reference."""
 
-LEAST_BASES = 100_000
-"""Less sequence than this, all references together, teaches nothing."""
+MIN_BASES = 100_000
+"""Bases of all references together that training needs."""
 
 
 def read_references(paths: Sequence[str]) -> tuple[Genome, Genome]:
-    """The references as one genome to train on and one to validate on; they share no base.
+    """The references as a genome to train on and one to validate on, without common bases.
 
-    Of each reference the last tenth is kept for validation; a contig that reaches into it is cut in two.
+    The last tenth of each reference is held out for validation; a contig that reaches into it is cut in two.
 
     Raises:
         FastaError: a reference cannot be read.
-        EsaError: all together they are too small to train on.
+        EsaError: the references are too small to train on.
     """
     training: dict[str, NDArray[np.uint8]] = {}
     validation: dict[str, NDArray[np.uint8]] = {}
@@ -38,20 +38,20 @@ def read_references(paths: Sequence[str]) -> tuple[Genome, Genome]:
         for i, name in enumerate(genome.names):
             codes = genome.contig(i)
             cut = int(np.clip(limit - genome.offsets[i], 0, len(codes)))
-            for part, piece in ((training, codes[:cut]), (validation, codes[cut:])):
+            for contigs, piece in ((training, codes[:cut]), (validation, codes[cut:])):
                 if len(piece):
-                    part[f"{number}:{Path(path).name}:{name}"] = piece
+                    contigs[f"{number}:{Path(path).name}:{name}"] = piece
     one, other = Genome.of_contigs(training), Genome.of_contigs(validation)
-    if one.bases + other.bases < LEAST_BASES:
+    if one.bases + other.bases < MIN_BASES:
         raise EsaError(
             f"{', '.join(paths)}: {one.bases + other.bases:,} bases are too few to train on; "
-            f"give references of {LEAST_BASES:,} bases or more"
+            f"give references of {MIN_BASES:,} bases or more"
         )
     return one, other
 
 
 def fenced(genome: Genome) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The base codes with an N behind each contig, so that no noise walks into the next, and the contigs' bounds."""
+    """Base codes with an N behind each contig, so that noise does not reach into the next, and the contigs' bounds."""
     pieces = [np.append(genome.contig(i), np.uint8(N)) for i in range(len(genome.names))]
     offsets = genome.offsets + np.arange(len(genome.offsets))
     return np.concatenate([np.empty(0, np.uint8), *pieces]), offsets
@@ -60,10 +60,16 @@ def fenced(genome: Genome) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def validation_reads(
     genome: Genome, sets: Sequence[tuple[int, float]], count: int, seed: int
 ) -> dict[str, ReadSet]:
-    """Reads of each (length, substitutions a base), by what a curve of them is called.
+    """Simulated reads of each set, by the name of their curve.
+
+    Args:
+        genome: to draw them from.
+        sets: length in bases and substitutions per base of each set.
+        count: reads per set.
+        seed: of all that is drawn.
 
     Raises:
-        EsaError: the genome is too small, or in too many pieces, to have any.
+        EsaError: the genome is too small, or in too many pieces.
     """
     try:
         return {

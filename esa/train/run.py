@@ -1,4 +1,4 @@
-"""A training run as a whole: references in, a directory with an encoder out."""
+"""A training run as a whole, from references to a directory with an encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from esa.encoders import registry
 from esa.encoders.device import choose_device
 from esa.encoders.registry import save_encoder
-from esa.errors import OutputError, UsageError
+from esa.errors import MissingLibraryError, OutputError, UsageError
 from esa.io.output import open_file
 from esa.sequence.genome import Genome
 from esa.train import curves
@@ -34,12 +34,12 @@ WRITTEN = (
     *(CHECKPOINT_NAME, CONFIG_NAME, CURVES_NAME, PICTURE_NAME, CARD_NAME),
     *(registry.CONFIG_NAME, registry.WEIGHTS_NAME),
 )
-"""All that a training writes into its directory."""
+"""All files that a training writes into its directory."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What can be trained: its configuration, its task, and the defaults of its runs."""
+    """A kind of encoder that can be trained: its configuration, its task, and the defaults of its runs."""
 
     config: type[Any]
     task: Callable[[Any, Genome, Genome, int], Task]
@@ -56,38 +56,45 @@ KINDS: dict[str, Kind] = {
 
 @dataclass(frozen=True)
 class TrainSummary:
-    """What a run ended with.
+    """Result of a run.
 
     Attributes:
-        directory: where the encoder is.
+        directory: of the encoder.
         trained: the encoder and its curves.
-        parameters: trained numbers of the model.
+        parameters: number of trained parameters.
+        no_picture: why the curves were not drawn, or None.
     """
 
     directory: Path
     trained: Trained
     parameters: int
+    no_picture: str | None = None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The configuration of a training: of its run, and of the task of that kind."""
+    """The configuration of a training: kind of encoder, run, and task."""
 
     kind: str
     run: RunConfig
     task: Any
 
     def text(self) -> bytes:
-        """TOML."""
+        """TOML text (UTF-8)."""
         return render({RUN_TABLE: self.run, self.kind: self.task})
 
 
 def read_settings(kind: str, path: str | None, changes: dict[str, Any]) -> Settings:
-    """Defaults, a TOML file over them, and ``changes`` of `RunConfig` fields over that.
+    """Defaults, overridden by a TOML file, overridden by ``changes`` of `RunConfig` fields.
+
+    Args:
+        kind: name in `KINDS`.
+        path: of the TOML file; None: no file.
+        changes: by field.
 
     Raises:
-        UsageError: an unknown kind or key, or a value that cannot be.
-        EsaError: a file that cannot be read.
+        UsageError: an unknown kind or key, or a value out of range.
+        EsaError: the file cannot be read.
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of encoder {kind!r}; there are: {', '.join(KINDS)}")
@@ -112,30 +119,31 @@ def train_encoder(
     force: bool = False,
     report: Report = lambda progress: None,
 ) -> TrainSummary:
-    """Train an encoder on references and keep it, with its config, curves and model card, in a directory.
+    """Train an encoder on references and write it, with its config, curves and model card, into a directory.
 
-    The config is written first and the curves at each validation, beside the checkpoint.
+    The config is written first. The curves and the checkpoint are written at each validation.
 
     Args:
-        resume: go on from the checkpoint in the directory.
-        force: train anew where a directory already is.
+        settings: of the training.
+        references: paths of FASTA files.
+        output: the directory.
+        device: name in `esa.encoders.device.DEVICES`.
+        resume: continue from the checkpoint in the directory.
+        force: start anew in a directory that is not empty.
+        report: called after each step.
 
     Raises:
-        UsageError, EsaError: bad settings, references or checkpoint, or no such device.
-        OutputError: the directory is there already, or cannot be written.
+        UsageError, EsaError: invalid settings, references or checkpoint, or a device that is not available.
+        OutputError: the directory is not empty, or cannot be written.
     """
     kind, run = settings.kind, settings.run
     chosen = choose_device(device)
     _require_startable(output, resume, force)
     genomes = read_references(references)
     task = KINDS[kind].task(settings.task, *genomes, run.seed)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{output}: {error.strerror}") from error
+    _prepare(output)
     if not resume:
-        # What is left of another run does not belong to this one.
-        for name in WRITTEN:
+        for name in WRITTEN:  # by an earlier run
             (output / name).unlink(missing_ok=True)
         _write(output / CONFIG_NAME, settings.text())
 
@@ -153,17 +161,18 @@ def train_encoder(
         resume=resume,
         report=follow,
     )
-    _write_curves(output, kind, trained.progress.curves)
+    no_picture = _write_curves(output, kind, trained.progress.curves)
     parameters = parameters_of(task.model())
     save_encoder(trained.encoder, output, task.fragmenter.parameters())
     _write(
         output / CARD_NAME,
         model_card(kind, references, genomes, trained, parameters, chosen, task.validation),
     )
-    return TrainSummary(output, trained, parameters)
+    return TrainSummary(output, trained, parameters, no_picture)
 
 
 def _require_startable(output: Path, resume: bool, force: bool) -> None:
+    """Raise `OutputError` if a training cannot start in this directory."""
     if output.exists() and not output.is_dir():
         raise OutputError(f"{output}: is there and no directory; give another one")
     if resume and not (output / CHECKPOINT_NAME).is_file():
@@ -174,8 +183,16 @@ def _require_startable(output: Path, resume: bool, force: bool) -> None:
         )
 
 
+def _prepare(output: Path) -> None:
+    """Make the directory, if need be."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{output}: {error.strerror}") from error
+
+
 def _digest(settings: Settings, genomes: tuple[Genome, Genome]) -> str:
-    """Of all that decides the weights at a step: not of when to stop, nor of who makes the batches."""
+    """Digest of all that the weights at a step depend on; stopping rules and workers do not count."""
     indifferent = {field: getattr(RunConfig, field) for field in ("workers", "minutes", "patience")}
     digest = hashlib.sha256(replace(settings, run=replace(settings.run, **indifferent)).text())
     for genome in genomes:
@@ -184,11 +201,17 @@ def _digest(settings: Settings, genomes: tuple[Genome, Genome]) -> str:
     return digest.hexdigest()
 
 
-def _write_curves(output: Path, kind: str, rows: Sequence[curves.CURVE]) -> None:
+def _write_curves(output: Path, kind: str, rows: Sequence[curves.CURVE]) -> str | None:
+    """Write the table and the figure of a run's curves; returns why there is no figure, which no training fails for."""
     names = list(rows[0])
     recalls = names[names.index("recall") :]
     _write(output / CURVES_NAME, curves.table(rows))
-    _write(output / PICTURE_NAME, curves.picture(rows, recalls, f"esa train {kind}"))
+    try:
+        picture = curves.picture(rows, recalls, f"esa train {kind}")
+    except MissingLibraryError as error:
+        return str(error)
+    _write(output / PICTURE_NAME, picture)
+    return None
 
 
 def _write(path: Path, content: bytes) -> None:

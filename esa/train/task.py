@@ -1,4 +1,4 @@
-"""What is trained: a task makes its batches, its model and its loss; `esa.train.loop` does the rest."""
+"""The interface of a training task: it makes batches, model and loss; `esa.train.loop` does the rest."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from esa.fragments.base import Fragmenter
 
 
 class Task(Protocol):
-    """One kind of encoder in training. Picklable: worker processes hold copies of it."""
+    """One kind of encoder in training. It can be pickled, since worker processes hold copies."""
 
     name: str
 
     @property
     def fragmenter(self) -> Fragmenter:
-        """What cuts references and reads for the encoder."""
+        """The fragmenter of the encoder."""
 
     @property
     def validation(self) -> str:
-        """What the numbers of `validate` are, in words."""
+        """Meaning of the numbers of `validate`, in words."""
 
     def batch(self, step: int) -> dict[str, NDArray[Any]]:
-        """The batch of a step; depends on the task's seed and on ``step`` alone."""
+        """The batch of a step, arrays by name; depends on the task's seed and on ``step`` only."""
 
     def model(self) -> nn.Module:
-        """A fresh model, the same every time."""
+        """A new model, the same every time."""
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch, and what else the curves show."""
+        """The loss of a batch, and other values for the curves."""
 
     def encoder(self, model: nn.Module) -> Encoder:
-        """What is saved, and used by `esa index`."""
+        """The encoder of a model, to be saved and used by `esa index`."""
 
     def validate(self, encoder: Encoder) -> dict[str, float]:
-        """Recall on sequence that no batch holds; the first is what early stopping watches, larger is better."""
+        """Recall on held-out sequence. The first value decides early stopping; larger is better."""
 
 
 def parameters_of(model: nn.Module) -> int:
-    """Trained numbers of a model."""
+    """Number of a model's trained parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def to_tensors(batch: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """The batch as torch takes it."""
+    """The batch as tensors, which share memory with the arrays."""
     return {name: torch.from_numpy(array) for name, array in batch.items()}

@@ -1,4 +1,4 @@
-"""`scripts/bench_dense.py` on an index so small that its numbers mean nothing: every table is made."""
+"""`scripts.benchmarks.dense` on an index so small that its numbers mean nothing: every table is made."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_common import BenchError
-from bench_dense import CODES, FAR, READ_SETS, SHORTLISTS, VISITED, main
-from process_memory import own_and_mapped
 from samples import fastq_text, make_index, random_bases, write
 
 from esa.stores import dense_builder
 from esa.stores.dense import DenseParameters
+from scripts.benchmarks.dense import CODES, FAR, READ_SETS, SHORTLISTS, VISITED, main
+from scripts.common.process_memory import own_and_mapped
+from scripts.common.programs import BenchError
 
 BASES = random_bases(np.random.default_rng(1), 60_000)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench_dense.py", *map(str, arguments)])
+    monkeypatch.setattr(sys, "argv", ["dense", *map(str, arguments)])
     main()
 
 

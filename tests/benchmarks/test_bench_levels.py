@@ -1,15 +1,15 @@
-"""The tables of `scripts/bench_levels.py`, of a small genome."""
+"""The tables of `scripts.benchmarks.levels`, of a small genome."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from bench_levels import key_table, level_row
 from samples import esa
 
 from esa.align.placer import SPLIT
 from esa.index.open import Index, open_index
+from scripts.benchmarks.levels import key_table, level_row
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def index(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Index:
 def test_the_more_keys_the_more_is_found(index: Index) -> None:
     rows = key_table(index, 200, 1).rows
     shares = [[float(cell.split()[0]) for cell in row[1:]] for row in rows]
-    margins, anchors, sliding, two = shares[0]
-    assert margins < anchors
-    assert min(anchors, sliding, two) > 0.95
-    for _, anchors, sliding, two in shares[1:]:
-        assert two > max(anchors, sliding)
+    margins, minimizers, sliding, two = shares[0]
+    assert margins < minimizers
+    assert min(minimizers, sliding, two) > 0.95
+    for _, minimizers, sliding, two in shares[1:]:
+        assert two > max(minimizers, sliding)
 
 
 def test_shares_of_reads_and_of_time(index: Index, data_dir: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_shares_of_reads_and_of_time(index: Index, data_dir: Path, tmp_path: Pat
     levels, (rescue, rest) = cells[:-2], cells[-2:]
     assert (label, len(levels)) == ("some", len(index.preset.levels) + len([SPLIT]))
     reached = [float(cell.split(" / ")[0]) for cell in levels]
-    # No bucket of a phage is crowded.
+    # A phage has no repeat buckets.
     assert reached.pop([level.name for level in index.preset.levels].index("repeats")) == 0
     assert reached[0] == 100
     # Few reads of 60 bases have so many fragments that some are left out.

@@ -1,12 +1,23 @@
-"""`scripts/bench_resources.py`: what is worked out from the runs."""
+"""`scripts.benchmarks.resources`: what is worked out from the runs."""
 
 from __future__ import annotations
 
 import pytest
-from bench_resources import same_outputs, thread_findings
-from resource_runs import APART, APART_FEW, BAM, FEW_PAIRS, GZIP, MANY, MANY_FEW, ONE, ONE_FEW
-from speed_sets import Judgement
-from timed_runs import Run
+
+from scripts.benchmarks.resources.__main__ import same_outputs, thread_findings
+from scripts.benchmarks.resources.runs import (
+    APART,
+    APART_FEW,
+    BAM,
+    FEW_PAIRS,
+    GZIP,
+    MANY,
+    MANY_FEW,
+    ONE,
+    ONE_FEW,
+)
+from scripts.common.speed_sets import Judgement
+from scripts.common.timed_runs import Run
 
 
 def runs(*seconds: float, busy: float = 0.0) -> list[Run]:

@@ -1,4 +1,4 @@
-"""`scripts/bench_scaling.py`: what is taken as it is, what is worked out from the runs, the picture."""
+"""`scripts.benchmarks.scaling`: what is taken as it is, what is worked out from the runs, the picture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_common import BenchError, Workplace
-from bench_scaling import COLUMNS, chosen, human_findings, point, row, stage_table
 from samples import esa, fasta_text, random_bases, write
-from scaling_plot import Point, picture, size_text
-from scaling_runs import CHR20_NAME, PART, WHOLE, Aligned, Built, Folder, Genome, aligned, built, summary
-from timed_runs import Run
+
+from scripts.benchmarks.scaling.__main__ import COLUMNS, chosen, human_findings, point, row, stage_table
+from scripts.benchmarks.scaling.plot import Point, picture, size_text
+from scripts.benchmarks.scaling.runs import (
+    CHR20_NAME,
+    PART,
+    WHOLE,
+    Aligned,
+    Built,
+    Folder,
+    Genome,
+    aligned,
+    built,
+    summary,
+)
+from scripts.common.programs import BenchError
+from scripts.common.timed_runs import Run
+from scripts.common.workplace import Workplace
 
 ALIGNED = Aligned(
     (30_000.0, 20_000.0, 10_000.0),

@@ -1,13 +1,12 @@
-"""`scripts/bench_speed.py`: ratios beside their targets."""
+"""`scripts.benchmarks.speed`: ratios beside their targets."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from baseline import Baseline
-from bench_common import Version, Workplace
-from bench_speed import (
+
+from scripts.benchmarks.speed.__main__ import (
     BASELINE,
     BASELINE_COLUMNS,
     BASELINE_ROUNDS,
@@ -19,9 +18,12 @@ from bench_speed import (
     rows_of,
     shift,
 )
-from grid_stats import median_interval
-from speed_sets import Judgement, SpeedSet
-from timed_runs import Run
+from scripts.common.aligners import Version
+from scripts.common.baseline import Baseline
+from scripts.common.speed_sets import Judgement, SpeedSet
+from scripts.common.stats import median_interval
+from scripts.common.timed_runs import Run
+from scripts.common.workplace import Workplace
 
 
 def measured(length: int | None) -> Measured:

@@ -1,4 +1,4 @@
-"""`scripts/pair_fates.py` on pairs of a genome with three copies of one sequence, the last with an error."""
+"""`scripts.benchmarks.real.pair_fates` on pairs of a genome with three copies of a sequence, the last with an error."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pair_fates
 import pytest
+
+from scripts.benchmarks.real import pair_fates
 
 LENGTH, SIZE = 60, 200
 STARTS = (100, 1100, 2100)

@@ -23,22 +23,22 @@ s Ggor.22 1 3 + 900 AAA
 
 
 def test_pairs_of_bases_skip_the_gaps_of_both_rows() -> None:
-    from primates import UNPAIRED, pairing
+    from scripts.benchmarks.real.primates import UNPAIRED, pairing
 
     pairs = pairing("ACTTGT--GT", "AC--GTACgt")
     assert pairs.tolist() == [0, 1, UNPAIRED, UNPAIRED, 2, 3, 6, 7]
 
 
 def test_rows_of_unequal_length_are_refused() -> None:
-    from bench_common import BenchError
-    from primates import pairing
+    from scripts.benchmarks.real.primates import pairing
+    from scripts.common.programs import BenchError
 
     with pytest.raises(BenchError, match="differ in length"):
         pairing("ACG", "ACGT")
 
 
 def test_blocks_are_named_as_in_the_fasta_and_only_those_of_the_species_are_kept(tmp_path: Path) -> None:
-    from primates import SPECIES, read_pairings
+    from scripts.benchmarks.real.primates import SPECIES, read_pairings
 
     path = tmp_path / "blocks.maf.xz"
     path.write_bytes(lzma.compress(BLOCKS.encode()))
@@ -50,7 +50,7 @@ def test_blocks_are_named_as_in_the_fasta_and_only_those_of_the_species_are_kept
 
 
 def test_an_origin_is_read_from_a_name_for_each_end_and_strand() -> None:
-    from primates import Origin, fragment_number, origin
+    from scripts.benchmarks.real.primates import Origin, fragment_number, origin
 
     name = "chr22_100_900_Ppyg_12_345_0_1_0_0_0:0:0_1:0:0_1f"
     assert origin(name, 0) == Origin("chr22_100_900", 11, False)
@@ -74,14 +74,14 @@ def test_an_origin_is_read_from_a_name_for_each_end_and_strand() -> None:
 def test_one_base_on_its_pair_makes_an_alignment_right(
     cigar: list[tuple[int, int]], position: int, joined: bool
 ) -> None:
-    from primates import aligned_to_its_pair
+    from scripts.benchmarks.real.primates import aligned_to_its_pair
 
     pairs = np.array([20, 21, 22, 23, 24, 25], np.int32)
     assert aligned_to_its_pair(cigar, position, pairs) == joined
 
 
 def test_unpaired_bases_join_nothing() -> None:
-    from primates import UNPAIRED, aligned_to_its_pair
+    from scripts.benchmarks.real.primates import UNPAIRED, aligned_to_its_pair
 
     assert not aligned_to_its_pair([(M, 3)], 0, np.full(3, UNPAIRED, np.int32))
 
@@ -95,7 +95,7 @@ def sam_of(path: Path, records: list[tuple[str, int, str, int, str]]) -> Path:
 
 
 def test_judging_asks_for_block_strand_and_place_of_the_primary_record(tmp_path: Path) -> None:
-    from primates import UNPAIRED, judge
+    from scripts.benchmarks.real.primates import UNPAIRED, judge
 
     # Bases 0-99 of the block are paired 5 further on; from 100 there is nothing.
     pairs = np.concatenate((np.arange(5, 105), np.full(100, UNPAIRED))).astype(np.int32)
@@ -119,8 +119,8 @@ def test_judging_asks_for_block_strand_and_place_of_the_primary_record(tmp_path:
 
 
 def test_a_missing_primary_record_is_an_error(tmp_path: Path) -> None:
-    from bench_common import BenchError
-    from primates import judge
+    from scripts.benchmarks.real.primates import judge
+    from scripts.common.programs import BenchError
 
     name = "chr22_100_900_Ppyg_11_0_0_0_0_0_0:0:0_0:0:0_0"
     path = sam_of(tmp_path / "x.sam", [(name, 0, "chr22_100_900", 16, "10M")])
@@ -141,9 +141,8 @@ def test_a_missing_primary_record_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_the_score_of_a_locus_is_that_of_bwa(read: str, total: int, plain: int) -> None:
-    from primates_why import locus_score
-
     from esa.sequence import dna
+    from scripts.benchmarks.real.primates_why import locus_score
 
     reference = "GG" + "ACGTACGGTTCAGCTTAGCA" + "CC"
     found = locus_score(dna.encode(read.encode()), dna.encode(reference.encode()))

@@ -1,11 +1,12 @@
-"""`scripts/serial_share.py`: what serial parts allow on many cores, worked out by hand."""
+"""`scripts.benchmarks.resources.serial_share`: what serial parts allow on many cores, worked out by hand."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from serial_share import (
+
+from scripts.benchmarks.resources.serial_share import (
     Shares,
     median_shares,
     reads_to_outweigh,

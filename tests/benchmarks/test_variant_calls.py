@@ -24,7 +24,7 @@ CALLS = [
 
 
 def test_alleles_are_right_false_or_missed() -> None:
-    from variant_calls import Variant, match, parse_calls
+    from scripts.benchmarks.variants.calls import Variant, match, parse_calls
 
     truth, calls = parse_calls(TRUTH), parse_calls(CALLS)
     snps = match(truth, calls, "SNP", 0, False)
@@ -37,7 +37,7 @@ def test_alleles_are_right_false_or_missed() -> None:
 
 
 def test_a_wrong_genotype_is_false_and_missed() -> None:
-    from variant_calls import Variant, match, parse_calls
+    from scripts.benchmarks.variants.calls import Variant, match, parse_calls
 
     found = match(parse_calls(TRUTH), parse_calls(CALLS), "SNP", 20, True)
     assert found.right == 0
@@ -47,13 +47,13 @@ def test_a_wrong_genotype_is_false_and_missed() -> None:
 
 
 def test_an_allele_in_two_lines_has_both_dosages() -> None:
-    from variant_calls import Call, Variant, parse_calls
+    from scripts.benchmarks.variants.calls import Call, Variant, parse_calls
 
     assert parse_calls(["5\tA\tC\t10\t1|0", "5\tA\tC\t20\t0|1"]) == {Variant(5, "A", "C"): Call(2, 20.0)}
 
 
 def test_the_best_threshold_takes_all_calls_of_one_quality() -> None:
-    from variant_calls import best_threshold, parse_calls
+    from scripts.benchmarks.variants.calls import best_threshold, parse_calls
 
     truth = parse_calls([f"{i}\tA\tC\t50\t0|1" for i in range(1, 5)])
     calls = parse_calls(
@@ -79,7 +79,7 @@ e\t0\t20\t101\t60\t11M1I8M\t*\t0\t0\tAAAAAAAAAAAAAAAAAAAA\t*
 def test_a_pile_counts_what_lies_at_the_place(
     tmp_path: Path, allele: tuple[str, str], supporting: int
 ) -> None:
-    from variant_calls import Pile, Variant, pile
+    from scripts.benchmarks.variants.calls import Pile, Variant, pile
 
     (tmp_path / "x.sam").write_text(RECORDS)
     bam = str(tmp_path / "x.bam")
@@ -91,7 +91,7 @@ def test_a_pile_counts_what_lies_at_the_place(
 
 
 def test_the_cause_is_what_differs_most() -> None:
-    from variant_calls import Pile, cause
+    from scripts.benchmarks.variants.calls import Pile, cause
 
     peer = Pile(30, 0, 1, 12, 12)
     assert cause(Pile(30, 0, 2, 5, 3), peer) == "gap placement"
@@ -103,8 +103,8 @@ def test_the_cause_is_what_differs_most() -> None:
 
 
 def test_regions_are_cut_without_gap_or_overlap() -> None:
-    from bench_common import BenchError
-    from bench_variants import Region, parse_region, parts_of
+    from scripts.benchmarks.variants.__main__ import Region, parse_region, parts_of
+    from scripts.common.programs import BenchError
 
     region = parse_region("20:11-1,000", {"20": 2000})
     assert region == Region("20", 11, 1000)

@@ -13,9 +13,9 @@ from esa.fragments.base import Fragments, MinimizerEdits
 from esa.sequence import dna
 
 LENGTH = 16
-ANCHOR = (6, 10)
-ALL = (1 << (3 * (ANCHOR[1] - ANCHOR[0]) + 1)) - 1
-"""Every substitution leaves an anchor."""
+MINIMIZER = (6, 10)
+ALL = (1 << (3 * (MINIMIZER[1] - MINIMIZER[0]) + 1)) - 1
+"""Every substitution leaves a minimizer."""
 
 Bases = NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def fragment_at(start: int, reverse: int, length: int = LENGTH) -> Fragments:
 def found(
     encoder: CodeEncoder, codes: Bases, fragment: Fragments, bits: int, plausible: int, depth: int
 ) -> list[int]:
-    edits = MinimizerEdits(*ANCHOR, np.full(1, plausible, np.int64))
+    edits = MinimizerEdits(*MINIMIZER, np.full(1, plausible, np.int64))
     offsets, keys = encoder.edited_keys(codes, np.array([0, len(codes)]), fragment, bits, edits, depth)
     assert offsets.tolist() == [0, len(keys)]
     return keys.tolist()
@@ -53,8 +53,8 @@ def oriented(codes: Bases, reverse: int) -> Bases:
 def allowed(plausible: int, length: int) -> list[tuple[int, int]]:
     """(Base, x) of the single substitutions that the mask lets through."""
     inside = [
-        (ANCHOR[0] + i, x)
-        for i in range(ANCHOR[1] - ANCHOR[0])
+        (MINIMIZER[0] + i, x)
+        for i in range(MINIMIZER[1] - MINIMIZER[0])
         for x in (1, 2, 3)
         if plausible >> (3 * i + x) & 1
     ]
@@ -62,7 +62,7 @@ def allowed(plausible: int, length: int) -> list[tuple[int, int]]:
 
 
 def outside(length: int) -> list[int]:
-    return [p for p in range(length) if not ANCHOR[0] <= p < ANCHOR[1]]
+    return [p for p in range(length) if not MINIMIZER[0] <= p < MINIMIZER[1]]
 
 
 def changed(bases: Bases, *edits: tuple[int, int]) -> Bases:
@@ -73,7 +73,7 @@ def changed(bases: Bases, *edits: tuple[int, int]) -> Bases:
 
 
 def substitutions_slowly(bases: Bases, plausible: int, depth: int) -> list[Bases]:
-    """The fragment with up to ``depth`` substitutions, of two at least one outside the anchor."""
+    """The fragment with up to ``depth`` substitutions, of two at least one outside the minimizer."""
     variants = [bases] if plausible & 1 else []
     variants += [changed(bases, edit) for edit in allowed(plausible, len(bases))]
     if depth > 1:
@@ -86,14 +86,14 @@ def substitutions_slowly(bases: Bases, plausible: int, depth: int) -> list[Bases
 
 
 def indels_slowly(before: list[int], bases: Bases, after: list[int]) -> list[Bases]:
-    """The fragment with one base of the read left out, or one put in, on either side of its anchor, which stays."""
+    """The fragment with one base of the read left out, or one put in, on either side of its minimizer, which stays."""
     own = bases.tolist()
     variants = []
-    for j in range(ANCHOR[0]):
+    for j in range(MINIMIZER[0]):
         # Base j of the read is one too many, or one is missing before base j + 1.
         variants += [before + own[:j] + own[j + 1 :]] if before else []
         variants += [[*own[1 : j + 1], base, *own[j + 1 :]] for base in range(4)]
-    for j in range(ANCHOR[1], LENGTH):
+    for j in range(MINIMIZER[1], LENGTH):
         variants += [own[:j] + own[j + 1 :] + after] if after else []
         variants += [[*own[:j], base, *own[j:-1]] for base in range(4)]
     return [np.array(variant, np.uint8) for variant in variants]
@@ -152,7 +152,7 @@ def test_fragments_do_not_mix() -> None:
     many = Fragments(starts, np.full(5, LENGTH, np.int32), np.zeros(5, np.uint8), np.zeros(5, np.int32))
     masks = np.array(MASKS, np.int64)
     offsets, keys = encoder.edited_keys(
-        codes, np.array([0, len(codes)]), many, 12, MinimizerEdits(*ANCHOR, masks), 2
+        codes, np.array([0, len(codes)]), many, 12, MinimizerEdits(*MINIMIZER, masks), 2
     )
     for f in range(5):
         alone = found(encoder, codes, fragment_at(f * LENGTH, 0), 12, MASKS[f], 2)

@@ -1,9 +1,9 @@
 """Make the inputs of the golden tests: ``python tests/golden/make_inputs.py``, then ``update.py``.
 
-Each read is cut from the small reference by a recipe, and says in its comment where it belongs, as
-``contig:position:strand:CIGAR`` (0-based; ``*``: nowhere; ``?``: one of several copies; the parts of a chimeric read
-one after the other, the primary first, with a semicolon between), so that golden files are checked against more than
-the aligner itself.
+Each read is cut from the small reference by a recipe. Its comment says where it belongs, as
+``contig:position:strand:CIGAR``: 0-based, ``*`` for nowhere, ``?`` for one of several copies. The segments of a
+chimeric read follow each other, the primary first, with a semicolon between. So golden files are checked against more
+than the aligner itself.
 """
 
 from __future__ import annotations

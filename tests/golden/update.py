@@ -1,7 +1,7 @@
-"""Golden SAM files: what `esa align` gives for small inputs, kept to see every change of it.
+"""Golden SAM files: the output of `esa align` for small inputs, kept so that every change is seen.
 
-``python tests/golden/update.py`` runs all cases, shows what changed, and rewrites the files; with ``--check``
-it only shows. A commit that changes them says why, and ``Changes-alignments: yes``.
+``python tests/golden/update.py`` runs all cases, shows what changed, and rewrites the files; with ``--check`` it only
+shows. A commit that changes them says why, and ``Changes-alignments: yes``.
 """
 
 from __future__ import annotations

@@ -76,10 +76,12 @@ class Path:
 
     @property
     def query_end(self) -> int:
+        """Behind the last base of the query."""
         return self.query_begin + sum(op != DELETION for op in self.ops)
 
     @property
     def window_end(self) -> int:
+        """Behind the last base of the window."""
         return self.window_begin + sum(op != INSERTION for op in self.ops)
 
     def runs(self) -> list[tuple[int, int]]:
@@ -109,6 +111,7 @@ class Path:
         return score
 
     def total(self, query: Sequence[int], window: Sequence[int]) -> int:
+        """`score` with the bonuses of the ends that are reached."""
         ends = (self.query_begin == 0) + (self.query_end == len(query))
         return self.score(query, window) + BONUS * ends
 
@@ -122,6 +125,62 @@ def best_ungapped(query: Sequence[int], window: Sequence[int], shift: int, lo: i
             score += score_pair(query[end - 1], window[end - 1 + shift])
             best = max(best, score + (BONUS if end == len(query) else 0))
     return best
+
+
+def local_score(query: Sequence[int], window: Sequence[int], shift: int, lo: int, hi: int) -> int:
+    """Best score of any stretch of ``query[lo:hi]`` on one diagonal, without end bonuses."""
+    best = running = 0
+    for i in range(lo, hi):
+        running = max(running, 0) + score_pair(int(query[i]), int(window[i + shift]))
+        best = max(best, running)
+    return best
+
+
+def best_banded_path(query: Sequence[int], window: Sequence[int]) -> tuple[int, list[int], tuple[int, int]]:
+    """(Total, operations, first cell) of the best path of a band as wide as the window allows.
+
+    Walks back through the totals of all cells themselves: a pair is preferred as long as one explains the total, then
+    an insertion, then a deletion; a gap ends where it may have been opened.
+    """
+    n, columns = len(query), len(window) - len(query) + 1
+    impossible = -(1 << 24)
+    pairs, insertions, deletions = ([[impossible] * (columns + 1) for _ in range(n + 1)] for _ in range(3))
+    scores = [[impossible if w == OUTSIDE else score_pair(q, w) for w in window] for q in query]
+    best, at = impossible, (-1, -1)
+    for i in range(n):
+        for b in range(columns):
+            begin = BONUS if i == 0 else 0
+            before = max(pairs[i][b], insertions[i][b], deletions[i][b], begin)
+            pairs[i + 1][b] = before + scores[i][i + b]
+            insertions[i + 1][b] = max(pairs[i][b + 1] - 6, insertions[i][b + 1]) - 1
+            if b:
+                deletions[i + 1][b] = max(pairs[i + 1][b - 1] - 6, deletions[i + 1][b - 1]) - 1
+        top = max(pairs[i + 1][:columns])
+        total = top + (BONUS if i == n - 1 else 0)
+        if total > best or (i == n - 1 and total == best):
+            best, at = total, (i, pairs[i + 1].index(top))
+    ops, (i, b) = [], at
+    while True:
+        ops.append(PAIR)
+        rest = pairs[i + 1][b] - scores[i][i + b]
+        if pairs[i][b] == rest:
+            i -= 1
+        elif insertions[i][b] == rest:
+            i -= 1
+            opened = False
+            while not opened:
+                ops.append(INSERTION)
+                opened = pairs[i][b + 1] - 7 == insertions[i + 1][b]
+                i, b = i - 1, b + 1
+        elif deletions[i][b] == rest:
+            i -= 1
+            opened = False
+            while not opened:
+                ops.append(DELETION)
+                opened = pairs[i + 1][b - 1] - 7 == deletions[i + 1][b]
+                b -= 1
+        else:
+            return best, ops[::-1], (i, b)
 
 
 def mutate(
@@ -161,6 +220,7 @@ def make_genome(contigs: Iterable[Codes]) -> Genome:
 
 
 def reference_of(genome: Genome) -> Reference:
+    """The genome as the kernels take it."""
     return Reference(genome.packed, genome.n_starts, genome.n_ends, genome.offsets)
 
 
@@ -180,6 +240,7 @@ def make_batch(reads: Sequence[Codes], paired: bool = False) -> ReadBatch:
 
 
 def offsets_of(items: Sequence[Sequence[int] | Codes | bytes]) -> NDArray[np.int64]:
+    """Where each text begins in all of them together, and where the last ends."""
     return np.concatenate([[0], np.cumsum([len(item) for item in items])]).astype(np.int64)
 
 
@@ -210,10 +271,11 @@ class Locus:
     end: int
     band: int = 0
     part: int = field(default=0, compare=False)
-    """Score of its best part; 0: the score."""
+    """Its best local score; 0: the score."""
 
 
 def loci_of(loci: Loci, read: int) -> list[Locus]:
+    """The loci of a read, in their order."""
     return [
         Locus(*(int(array[read, k]) for array in (*loci[1:8], loci.part)))  # type: ignore[index]
         for k in range(loci.held[read])

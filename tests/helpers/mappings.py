@@ -1,4 +1,4 @@
-"""What the kernel says of a file's mappings in this process (Linux)."""
+"""The memory mappings of a file in this process, as Linux reports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for all records of a read and of a pair, each definition spelled out one base at a time."""
+"""What must hold for all records of a read and of a pair, each definition spelled out one base at a time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ Run = list[pysam.AlignedSegment]
 
 
 def by_read(records: list[pysam.AlignedSegment]) -> list[Run]:
+    """The records of each read, in the order of the file."""
     return [list(run) for _, run in groupby(records, lambda x: (x.query_name, x.is_read2))]
 
 
 def primaries(records: list[pysam.AlignedSegment]) -> list[pysam.AlignedSegment]:
+    """The records that are neither secondary nor supplementary."""
     return [x for x in records if not x.is_supplementary and not x.is_secondary]
 
 
@@ -33,10 +35,12 @@ def query_interval(record: pysam.AlignedSegment) -> tuple[int, int]:
 
 
 def sa_of(record: pysam.AlignedSegment) -> list[str]:
+    """The entries of the SA tag."""
     return str(record.get_tag("SA")).rstrip(";").split(";") if record.has_tag("SA") else []
 
 
 def as_sa(record: pysam.AlignedSegment) -> str:
+    """A record as an entry of an SA tag."""
     strand = "-" if record.is_reverse else "+"
     cigar = str(record.cigarstring).replace("H", "S")
     return (
@@ -99,7 +103,7 @@ def local_score(record: pysam.AlignedSegment, contig: str) -> int:
 
 
 def check(run: Run, read: Read, genome: dict[str, str], soft_clips: bool = False) -> None:
-    """All records of a read, mapped or not: one primary record and the other parts of a chimeric read.
+    """All records of a read, mapped or not: one primary record and the other segments of a chimeric read.
 
     ``soft_clips``: those have soft clips and all bases, not hard clips.
     """
@@ -120,7 +124,7 @@ def check(run: Run, read: Read, genome: dict[str, str], soft_clips: bool = False
 
 
 def check_bases(record: pysam.AlignedSegment, bases: str, hard: bool) -> None:
-    """SEQ is the read, or that part of it which a record with hard clips aligns."""
+    """SEQ is the read, or of a record with hard clips the segment that it aligns."""
     if hard:
         begin, end = query_interval(record)
         assert record.infer_read_length() == len(bases)
@@ -133,6 +137,7 @@ def check_bases(record: pysam.AlignedSegment, bases: str, hard: bool) -> None:
 
 
 def check_unmapped(record: pysam.AlignedSegment) -> None:
+    """An unmapped record has MAPQ 0, no CIGAR and no tags of an alignment."""
     assert (record.is_supplementary, record.mapping_quality, record.cigarstring) == (False, 0, None)
     assert not any(record.has_tag(tag) for tag in ("NM", "MD", "AS", "XS", "SA"))
 
@@ -160,7 +165,7 @@ def check_alignment(record: pysam.AlignedSegment, bases: str, contig: str) -> No
 
 
 def check_parts(run: Run) -> None:
-    """No part of a read has half of its bases in common with another one."""
+    """No segment of a read shares half of its bases with another one."""
     intervals = [query_interval(x) for x in run if not x.is_unmapped]
     for i, (begin, end) in enumerate(intervals):
         for other, stop in intervals[:i]:
@@ -168,7 +173,7 @@ def check_parts(run: Run) -> None:
 
 
 def placement(record: pysam.AlignedSegment, turned: bool) -> tuple[object, ...]:
-    """What a record says of its part of the read, whichever strand was read; ``turned``: the other one was.
+    """What a record says of its segment of the read, whichever strand was read; ``turned``: the other one was.
 
     Not its kind of clips, and not SA (see `check`).
     """
@@ -180,7 +185,7 @@ def placement(record: pysam.AlignedSegment, turned: bool) -> tuple[object, ...]:
 
 
 def check_turned(run: Run, turned: Run) -> None:
-    """The records of a read and of its reverse complement: one primary record and the same parts."""
+    """The records of a read and of its reverse complement: one primary record and the same segments."""
     assert placement(run[0], False) == placement(turned[0], True)
     # In the order of the read.
     parts, others = ({placement(x, flip) for x in part[1:]} for part, flip in ((run, False), (turned, True)))
@@ -209,6 +214,7 @@ def check_pair(first: Run, second: Run) -> None:
 
 
 def check_mate(record: pysam.AlignedSegment, mate: pysam.AlignedSegment) -> None:
+    """Flags, position, MC, MQ and TLEN of a record agree with its mate."""
     assert record.is_paired
     assert record.mate_is_unmapped == mate.is_unmapped
     assert record.mate_is_reverse == mate.is_reverse

@@ -1,4 +1,4 @@
-"""Random alignment records, each as its line has it, and the arrays that esa makes of them."""
+"""Random alignment records: the fields of their SAM lines, and the arrays that esa makes of them."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ def random_alignment(rng: random.Random, read: int, flag: int, bases: int, clip:
 
 
 def random_case(seed: int, paired: bool, n: int = 40) -> tuple[list[Read], list[Alignment]]:
+    """Reads of all lengths with random records: unmapped, clipped, secondary, supplementary, with mates."""
     rng = random.Random(seed)
     reads, alignments = [], []
     primaries = []
@@ -123,6 +124,7 @@ def random_case(seed: int, paired: bool, n: int = 40) -> tuple[list[Read], list[
 
 
 def add_mate(a: Alignment, index: int, alignments: list[Alignment]) -> None:
+    """Set what a record says of its mate, whose primary record is ``alignments[index]``."""
     mate = alignments[index]
     a.mate = index
     for one, other in ((a, mate), (mate, a)):
@@ -133,10 +135,12 @@ def add_mate(a: Alignment, index: int, alignments: list[Alignment]) -> None:
 
 
 def offsets_of(texts: list[str]) -> np.ndarray:
+    """Where each text begins in all of them together, and where the last ends."""
     return np.cumsum([0, *map(len, texts)])
 
 
 def make_batch(reads: list[Read], paired: bool) -> ReadBatch:
+    """The reads as the batch that esa makes of them."""
     names, sequences = [r.name for r in reads], [r.sequence for r in reads]
     quals = "".join("?" * len(r.sequence) if r.quality is None else r.quality for r in reads)
     return ReadBatch(
@@ -151,6 +155,7 @@ def make_batch(reads: list[Read], paired: bool) -> ReadBatch:
 
 
 def make_records(alignments: list[Alignment], eqx: bool) -> Records:
+    """The alignments as the arrays that esa makes of them; without ``eqx`` with M for = and X."""
     cigars = [a.cigar if eqx else merged(a.cigar) for a in alignments]
     elements = [n << 4 | CIGAR_LETTERS.index(letter.encode()) for c in cigars for n, letter in c]
 

@@ -13,7 +13,7 @@ import pysam
 
 from esa.align.config import AlignConfig
 from esa.cli.main import run
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.open import Index, open_index
 from esa.io.fastq import ReadSource
 from esa.run.pipeline import AlignOptions, align
@@ -25,10 +25,12 @@ Read = tuple[str, str]
 
 
 def reverse_complement(bases: str) -> str:
+    """Of upper-case bases."""
     return bases.translate(COMPLEMENT)[::-1]
 
 
 def random_bases(rng: np.random.Generator, count: int) -> str:
+    """Uniformly random bases, without N."""
     return "".join("ACGT"[i] for i in rng.integers(0, 4, count))
 
 
@@ -58,11 +60,13 @@ def qualities(count: int) -> str:
 
 
 def fasta_text(records: Mapping[str, str] | Iterable[Read]) -> str:
+    """A FASTA file, one line per sequence."""
     pairs = records.items() if isinstance(records, Mapping) else records
     return "".join(f">{name}\n{bases}\n" for name, bases in pairs)
 
 
 def fastq_text(reads: Iterable[Read]) -> str:
+    """A FASTQ file; see `qualities`."""
     return "".join(f"@{name}\n{bases}\n+\n{qualities(len(bases))}\n" for name, bases in reads)
 
 
@@ -84,7 +88,7 @@ def read_fasta(path: Path) -> dict[str, str]:
 def make_index(folder: Path, contigs: Mapping[str, str], preset: str = "anchored") -> Path:
     """Index of the contigs, as ``folder/ref.esa``; the FASTA lies beside it as ``folder/ref.fa``."""
     reference = write(folder / "ref.fa", fasta_text(contigs))
-    build_index(reference, folder / "ref.esa", preset=preset)
+    build_index(reference, folder / "ref.esa", BuildOptions(preset))
     return folder / "ref.esa"
 
 
@@ -124,6 +128,7 @@ class Aligner:
 
     @classmethod
     def of(cls, folder: Path, contigs: Mapping[str, str], preset: str = "anchored") -> Aligner:
+        """An aligner over these contigs."""
         return cls(folder, open_index(make_index(folder, contigs, preset)))
 
     def sam(self, reads: Sequence[Read], mates: Sequence[Read] | None = None, **options: object) -> str:

@@ -40,7 +40,7 @@ def formatted(
     xa: bool = False,
 ) -> bytes:
     """Header and records, not compressed."""
-    formatter = kind(GENOME, read_group=group, eqx=eqx, xa=xa)
+    formatter = kind(GENOME, read_group=group, xa=xa)
     batch = make_batch(reads, any(a.flag & 1 for a in alignments))
     return formatter.header(**HEAD) + formatter.format(batch, make_records(alignments, eqx)).tobytes()
 

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from esa.errors import FastaError
+from esa.io import bgzf as esa_bgzf
 from esa.io import fasta
 from esa.io.fasta import FastaContents, read_fasta, read_genome
 from esa.sequence import dna
@@ -236,7 +237,7 @@ def bgzipped() -> bytes:
     writer = bgzf.BgzfWriter(fileobj=buffer)
     writer.write(fasta_text({"a": random_sequence(150_000, 8)}))
     writer.flush()
-    writer._handle.write(fasta.BGZF_EOF)
+    writer._handle.write(esa_bgzf.END)
     return buffer.getvalue()
 
 
@@ -244,7 +245,7 @@ def test_refuses_bgzip_cut_between_blocks(tmp_path: Path, bgzipped: bytes) -> No
     assert bgzipped.count(b"BC\x02\0") >= 3
     assert read_genome(write(tmp_path / "x.gz", bgzipped)).bases == 150_000
     with pytest.raises(FastaError, match="truncated bgzip"):
-        read_fasta(write(tmp_path / "x.gz", bgzipped[: -len(fasta.BGZF_EOF)]))
+        read_fasta(write(tmp_path / "x.gz", bgzipped[: -len(esa_bgzf.END)]))
 
 
 @settings(max_examples=60)

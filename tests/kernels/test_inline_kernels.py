@@ -23,7 +23,7 @@ from esa.index.presets import PRESETS
 from esa.kernels.decorator import inline_njit
 
 OPTIONAL = {"faiss", "matplotlib", "torch", "transformers"}
-"""Libraries without which esa aligns with its default preset: `scripts/check_numba.py` tests without them."""
+"""Libraries without which esa aligns with its default preset: `make check-numba` tests without them."""
 
 
 def inline_kernels() -> dict[str, Any]:

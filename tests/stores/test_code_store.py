@@ -14,12 +14,11 @@ from esa.kernels.bits import popcount
 from esa.stores import code_builder
 from esa.stores.base import ANY_SIZE, Hits, Keys, SearchEffort
 from esa.stores.code_builder import CodeStoreBuilder
+from esa.stores.code_search import COPY_DISTANCE, RUN
 from esa.stores.codes import (
-    COPY_DISTANCE,
     MAX_KEY_BITS,
     MIN_KEY_BITS,
     PROBE_BITS,
-    RUN,
     CodeStore,
     binarize,
     default_key_bits,
@@ -85,14 +84,14 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
     margins = [abs(int(value)) for value in embedding[:KEY_BITS]]
     least_certain = sorted(range(KEY_BITS), key=lambda b: margins[b])
     hits = []
-    scanned = escaped = 0
+    scanned = skipped = 0
     for number, pattern in enumerate(probe_patterns(KEY_BITS, effort.probes).tolist()):
         flips = sum(1 << least_certain[r] for r in range(KEY_BITS) if pattern >> r & 1)
         key = (code ^ flips) % (1 << KEY_BITS)
         bucket = [row for row in fragments.rows if row[0] % (1 << KEY_BITS) == key]
-        most = effort.max_edited if number else effort.max_bucket
-        if len(bucket) > most or scanned + len(bucket) > effort.max_scanned:
-            escaped = 1
+        max_size = effort.max_edited if number else effort.max_bucket
+        if len(bucket) > max_size or scanned + len(bucket) > effort.max_scanned:
+            skipped = 1
             continue
         scanned += len(bucket)
         for other_code, position, reverse in bucket:
@@ -100,17 +99,17 @@ def search_slowly(fragments: Fragments, embedding: NDArray[np.int16], effort: Se
             if distance < effort.radius:
                 hits.append((position, reverse, effort.radius - distance))
     if len(hits) <= effort.max_hits:
-        return Found(hits, escaped, scanned)
+        return Found(hits, skipped, scanned)
     scores = sorted({score for _, _, score in hits}, reverse=True)
     kept = [hit for hit in hits if hit[2] == scores[0]]
     if len(kept) > effort.max_hits:
-        return Found(kept[: effort.max_hits], escaped | is_copy(scores[0], effort), scanned)
+        return Found(kept[: effort.max_hits], skipped | is_copy(scores[0], effort), scanned)
     for score in scores[1:]:
         wider = [hit for hit in hits if hit[2] >= score]
         if len(wider) > effort.max_hits:
             break
         kept = wider
-    return Found(kept, escaped | is_copy(score, effort), scanned)
+    return Found(kept, skipped | is_copy(score, effort), scanned)
 
 
 def is_copy(score: int, effort: SearchEffort) -> int:
@@ -302,15 +301,15 @@ def test_buckets_hold_the_codes_in_order_of_position(fragments: Fragments, key_b
     assert end == 300
 
 
-@pytest.mark.parametrize("part_bits", [1, 4, 22])
+@pytest.mark.parametrize("shard_bits", [1, 4, 22])
 @pytest.mark.parametrize("block", [3, 64, 1 << 22])
-def test_blocks_and_parts_do_not_matter(
-    fragments: Fragments, monkeypatch: pytest.MonkeyPatch, part_bits: int, block: int
+def test_blocks_and_shards_do_not_matter(
+    fragments: Fragments, monkeypatch: pytest.MonkeyPatch, shard_bits: int, block: int
 ):
     whole = fragments.build(50)
     monkeypatch.setattr(code_builder, "BLOCK_FRAGMENTS", block)
-    # A part is no smaller than a group of buckets.
-    monkeypatch.setattr(code_builder, "PART_KEY_BITS", max(part_bits, GROUP_BITS))
+    # A shard is no smaller than a group of buckets.
+    monkeypatch.setattr(code_builder, "SHARD_KEY_BITS", max(shard_bits, GROUP_BITS))
     pieces = fragments.build(50)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(pieces.arrays()[name], array)
@@ -319,7 +318,7 @@ def test_blocks_and_parts_do_not_matter(
 @pytest.mark.parametrize(
     "sizes", [(255,), (254,), (300, 0, 256, 7), (0, 1, 254, 255, 1000, 2), (70_000, 3, 255)]
 )
-def test_bounds_of_crowded_buckets(sizes: tuple[int, ...]):
+def test_bounds_of_buckets_with_escaped_sizes(sizes: tuple[int, ...]):
     """Many sizes about what a byte holds, in the first, a middle and the last group, and behind each other."""
     codes = []
     for first in (0, 100, 256 - len(sizes)):
@@ -338,7 +337,7 @@ def test_bounds_of_crowded_buckets(sizes: tuple[int, ...]):
     assert len(store) == len(codes)
 
 
-def test_parts_that_do_not_fit_are_no_store(fragments: Fragments):
+def test_arrays_that_do_not_fit_are_no_store(fragments: Fragments):
     store = fragments.build()
     assert len(CodeStore.from_arrays(store.parameters(), store.arrays())) == 300
     for parameters, arrays in (

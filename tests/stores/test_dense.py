@@ -106,13 +106,13 @@ def test_scores_are_cosines_in_thousandths_and_only_those_near_enough_are_hits()
     query = random_vectors(1, 4, 256)
     across = random_vectors(1, 5, 256) * 1.0
     across = unit((across - (across @ query.T) * query).astype(np.float64))
-    wanted = np.array([0.95, 0.8, 0.6, 0.58, 0.3, 0.24, -0.5])
-    rng.shuffle(wanted)
-    vectors = (wanted[:, None] * query + np.sqrt(1 - wanted**2)[:, None] * across).astype(np.float32)
+    cosines = np.array([0.95, 0.8, 0.6, 0.58, 0.3, 0.24, -0.5])
+    rng.shuffle(cosines)
+    vectors = (cosines[:, None] * query + np.sqrt(1 - cosines**2)[:, None] * across).astype(np.float32)
     settings = DenseParameters(floor=0.25, ratio=0.0)
     found = row(build(vectors, settings).search(query, SearchEffort(max_hits=10)), 0)
     assert [score for score, _, _ in found] == pytest.approx([950, 800, 600, 580, 300], abs=3)
-    assert [wanted[position // 100] for _, position, _ in found] == [0.95, 0.8, 0.6, 0.58, 0.3]
+    assert [cosines[position // 100] for _, position, _ in found] == [0.95, 0.8, 0.6, 0.58, 0.3]
     relative = row(build(vectors, replace(settings, ratio=0.62)).search(query, SearchEffort(max_hits=10)), 0)
     assert relative == found[:3]
 

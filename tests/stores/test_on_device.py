@@ -36,9 +36,9 @@ def test_rows_are_those_of_numpy(
     largest: int, block: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_device, "BLOCK", block)
-    vectors, asked = bytes_at_random(500, 1, largest), bytes_at_random(40, 2, largest)
-    found = DeviceScanner(vectors, CPU).search(asked, width)
-    assert found.tolist() == nearest_slowly(vectors, asked, width)
+    vectors, queries = bytes_at_random(500, 1, largest), bytes_at_random(40, 2, largest)
+    found = DeviceScanner(vectors, CPU).search(queries, width)
+    assert found.tolist() == nearest_slowly(vectors, queries, width)
 
 
 def test_the_largest_products_are_exact() -> None:

@@ -1,4 +1,4 @@
-"""`esa.train.rde`: what a batch holds, what the loss asks for, and that a short run learns."""
+"""`esa.train.rde`: what a batch holds, what the loss rewards, and that a short run learns."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_copies_are_ignored_and_hard_groups_hold_them(task: RdeTask):
 
 def test_what_is_ignored_does_not_count(task: RdeTask):
     model, batch = task.model(), tensors(task.batch(0))
-    alone, told = task.loss(model, {**batch, "ignored": torch.zeros(64, 64, dtype=torch.bool)})
+    alone, values = task.loss(model, {**batch, "ignored": torch.zeros(64, 64, dtype=torch.bool)})
     doubled = {name: torch.cat([value, value]) for name, value in batch.items() if name != "ignored"}
     copies = torch.zeros(128, 128, dtype=torch.bool)
     copies[:64, 64:] = copies[64:, :64] = torch.eye(64, dtype=torch.bool)
@@ -96,7 +96,7 @@ def test_what_is_ignored_does_not_count(task: RdeTask):
         for ignored in (copies, torch.zeros_like(copies))
     )
     assert without > with_copies > alone.item()
-    assert told["scale"] == pytest.approx(20)
+    assert values["scale"] == pytest.approx(20)
 
 
 def test_the_loss_is_the_contrast_of_reads_and_fragments_both_ways(task: RdeTask):
@@ -104,7 +104,7 @@ def test_the_loss_is_the_contrast_of_reads_and_fragments_both_ways(task: RdeTask
     model, batch = task.model(), tensors(task.batch(0))
     ignored = torch.zeros(64, 64, dtype=torch.bool)
     ignored[2, 5] = ignored[7, 1] = True
-    told = task.loss(model, {**batch, "ignored": ignored})[0].item()
+    loss = task.loss(model, {**batch, "ignored": ignored})[0].item()
     with torch.no_grad():
         fragments = model.model(batch["fragment_rows"], batch["fragment_weights"]).numpy()
         reads = model.model(batch["read_rows"], batch["read_weights"]).numpy()
@@ -116,7 +116,7 @@ def test_the_loss_is_the_contrast_of_reads_and_fragments_both_ways(task: RdeTask
         score = np.exp(20 * r @ f.T) * ~ignored.numpy()
         own = np.diag(score)
         expected -= (np.log(own / score.sum(1)).mean() + np.log(own / score.sum(0)).mean()) / 2
-    assert told == pytest.approx(expected, rel=1e-4)
+    assert loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_reads_lie_up_to_half_a_stride_off_their_fragment(small_genome: str, monkeypatch: pytest.MonkeyPatch):

@@ -29,7 +29,7 @@ from esa.train.code_model import CodeModel
 from esa.train.codes import SCANNED, CodesConfig, CodesTask
 from esa.train.config import RunConfig
 from esa.train.loop import train
-from esa.train.noise import noisy
+from esa.train.noise import NoiseRanges, noisy
 from esa.train.references import fenced, read_references
 from esa.train.run import (
     CARD_NAME,
@@ -108,21 +108,21 @@ def test_equal_fragments_and_only_they_share_an_identity(task: CodesTask):
 
 
 def test_hard_groups_are_alike(small_genome: str):
-    """Hard batches come in groups of neighbours when sorted from the anchor outwards."""
+    """Hard batches come in groups of neighbours when sorted from the minimizer outwards."""
     genomes = read_references([small_genome])
     hard = CodesTask(CodesConfig(batch=128, hard=1.0), *genomes, seed=1).batch(0)["bases"]
     none = CodesTask(CodesConfig(batch=128, hard=0.0), *genomes, seed=1).batch(0)["bases"]
-    anchor = slice(SMALL.half - SMALL.k // 2, SMALL.half - SMALL.k // 2 + 4)
+    minimizer = slice(SMALL.half - SMALL.k // 2, SMALL.half - SMALL.k // 2 + 4)
 
     def alike(bases: np.ndarray) -> float:
-        groups = bases[:, anchor].reshape(-1, 8, 4)
+        groups = bases[:, minimizer].reshape(-1, 8, 4)
         return float((groups == groups[:, :1]).mean())
 
     assert alike(hard) > alike(none) + 0.15
     # They are neighbours, not one fragment again and again.
     distinct = [len(np.unique(group, axis=0)) for group in hard.reshape(-1, 8, hard.shape[1])]
     assert np.mean(distinct) > 7
-    # Of fragments with the same anchor, those with the same bases beside it come together.
+    # Of fragments with the same minimizer, those with the same bases beside it come together.
     task = CodesTask(CodesConfig(batch=128, hard=1.0), *genomes, seed=1)
     keys = task._outward_keys(task._sorted)
     assert (keys[1:] >= keys[:-1]).all()
@@ -317,7 +317,7 @@ def test_noise_does_not_walk_into_the_next_contig():
         start = offsets[1::2] - fence - SMALL.fragmenter.length
         out = np.empty((len(start), SMALL.fragmenter.length), np.uint8)
         forward = np.zeros(len(start), np.uint8)
-        noisy(codes, start, forward, SMALL.half, SMALL.k, (0.3, 1.0, 1.0), np.uint64(1), out)
+        noisy(codes, start, forward, SMALL.k, NoiseRanges(0.3, 1.0, 1.0), np.uint64(1), out)
         return float((out[:, -1] == 3).mean())
 
     # An insertion brings a T now and then; the next contig would bring one with every deletion.

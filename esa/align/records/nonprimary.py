@@ -1,52 +1,43 @@
-"""Records of supplementary and secondary alignments, put behind the primary record of their read."""
+"""Records of supplementary and secondary alignments, inserted behind the primary record of their read."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
 from esa.align.loci import Reference
-from esa.align.records.report import Placed, align_chosen, signed_length
+from esa.align.records.flags import nonprimary_flags
+from esa.align.records.report import Placed, align_chosen
 from esa.align.records.split import Alignments
-from esa.io.records import (
-    CIGAR_H,
-    CIGAR_S,
-    FLAG_FIRST,
-    FLAG_MATE_REVERSE,
-    FLAG_MATE_UNMAPPED,
-    FLAG_PAIRED,
-    FLAG_PROPER,
-    FLAG_REVERSE,
-    FLAG_SECOND,
-    FLAG_UNMAPPED,
-    NONE,
-    Records,
-)
+from esa.align.records.template import five_prime_ends, template_lengths
+from esa.io.cigar import reference_span
+from esa.io.records import CIGAR_H, CIGAR_S, FLAG_REVERSE, FLAG_UNMAPPED, NONE, Records
+from esa.kernels.arrays import BoolArray, I32Array, I64Array, U32Array, Word
 from esa.kernels.decorator import njit
 from esa.sequence.reads import ReadBatch
-
-OF_THE_READ = np.uint16(
-    FLAG_PAIRED | FLAG_PROPER | FLAG_MATE_UNMAPPED | FLAG_MATE_REVERSE | FLAG_FIRST | FLAG_SECOND
-)
-"""Flags that all records of a read have in common, as in bwa mem."""
 
 
 def with_nonprimary(
     records: Records,
-    further: Alignments,
+    nonprimary: Alignments,
     batch: ReadBatch,
     reference: Reference,
     config: VerifyConfig,
     eqx: bool,
     soft_clips: bool,
 ) -> Records:
-    """Primary records (one a read) and those of further alignments, in the order of the reads.
+    """The primary records (one a read) and those of nonprimary alignments, in the order of the reads.
 
-    What is said of the mate is said of its primary record. TLEN is counted from the further alignment's own end.
-    ``soft_clips``: further records have soft clips and all bases; else hard clips.
+    Mate fields refer to the mate's primary record. TLEN is counted from the nonprimary alignment's own 5' end.
+
+    Args:
+        eqx: CIGAR with = and X instead of M.
+        soft_clips: nonprimary records have soft clips and all bases of the read; else hard clips.
     """
-    extra = _records_of(records, further, batch, reference, config, eqx, soft_clips)
+    extra = _records_of(records, nonprimary, batch, reference, config, eqx, soft_clips)
     read = np.concatenate([records.read, extra.read])
     order = np.argsort(read, kind="stable")
     primary_at = np.flatnonzero(order < len(records)).astype(np.int32)
@@ -66,34 +57,31 @@ def with_nonprimary(
 
 def _records_of(
     records: Records,
-    further: Alignments,
+    nonprimary: Alignments,
     batch: ReadBatch,
     reference: Reference,
     config: VerifyConfig,
     eqx: bool,
     soft_clips: bool,
 ) -> Records:
-    read, m = further.read, len(further)
-    stretches = batch.stretches(read, further.low, further.high)
-    placed = Placed.nowhere(m)
-    cigar, cigar_offsets, md, md_offsets = align_chosen(
-        stretches.codes, stretches.offsets, further.loci, further.locus, reference, config, eqx, placed
-    )
-    reverse = further.loci.reverse[np.arange(m), further.locus] == 1
-    before, after = further.low, np.diff(batch.offsets)[read] - further.high
+    read, m = nonprimary.read, len(nonprimary)
+    stretches = batch.stretches(read, nonprimary.low, nonprimary.high)
+    loci, locus = nonprimary.loci, nonprimary.locus
+    aligned = align_chosen(stretches.codes, stretches.offsets, loci, locus, reference, config.max_gap, eqx)
+    placed = aligned.placed
+    reverse = loci.reverse[np.arange(m), locus] == 1
+    before, after = nonprimary.low, np.diff(batch.offsets)[read] - nonprimary.high
     cigar, cigar_offsets = _clipped(
-        cigar, cigar_offsets, np.where(reverse, after, before), np.where(reverse, before, after),
+        aligned.cigar, aligned.cigar_offsets, np.where(reverse, after, before), np.where(reverse, before, after),
         np.uint32(CIGAR_S if soft_clips else CIGAR_H),
     )  # fmt: skip
     mate = records.mate[read]
-    flag = (records.flag[read] & OF_THE_READ) | further.flag
-    flag[reverse] |= FLAG_REVERSE
     return Records(
         read=read,
-        flag=flag,
+        flag=nonprimary_flags(records.flag[read], nonprimary.flag, reverse),
         contig=placed.contig,
         position=placed.position,
-        mapq=further.mapq,
+        mapq=nonprimary.mapq,
         cigar=cigar,
         cigar_offsets=cigar_offsets,
         mate_contig=records.mate_contig[read],
@@ -102,40 +90,41 @@ def _records_of(
         template_length=_template_lengths(records, placed, reverse, mate),
         nm=placed.nm,
         alignment_score=placed.score,
-        second_score=further.second,
-        md=md,
-        md_offsets=md_offsets,
+        second_score=nonprimary.second,
+        md=aligned.md,
+        md_offsets=aligned.md_offsets,
     )
 
 
-def _template_lengths(
-    records: Records, placed: Placed, reverse: NDArray[np.bool_], mate: NDArray[np.int32]
-) -> NDArray[np.int64]:
-    """TLEN of further alignments: to the 5' end of the mate's primary one, where that is on the same contig."""
+def _template_lengths(records: Records, placed: Placed, reverse: BoolArray, mate: I32Array) -> I64Array:
+    """TLEN of nonprimary alignments, to the 5' end of the mate's primary alignment."""
+    flag = records.flag[mate]
     spans = _spans(records.cigar, records.cigar_offsets, mate)
-    mates = records.position[mate] + np.where(records.flag[mate] & FLAG_REVERSE, spans - 1, 0)
-    mine = placed.position + np.where(reverse, placed.span - 1, 0)
-    both = (
-        (mate != NONE) & (records.flag[mate] & FLAG_UNMAPPED == 0) & (records.contig[mate] == placed.contig)
-    )
-    return np.where(both, signed_length(mates - mine), 0)
+    mate_ends = five_prime_ends(records.position[mate], spans, flag & FLAG_REVERSE != 0)
+    mate_mapped = (mate != NONE) & (flag & FLAG_UNMAPPED == 0)
+    same_contig = mate_mapped & (records.contig[mate] == placed.contig)
+    return template_lengths(five_prime_ends(placed.position, placed.span, reverse), mate_ends, same_contig)
 
 
 @njit
-def _spans(cigar, offsets, rows):  # type: ignore[no-untyped-def]
-    """Bases of the reference that the records ``rows`` cover."""
+def _spans(cigar: U32Array, offsets: I64Array, rows: I32Array) -> I64Array:
+    """Reference bases that the CIGAR of each of the ``rows`` covers; 0 for `NONE`."""
     spans = np.zeros(len(rows), np.int64)
     for i in range(len(rows)):
-        for element in cigar[offsets[rows[i]] : offsets[rows[i] + 1]]:
-            # M, D, N, = and X.
-            if element & np.uint32(15) in (0, 2, 3, 7, 8):
-                spans[i] += element >> np.uint32(4)
+        if rows[i] != NONE:
+            spans[i] = reference_span(cigar, offsets[rows[i]], offsets[rows[i] + 1])
     return spans
 
 
 @njit
-def _clipped(cigar, offsets, left, right, clip):  # type: ignore[no-untyped-def]
-    """CIGARs of stretches of reads with so many bases more left and right of them, all clips of kind ``clip``."""
+def _clipped(
+    cigar: U32Array, offsets: I64Array, left: I64Array, right: I64Array, clip: Word
+) -> tuple[U32Array, I64Array]:
+    """CIGARs of stretches of reads as CIGARs of the reads, with all clips of the kind ``clip``.
+
+    ``left``, ``right``: ``int64[rows]``, bases of the read on either side of its stretch, in the direction of the
+    reference.
+    """
     new = np.empty(len(cigar) + 2 * len(left), np.uint32)
     new_offsets = np.zeros(len(offsets), np.int64)
     at = 0
@@ -162,8 +151,10 @@ def _clipped(cigar, offsets, left, right, clip):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _joined_texts(text, offsets, other, other_offsets, order):  # type: ignore[no-untyped-def]
-    """The rows of two tables (rows from ``len(offsets) - 1`` on are the other's) in a new order."""
+def _joined_texts(
+    text: NDArray[Any], offsets: I64Array, other: NDArray[Any], other_offsets: I64Array, order: I64Array
+) -> tuple[NDArray[Any], I64Array]:
+    """The rows of two tables of texts in a new ``order``; rows from ``len(offsets) - 1`` on are the other's."""
     n = len(offsets) - 1
     new = np.empty(len(text) + len(other), text.dtype)
     new_offsets = np.zeros(len(order) + 1, np.int64)

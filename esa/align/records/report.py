@@ -1,4 +1,4 @@
-"""From chosen loci to records: CIGAR, MD, NM, AS of each read, and what a read's record says of its mate."""
+"""From chosen loci to records: CIGAR, MD, NM and AS of each read, and what its record states about its mate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
 from esa.align.extend.band_state import score_marked, score_of
-from esa.align.extend.gapped import Gapped, Scratch, align_tasks, load_window, make_scratch, make_tasks
+from esa.align.extend.gapped import Gapped, Scratch, Tasks, align_tasks, load_window, make_scratch, make_tasks
 from esa.align.extend.mismatch_masks import (
     Strands,
     make_strands,
@@ -20,24 +20,11 @@ from esa.align.extend.mismatch_masks import (
 )
 from esa.align.loci import Loci, Reference
 from esa.align.pairing.choose import Choice
-from esa.io.records import (
-    CIGAR_D,
-    CIGAR_EQ,
-    CIGAR_I,
-    CIGAR_M,
-    CIGAR_S,
-    CIGAR_X,
-    FLAG_FIRST,
-    FLAG_MATE_REVERSE,
-    FLAG_MATE_UNMAPPED,
-    FLAG_PAIRED,
-    FLAG_PROPER,
-    FLAG_REVERSE,
-    FLAG_SECOND,
-    FLAG_UNMAPPED,
-    NONE,
-    Records,
-)
+from esa.align.records.flags import primary_flags
+from esa.align.records.template import five_prime_ends, template_lengths
+from esa.io.records import CIGAR_D, CIGAR_EQ, CIGAR_I, CIGAR_M, CIGAR_S, CIGAR_X, NONE, Records
+from esa.io.text import put_integer
+from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array, U32Array, U64Array
 from esa.kernels.bits import lowest_bit
 from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import grown
@@ -48,12 +35,15 @@ PAIR, INSERTION, DELETION = range(3)
 """Operations as `esa.align.extend.banded.trace` writes them."""
 
 _CARET = ord("^")
-_ZERO = ord("0")
 
 
 class Placed(NamedTuple):
-    """Where the reads of a batch lie: arrays of that length, as in `esa.io.records.Records`; ``span``: bases of the
-    reference covered."""
+    """Where some reads lie, one entry a read, as in `esa.io.records.Records`.
+
+    contig, position: `NONE` for an unmapped read, which has 0 in all other fields.
+    span: reference bases covered.
+    nm, score: NM and AS.
+    """
 
     contig: NDArray[np.int32]
     position: NDArray[np.int64]
@@ -61,16 +51,29 @@ class Placed(NamedTuple):
     nm: NDArray[np.int32]
     score: NDArray[np.int32]
 
-    @classmethod
-    def nowhere(cls, reads: int) -> Placed:
-        """Unplaced reads."""
-        return cls(
-            np.full(reads, NONE, np.int32),
-            np.full(reads, NONE, np.int64),
-            np.zeros(reads, np.int64),
-            np.zeros(reads, np.int32),
-            np.zeros(reads, np.int32),
-        )
+
+class Aligned(NamedTuple):
+    """The reported alignments of some reads.
+
+    placed: where they lie.
+    cigar: ``uint32``, BAM-encoded elements; cigar_offsets: ``int64[reads + 1]``.
+    md: ``uint8``, MD strings; md_offsets: ``int64[reads + 1]``. CIGAR and MD of an unmapped read are empty.
+    """
+
+    placed: Placed
+    cigar: NDArray[np.uint32]
+    cigar_offsets: NDArray[np.int64]
+    md: NDArray[np.uint8]
+    md_offsets: NDArray[np.int64]
+
+
+class _Texts(NamedTuple):
+    """CIGARs and MD strings one after another, and where the next ones begin."""
+
+    cigar: NDArray[np.uint32]
+    cigar_end: int
+    md: NDArray[np.uint8]
+    md_end: int
 
 
 def make_records(
@@ -79,45 +82,35 @@ def make_records(
     """One primary record for each read of a batch, in order. ``eqx``: CIGAR with = and X instead of M."""
     n = len(batch)
     read = np.arange(n, dtype=np.int32)
-    placed = Placed.nowhere(n)
-    cigar, cigar_offsets, md, md_offsets = align_chosen(
-        batch.codes, batch.offsets, loci, choice.locus, reference, config, eqx, placed
-    )
-    contig, position, span, nm, score = placed
-    flag = np.zeros(n, np.uint16)
+    aligned = align_chosen(batch.codes, batch.offsets, loci, choice.locus, reference, config.max_gap, eqx)
+    contig, position, span, nm, score = aligned.placed
     mapped = choice.locus >= 0
     rows = np.flatnonzero(mapped)
     reverse = np.zeros(n, np.bool_)
     reverse[rows] = loci.reverse[rows, choice.locus[rows]] == 1
-    flag[~mapped] |= FLAG_UNMAPPED
-    flag[reverse] |= FLAG_REVERSE
     mate = np.full(n, NONE, np.int32)
     mate_contig = np.full(n, NONE, np.int32)
     mate_position = np.full(n, NONE, np.int64)
     template_length = np.zeros(n, np.int64)
     if batch.paired:
         mate[:] = read ^ 1
-        flag |= FLAG_PAIRED
-        flag[0::2] |= FLAG_FIRST
-        flag[1::2] |= FLAG_SECOND
-        flag[~mapped[mate]] |= FLAG_MATE_UNMAPPED
-        flag[reverse[mate]] |= FLAG_MATE_REVERSE
-        flag[choice.proper == 1] |= FLAG_PROPER
         # An unmapped read is placed by its mapped mate.
-        lost = ~mapped & mapped[mate]
-        contig[lost] = contig[mate[lost]]
-        position[lost] = position[mate[lost]]
+        unplaced = ~mapped & mapped[mate]
+        contig[unplaced] = contig[mate[unplaced]]
+        position[unplaced] = position[mate[unplaced]]
         mate_contig[:] = contig[mate]
         mate_position[:] = position[mate]
-        template_length[:] = _template_lengths(mapped, contig, position, span, reverse, mate)
+        ends = five_prime_ends(position, span, reverse)
+        same_contig = mapped & mapped[mate] & (contig == contig[mate])
+        template_length[:] = template_lengths(ends, ends[mate], same_contig)
     return Records(
         read=read,
-        flag=flag,
+        flag=primary_flags(mapped, reverse, choice.proper == 1, batch.paired),
         contig=contig,
         position=position,
         mapq=choice.mapq,
-        cigar=cigar,
-        cigar_offsets=cigar_offsets,
+        cigar=aligned.cigar,
+        cigar_offsets=aligned.cigar_offsets,
         mate_contig=mate_contig,
         mate_position=mate_position,
         mate=mate,
@@ -125,46 +118,14 @@ def make_records(
         nm=nm,
         alignment_score=score,
         second_score=choice.second,
-        md=md,
-        md_offsets=md_offsets,
+        md=aligned.md,
+        md_offsets=aligned.md_offsets,
     )
 
 
-def _template_lengths(
-    mapped: NDArray[np.bool_],
-    contig: NDArray[np.int32],
-    position: NDArray[np.int64],
-    span: NDArray[np.int64],
-    reverse: NDArray[np.bool_],
-    mate: NDArray[np.int32],
-) -> NDArray[np.int64]:
-    """TLEN as bwa mem: from 5' end to 5' end of the aligned bases, positive for the one further left."""
-    five_prime = position + np.where(reverse, span - 1, 0)
-    length = signed_length(five_prime[mate] - five_prime)
-    return np.where(mapped & mapped[mate] & (contig == contig[mate]), length, 0)
-
-
-def signed_length(ahead: NDArray[np.int64]) -> NDArray[np.int64]:
-    """TLEN from how far ahead the mate's 5' base lies: both bases count."""
-    return ahead + np.sign(ahead)
-
-
 @inline_njit
-def _append_number(out, at, number):  # type: ignore[no-untyped-def]
-    digits = 1
-    rest = number // 10
-    while rest:
-        digits += 1
-        rest //= 10
-    for d in range(digits - 1, -1, -1):
-        out[at + d] = _ZERO + number % 10
-        number //= 10
-    return at + digits
-
-
-@inline_njit
-def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
-    """Add so many bases of an operation to the CIGAR ``cigar[begin:end]``; returns its new end."""
+def _append_ops(cigar: U32Array, begin: Int, end: Int, op: Int, count: Int) -> Int:
+    """Append ``count`` bases of an operation to the CIGAR ``cigar[begin:end]``; returns its new end."""
     if count == 0:
         return end
     if end > begin and cigar[end - 1] & np.uint32(15) == op:
@@ -175,11 +136,21 @@ def _append_ops(cigar, begin, end, op, count):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-untyped-def]
+def _append_mismatch(md: U8Array, end: Int, run: Int, base: Int) -> Int:
+    """Append ``run`` matches and a mismatch at a reference base to an MD string; returns its new end."""
+    end = put_integer(run, md, end)
+    md[end] = LETTERS[base]
+    return end + 1
+
+
+@inline_njit
+def _describe(
+    query: U8Array, first: Int, window: U8Array, ops: U8Array, count: Int, eqx: Bool, texts: _Texts
+) -> tuple[Int, Int, Int, Int]:
     """Append the CIGAR (without clips) and MD of an alignment; its operations are ``ops[:count]``, last first.
 
-    ``query[first]`` and ``window[0]`` are its first bases. Returns (new CIGAR end, new MD end, NM, bases of the
-    reference covered).
+    ``query[first]`` and ``window[0]`` are its first bases. Returns (new CIGAR end, new MD end, NM, reference bases
+    covered).
     """
     i, j, edits, run = first, 0, 0, 0
     cigar, at, md, md_at = texts
@@ -193,9 +164,7 @@ def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-
             if same:
                 run += 1
             else:
-                md_at = _append_number(md, md_at, run)
-                md[md_at] = LETTERS[window[j]]
-                md_at += 1
+                md_at = _append_mismatch(md, md_at, run, window[j])
                 run = 0
                 edits += 1
             i += 1
@@ -207,7 +176,7 @@ def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-
         else:
             at = _append_ops(cigar, begin, at, CIGAR_D, 1)
             if not deleting:
-                md_at = _append_number(md, md_at, run)
+                md_at = put_integer(run, md, md_at)
                 md[md_at] = _CARET
                 md_at += 1
                 run = 0
@@ -216,11 +185,13 @@ def _describe(query, first, window, ops, count, eqx, texts):  # type: ignore[no-
             edits += 1
             j += 1
         deleting = op == DELETION
-    return at, _append_number(md, md_at, run), edits, j
+    return at, put_integer(run, md, md_at), edits, j
 
 
 @inline_njit
-def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type: ignore[no-untyped-def]
+def _describe_marked(
+    marks: U64Array, reference: Reference, diagonal: Int, interval: tuple[Int, Int], eqx: Bool, texts: _Texts
+) -> tuple[Int, Int, Int]:
     """`_describe` of an alignment without gaps, of the query bases ``interval``, from `mark_mismatches`.
 
     Returns (new CIGAR end, new MD end, NM).
@@ -235,9 +206,7 @@ def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type:
             bits &= bits - np.uint64(1)
             if not first <= i < last:
                 continue
-            md_at = _append_number(md, md_at, i - done)
-            md[md_at] = LETTERS[base_at(reference.packed, diagonal + i)]
-            md_at += 1
+            md_at = _append_mismatch(md, md_at, i - done, base_at(reference.packed, diagonal + i))
             if eqx:
                 at = _append_ops(cigar, begin, at, CIGAR_EQ, i - done)
                 at = _append_ops(cigar, begin, at, CIGAR_X, 1)
@@ -248,11 +217,12 @@ def _describe_marked(marks, reference, diagonal, interval, eqx, texts):  # type:
         if eqx
         else _append_ops(cigar, begin, at, CIGAR_M, last - first)
     )
-    return at, _append_number(md, md_at, last - done), edits
+    return at, put_integer(last - done, md, md_at), edits
 
 
 @inline_njit
-def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
+def _longest_chosen(offsets: I64Array, locus: I32Array) -> Int:
+    """Bases of the longest mapped read, at least 1."""
     longest = 1
     for r in range(len(locus)):
         if locus[r] >= 0:
@@ -260,17 +230,18 @@ def _longest_chosen(offsets, locus):  # type: ignore[no-untyped-def]
     return longest
 
 
-class _Texts(NamedTuple):
-    """CIGARs and MDs one behind the other; where the next ones go."""
+class _Chosen(NamedTuple):
+    """Reads, and the locus of each that is reported (``int32[reads]``; -1: unmapped)."""
 
-    cigar: NDArray[np.uint32]
-    cigar_end: int
-    md: NDArray[np.uint8]
-    md_end: int
+    codes: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+    loci: Loci
+    locus: NDArray[np.int32]
+    reference: Reference
 
 
 class _Buffers(NamedTuple):
-    """Room of `align_chosen`.
+    """Buffers of `align_chosen`.
 
     strands, scratch: for the longest read.
     gapped: the alignments with gaps; that of read r is number ``task[r]`` (``int32[reads]``), where it has one.
@@ -283,16 +254,40 @@ class _Buffers(NamedTuple):
 
 
 @njit
-def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  # type: ignore[no-untyped-def]
-    """Align each read at its chosen locus for good; fills ``placed``; returns CIGARs and MDs with offsets."""
+def align_chosen(
+    codes: U8Array,
+    offsets: I64Array,
+    loci: Loci,
+    locus: I32Array,
+    reference: Reference,
+    max_gap: Int,
+    eqx: Bool,
+) -> Aligned:
+    """Align each read at its chosen locus, for its record.
+
+    Args:
+        codes, offsets: the reads, as in `esa.sequence.reads.ReadBatch`.
+        loci: one row a read.
+        locus: ``int32[reads]``, the locus to report in that row; -1: the read is unmapped.
+        max_gap: the longest gap that the loci may have.
+        eqx: CIGAR with = and X instead of M.
+    """
     reads = len(locus)
+    chosen = _Chosen(codes, offsets, loci, locus, reference)
+    placed = Placed(
+        np.full(reads, NONE, np.int32),
+        np.full(reads, NONE, np.int64),
+        np.zeros(reads, np.int64),
+        np.zeros(reads, np.int32),
+        np.zeros(reads, np.int32),
+    )
     longest = _longest_chosen(offsets, locus)
     task = np.empty(reads, np.int32)
     tasks = make_tasks(_gather(loci, locus, make_tasks(0), task))
     count = _gather(loci, locus, tasks, task)
     buffers = _Buffers(
         make_strands(longest),
-        make_scratch(longest, config.max_gap),
+        make_scratch(longest, max_gap),
         align_tasks(tasks, count, codes, offsets, reference),
         task,
     )
@@ -309,15 +304,18 @@ def align_chosen(codes, offsets, loci, locus, reference, config, eqx, placed):  
             if md_at + 4 * most > len(md):
                 md = grown(md, md_at, len(md) * 2)
             texts = _Texts(cigar, at, md, md_at)
-            at, md_at = _report(r, locus[r], (codes, offsets), loci, reference, eqx, buffers, placed, texts)
+            at, md_at = _report(r, chosen, eqx, buffers, placed, texts)
         cigar_offsets[r + 1] = at
         md_offsets[r + 1] = md_at
-    return cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets
+    return Aligned(placed, cigar[:at].copy(), cigar_offsets, md[:md_at].copy(), md_offsets)
 
 
 @inline_njit
-def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
-    """Count the chosen loci with gaps, and put them into the tasks as far as these have room; fills ``task``."""
+def _gather(loci: Loci, locus: I32Array, tasks: Tasks, task: I32Array) -> Int:
+    """Write the chosen loci with gaps to ``tasks``, as far as there is room; returns how many there are.
+
+    ``task``: ``int32[reads]``, gets the number of each read's task.
+    """
     made = 0
     for r in range(len(locus)):
         k = locus[r]
@@ -332,10 +330,13 @@ def _gather(loci, locus, tasks, task):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _report(r, k, reads, loci, reference, eqx, buffers, placed, texts):  # type: ignore[no-untyped-def]
-    """Place read r at locus k, append its CIGAR and MD, and return where these end; ``reads``: (codes, offsets)."""
+def _report(
+    r: Int, chosen: _Chosen, eqx: Bool, buffers: _Buffers, placed: Placed, texts: _Texts
+) -> tuple[Int, Int]:
+    """Align read r at its chosen locus and append its CIGAR and MD; returns where these end."""
     contig, position, span, nm, score = placed
-    codes, offsets = reads
+    codes, offsets, loci, locus, reference = chosen
+    k = locus[r]
     cigar, at, md, md_at = texts
     scratch, gapped = buffers.scratch, buffers.gapped
     n = offsets[r + 1] - offsets[r]

@@ -1,9 +1,9 @@
-"""Chimeric reads: alignments of what the primary one leaves over, and other places for each.
+"""Chimeric reads: their segments, that is, alignments of the bases that the primary alignment leaves over.
 
-A read whose alignment leaves bases over at an end is searched once more with those bases alone
-(`Parts.gaps`), and the best alignment that is not masked by the parts known (`esa.align.loci.same_bases`)
-becomes one more part (`Parts.add`), until nothing is left over or found. Every part is judged against its own
-rivals. `nonprimary_alignments` lists what is reported beside the primary alignments.
+The bases left over at an end of an alignment are searched once more, by themselves (`Segments.gaps`). The best
+alignment that is not masked by the known segments (`esa.align.loci.same_bases`) becomes a new segment
+(`Segments.add`). This goes on until nothing is left over or found. The mapping quality of each segment is computed
+against its own rivals. `nonprimary_alignments` lists what is reported beside the primary alignments.
 """
 
 from __future__ import annotations
@@ -13,25 +13,27 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.align.config import AlignConfig, SplitConfig
+from esa.align.config import AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.extend.band_state import min_score_of
-from esa.align.loci import Candidates, Loci, rival, same_bases
+from esa.align.loci import Loci, rival, same_bases
 from esa.align.pairing.choose import Choice, judge_alone
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
+from esa.kernels.arrays import I32Array, I64Array, Int
 from esa.kernels.decorator import njit
-from esa.sequence.reads import ReadBatch
 
 SEGMENT_FLOOR = 16
-"""In place of `esa.align.pairing.mapq.FLOOR`: what is left over is searched with so many probes that a better place is
-overlooked less often than a whole read's is by its first levels."""
+"""In place of `esa.align.pairing.mapq.FLOOR`, for segments.
+
+Gaps are searched with so many probes that a better locus is missed less often than by the first levels of a whole
+read's search."""
 
 
 class Gaps(NamedTuple):
-    """Stretches of reads that no part aligns yet.
+    """Stretches of reads that no segment aligns yet, one row each.
 
-    read: ``int32``, ascending.
-    begin, end: ``int64``, the bases left over, an interval of the read.
-    low, high: ``int64``, that interval and as many bases again on the sides where a part is its neighbour: a part
+    read: ``int32[gaps]``, ascending.
+    begin, end: ``int64[gaps]``, interval of the read that is left over.
+    low, high: ``int64[gaps]``, that interval, extended by its own length into each neighbouring segment. A segment
         that reached farther into its neighbour would be masked by it.
     """
 
@@ -41,32 +43,16 @@ class Gaps(NamedTuple):
     low: NDArray[np.int64]
     high: NDArray[np.int64]
 
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """``int64``, bases left over."""
-        return self.end - self.begin
-
-    def padded(self, batch: ReadBatch, padding: int) -> ReadBatch:
-        """The bases left over, padded (`ReadBatch.padded`): no fragment of theirs finds what the neighbouring part
-        aligns."""
-        return batch.stretches(self.read, self.begin, self.end).padded(padding)
-
-    def on_stretches(self, candidates: Candidates, padding: int) -> Candidates:
-        """Candidates of the padded bases as those of the stretches."""
-        of = np.repeat(np.arange(len(self.read)), np.diff(candidates.offsets))
-        before = np.where(candidates.reverse[:] == 1, (self.high - self.end)[of], (self.begin - self.low)[of])
-        return candidates._replace(diagonal=candidates.diagonal + padding - before)
-
 
 class Cover(NamedTuple):
-    """The parts of each read: intervals of the read.
+    """The segments of each read, as intervals of the read.
 
-    parts: ``int32[reads]``, how many.
-    begin, end: ``int64[reads, max_segments]``, in the order of finding, the primary first.
-    fresh: ``int32[reads]``: parts from this one on were found in the last round.
+    segments: ``int32[reads]``, number of segments.
+    begin, end: ``int64[reads, max_segments]``, in the order in which they were found, the primary first.
+    fresh: ``int32[reads]``, the first segment that was found in the last round.
     """
 
-    parts: NDArray[np.int32]
+    segments: NDArray[np.int32]
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
     fresh: NDArray[np.int32]
@@ -78,10 +64,10 @@ class Alignments(NamedTuple):
     read: ``int32[m]``, in ascending order.
     low, high: ``int64[m]``, the stretch of the read that was aligned; the loci are those of the stretch.
     loci: `Loci`, m rows.
-    locus: ``int32[m]``, the entry of the row.
-    flag: ``uint16[m]``, supplementary or secondary.
+    locus: ``int32[m]``, the reported locus of each row.
+    flag: ``uint16[m]``, `FLAG_SUPPLEMENTARY` or `FLAG_SECONDARY`; 0 for a primary alignment.
     mapq: ``uint8[m]``.
-    second: ``int32[m]``, XS or -1.
+    second: ``int32[m]``, XS or `NONE`.
     """
 
     read: NDArray[np.int32]
@@ -97,12 +83,12 @@ class Alignments(NamedTuple):
         return len(self.read)
 
 
-class Parts:
-    """The parts of the reads of a batch.
+class Segments:
+    """The segments of the reads of a batch.
 
     Args:
-        loci, choice: the primary alignments.
-        lengths: ``int64[reads]``.
+        loci, choice: the primary alignments, each read's first segment.
+        lengths: ``int64[reads]``, in bases.
         config, min_score: as in `esa.align.config.AlignConfig`.
     """
 
@@ -119,21 +105,21 @@ class Parts:
             np.zeros(reads, np.int32),
         )  # fmt: skip
         rows = np.flatnonzero(choice.locus >= 0)
-        self._cover.parts[rows] = 1
+        self._cover.segments[rows] = 1
         self._cover.begin[rows, 0] = loci.query_begin[rows, choice.locus[rows]]
         self._cover.end[rows, 0] = loci.query_end[rows, choice.locus[rows]]
 
     def gaps(self) -> Gaps:
-        """What the parts found leave over and was not yet searched."""
+        """The gaps between the segments found so far that were not searched yet."""
         cover, least = self._cover, self._config.min_bases
         open_ended = (cover.begin[:, 0] >= least) | (self._lengths - cover.end[:, 0] >= least)
-        reads = np.flatnonzero(open_ended & (cover.parts > cover.fresh)).astype(np.int32)
+        reads = np.flatnonzero(open_ended & (cover.segments > cover.fresh)).astype(np.int32)
         gaps = Gaps(*_gaps(cover, self._lengths, reads, least))
-        cover.fresh[:] = cover.parts
+        cover.fresh[:] = cover.segments
         return gaps
 
     def add(self, gaps: Gaps, loci: Loci) -> None:
-        """Take from the loci of each gap's stretch the best one that is a part of its own."""
+        """Make the best locus of each gap's stretch that no segment masks a new segment. ``loci``: one row a gap."""
         order = self._by_score(gaps, loci)
         chosen = _choose_segments(gaps, order, loci, self._cover, self._lengths, self._least_score)
         rows = order[chosen[order] >= 0]
@@ -146,26 +132,28 @@ class Parts:
         )  # fmt: skip
 
     def _by_score(self, gaps: Gaps, loci: Loci) -> NDArray[np.int64]:
-        """The gaps of each read, that with the best locus first; equal ones from left to right along the reference
-        strand of the primary alignment: so it matters neither for the parts nor for their order which strand was
-        read."""
+        """Order of the gaps: by read, then by the score of the best locus, best first.
+
+        Ties are ordered from left to right along the reference strand of the primary alignment. So neither the
+        segments nor their order depend on the strand that was sequenced.
+        """
         best = loci.ranked(0)
         reverse = self._loci.reverse[gaps.read, self._choice.locus[gaps.read]] == 1
         return np.lexsort((np.where(reverse, -gaps.begin, gaps.begin), -best, gaps.read))
 
     def judged(self) -> Alignments | None:
-        """The parts beside the primary ones, in their order within each read; None if there are none."""
+        """The segments other than the primary, with MAPQ and XS, in order of read and of finding; None if none."""
         found = [alignments for alignments in self._found if len(alignments)]
         if not found:
             return None
-        parts = concatenated(found)
-        order = np.argsort(parts.read, kind="stable")
-        parts = select(parts, order)
-        _judge(parts, self._cover, self._lengths)
-        return parts
+        segments = concatenated(found)
+        order = np.argsort(segments.read, kind="stable")
+        segments = select(segments, order)
+        _judge(segments, self._cover, self._lengths)
+        return segments
 
     def expected(self) -> NDArray[np.int64]:
-        """``int64[reads]``: bases that each primary alignment should align: those that no other part does."""
+        """``int64[reads]``: bases that each primary alignment should align, those of no other segment."""
         return _expected_of_primaries(self._cover, self._lengths)
 
 
@@ -190,13 +178,22 @@ def nonprimary_alignments(
     loci: Loci,
     choice: Choice,
     lengths: NDArray[np.int64],
-    parts: Alignments | None,
+    segments: Alignments | None,
     config: AlignConfig,
 ) -> Alignments | None:
-    """All that is reported beside the primary alignments, in the order of output: the secondary ones of the
-    primary, then each supplementary one followed by its secondary ones. None if there is nothing."""
+    """All that is reported beside the primary alignments; None if there is nothing.
+
+    Within a read, the secondary alignments of the primary come first, then each supplementary alignment followed by
+    its own secondary ones.
+
+    Args:
+        loci, choice: the primary alignments.
+        lengths: ``int64[reads]``, in bases.
+        segments: `Segments.judged`.
+        config: how many secondary alignments are wanted, and the least score.
+    """
     if not config.secondary.most:
-        return parts
+        return segments
     mapped = np.flatnonzero(choice.locus >= 0).astype(np.int32)
     if not len(mapped):
         return None
@@ -205,57 +202,63 @@ def nonprimary_alignments(
         mapped, np.zeros(m, np.int64), lengths[mapped], loci.select(mapped), choice.locus[mapped],
         np.zeros(m, np.uint16), np.zeros(m, np.uint8), np.full(m, NONE, np.int32),
     )  # fmt: skip
-    reported = primaries if parts is None else concatenated([primaries, parts])
+    reported = primaries if segments is None else concatenated([primaries, segments])
     reported = select(reported, np.argsort(reported.read, kind="stable"))
     least = np.array([min_score_of(length, config.min_score) for length in lengths[reported.read]])
     rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, least, config.secondary)
-    further = select(reported, rows)
-    secondary = locus != further.locus
-    further.locus[:] = locus
-    further.flag[secondary] = FLAG_SECONDARY
-    further.mapq[secondary] = 0
-    further.second[secondary] = NONE
-    wanted = np.flatnonzero(further.flag)
-    return select(further, wanted) if len(wanted) else None
+    nonprimary = select(reported, rows)
+    secondary = locus != nonprimary.locus
+    nonprimary.locus[:] = locus
+    nonprimary.flag[secondary] = FLAG_SECONDARY
+    nonprimary.mapq[secondary] = 0
+    nonprimary.second[secondary] = NONE
+    wanted = np.flatnonzero(nonprimary.flag)
+    return select(nonprimary, wanted) if len(wanted) else None
 
 
 @njit
-def _gaps(cover, lengths, reads, least):  # type: ignore[no-untyped-def]
-    """Arrays of `Gaps`: of the stretches between the parts of the ``reads`` those of ``least`` bases or more
-    that lie next to a fresh part."""
+def _gaps(
+    cover: Cover, lengths: I64Array, reads: I32Array, least: Int
+) -> tuple[I32Array, I64Array, I64Array, I64Array, I64Array]:
+    """Fields of `Gaps`: stretches of the ``reads`` between segments, of ``least`` bases or more.
+
+    Only those next to a fresh segment are new.
+    """
     most = len(reads) * (cover.begin.shape[1] + 1)
     read = np.empty(most, np.int32)
     begin, end = np.empty(most, np.int64), np.empty(most, np.int64)
     low, high = np.empty(most, np.int64), np.empty(most, np.int64)
     made = 0
     for r in reads:
-        n, count, fresh = lengths[r], cover.parts[r], cover.fresh[r]
+        n, count, fresh = lengths[r], cover.segments[r], cover.fresh[r]
         order = np.argsort(cover.begin[r, :count])
         reached, last = np.int64(0), -1
         for step in range(count + 1):
-            part = order[step] if step < count else -1
-            until = cover.begin[r, part] if part >= 0 else n
-            new = (last >= 0 and last >= fresh) or (part >= 0 and part >= fresh)
+            segment = order[step] if step < count else -1
+            until = cover.begin[r, segment] if segment >= 0 else n
+            new = (last >= 0 and last >= fresh) or (segment >= 0 and segment >= fresh)
             if until - reached >= least and new:
                 size = until - reached
                 read[made], begin[made], end[made] = r, reached, until
                 low[made], high[made] = max(0, reached - size), min(n, until + size)
                 made += 1
-            if part >= 0 and cover.end[r, part] >= reached:
-                reached, last = cover.end[r, part], part
+            if segment >= 0 and cover.end[r, segment] >= reached:
+                reached, last = cover.end[r, segment], segment
     return read[:made], begin[:made], end[:made], low[:made], high[:made]
 
 
 @njit
-def _choose_segments(gaps, order, loci, cover, lengths, min_score):  # type: ignore[no-untyped-def]
-    """Locus of each gap that becomes a part, or -1; the parts are put into ``cover``, in the ``order`` of their gaps.
+def _choose_segments(
+    gaps: Gaps, order: I64Array, loci: Loci, cover: Cover, lengths: I64Array, min_score: Int
+) -> I32Array:
+    """Locus of each gap that becomes a segment, or -1; adds the segments to ``cover``, in the ``order`` of the gaps.
 
-    A part has at least as many bases as its score must be.
+    A segment has at least as many bases as the least score that it must reach.
     """
     chosen = np.full(len(gaps.read), -1, np.int32)
     for g in order:
         r = gaps.read[g]
-        count = cover.parts[r]
+        count = cover.segments[r]
         least = min_score_of(lengths[r], min_score)
         for k in range(loci.held[g]):
             if count == cover.begin.shape[1]:
@@ -263,56 +266,64 @@ def _choose_segments(gaps, order, loci, cover, lengths, min_score):  # type: ign
             begin = gaps.low[g] + loci.query_begin[g, k]
             end = gaps.low[g] + loci.query_end[g, k]
             masked = loci.part[g, k] < least or end - begin < least
-            for part in range(count):
-                masked |= same_bases(begin, end, cover.begin[r, part], cover.end[r, part])
+            for segment in range(count):
+                masked |= same_bases(begin, end, cover.begin[r, segment], cover.end[r, segment])
             if not masked:
                 cover.begin[r, count], cover.end[r, count] = begin, end
-                cover.parts[r] = count + 1
+                cover.segments[r] = count + 1
                 chosen[g] = k
                 break
     return chosen
 
 
 @njit
-def _expected(cover, r, part, n):  # type: ignore[no-untyped-def]
-    """Bases of read r that no other part than this one aligns."""
-    count = cover.parts[r]
+def _expected(cover: Cover, r: Int, segment: Int, n: Int) -> Int:
+    """Bases of read r (of n bases) that no segment but this one aligns."""
+    count = cover.segments[r]
     expected = n
     reached = np.int64(0)
     for other in np.argsort(cover.begin[r, :count]):
-        if other == part:
+        if other == segment:
             continue
         begin, end = max(reached, cover.begin[r, other]), cover.end[r, other]
         if begin < end:
-            shared = max(0, min(end, cover.end[r, part]) - max(begin, cover.begin[r, part]))
+            shared = max(0, min(end, cover.end[r, segment]) - max(begin, cover.begin[r, segment]))
             expected -= end - begin - shared
             reached = end
     return expected
 
 
 @njit
-def _expected_of_primaries(cover, lengths):  # type: ignore[no-untyped-def]
+def _expected_of_primaries(cover: Cover, lengths: I64Array) -> I64Array:
+    """`_expected` of each read's first segment."""
     expected = lengths.copy()
     for r in range(len(lengths)):
-        if cover.parts[r] > 1:
+        if cover.segments[r] > 1:
             expected[r] = _expected(cover, r, 0, lengths[r])
     return expected
 
 
 @njit
-def _judge(parts, cover, lengths):  # type: ignore[no-untyped-def]
-    """XS and MAPQ of parts, each against its rivals; the parts of a read lie in the order of ``cover``."""
-    part = 0
-    for i in range(len(parts.read)):
-        r = parts.read[i]
-        part = part + 1 if i > 0 and parts.read[i - 1] == r else 1
-        expected = _expected(cover, r, part, lengths[r])
-        parts.second[i], parts.mapq[i] = judge_alone(parts.loci, i, parts.locus[i], expected, SEGMENT_FLOOR)
+def _judge(segments: Alignments, cover: Cover, lengths: I64Array) -> None:
+    """Set XS and MAPQ of segments, each against its rivals; those of a read are in the order of ``cover``."""
+    segment = 0
+    for i in range(len(segments.read)):
+        r = segments.read[i]
+        segment = segment + 1 if i > 0 and segments.read[i - 1] == r else 1
+        expected = _expected(cover, r, segment, lengths[r])
+        segments.second[i], segments.mapq[i] = judge_alone(
+            segments.loci, i, segments.locus[i], expected, SEGMENT_FLOOR
+        )
 
 
 @njit
-def _with_secondaries(read, loci, locus, least, config):  # type: ignore[no-untyped-def]
-    """(Rows, loci): each row with its own locus, then with those of its rivals that are to be reported."""
+def _with_secondaries(
+    read: I32Array, loci: Loci, locus: I32Array, least: I64Array, config: SecondaryConfig
+) -> tuple[I64Array, I32Array]:
+    """(Rows, loci): each row with its own locus, then with each rival to report as a secondary alignment.
+
+    ``least``: ``int64[rows]``, least score.
+    """
     room = len(read) * (loci.score.shape[1] + 1)
     rows, chosen = np.empty(room, np.int64), np.empty(room, np.int32)
     made, of_read = 0, 0

@@ -20,6 +20,7 @@ from esa.encoders.base import Encoder
 from esa.encoders.codes import CodeEncoder
 from esa.fragments.base import Fragmenter, Fragments
 from esa.fragments.minimizers import MinimizerFragmenter
+from esa.kernels.arrays import I32Array, U8Array
 from esa.kernels.decorator import inline_njit
 from esa.sequence.reads import ReadBatch
 from esa.stores.base import Hits, Keys, Store
@@ -39,20 +40,20 @@ class Found(NamedTuple):
         candidates: of the bases that fragments were cut from.
         searched: ``int32[n]``, fragments of each read that count as searched.
         thinned: ``bool[n]``, reads of which fragments were left out (`esa.align.stages.Cut`).
-        fragments: how many were looked up.
+        fragments: those that were looked up.
         hits: their hits.
     """
 
     candidates: Candidates
     searched: NDArray[np.int32]
     thinned: NDArray[np.bool_]
-    fragments: int
+    fragments: Fragments
     hits: Hits
 
     def counts(self) -> dict[str, int]:
         """For run statistics (`esa.align.statistics.LEVEL_COUNTS`)."""
         return {
-            "fragments": self.fragments,
+            "fragments": len(self.fragments),
             "scanned": self.hits.scanned,
             "hits": len(self.hits.position),
             "fragments_truncated": int(np.count_nonzero(self.hits.truncated)),
@@ -125,7 +126,7 @@ class Searcher:
         _count_searched(fragments.owner, stage.uncounted(hits.truncated), searched)
         with statistics.stage("cluster"):
             candidates = self._candidates(bases, state.salts, hits, fragments, pairs)
-        yield Found(stage.kept(candidates, thinned), searched, thinned, len(fragments), hits)
+        yield Found(stage.kept(candidates, thinned), searched, thinned, fragments, hits)
 
     def _look_up(
         self, stage: Stage, bases: ReadBatch, fragments: Fragments, statistics: RunStatistics
@@ -176,7 +177,7 @@ class Searcher:
 
 
 @inline_njit
-def _count_searched(owner, truncated, searched):  # type: ignore[no-untyped-def]
+def _count_searched(owner: I32Array, truncated: U8Array, searched: I32Array) -> None:
     """Add to each read the fragments of which no limit left anything out."""
     for f in range(len(owner)):
         searched[owner[f]] += truncated[f] == 0

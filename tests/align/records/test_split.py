@@ -1,4 +1,4 @@
-"""`esa.align.records.split`: what parts leave over, which loci become parts, what each should align."""
+"""`esa.align.records.split`: what segments leave over, which loci become segments, what each should align."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from esa.align.config import AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
 from esa.align.pairing.choose import Choice
 from esa.align.pairing.mapq import mapping_quality
-from esa.align.records.split import SEGMENT_FLOOR, Gaps, Parts, nonprimary_alignments
+from esa.align.records.split import SEGMENT_FLOOR, Gaps, Segments, nonprimary_alignments
+from esa.align.segments import stretches_of
+from esa.align.state import MappingState
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY
 from esa.sequence import dna
 
 LEAST = 30
 Interval = tuple[int, int]
 Scored = tuple[int, ...]
-"""Score and query interval of a locus, and the score of its best part, if that is more."""
+"""Score and query interval of a locus, and its local score, if that is more."""
 
 
 def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
@@ -27,9 +29,9 @@ def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
     loci = Loci.empty(len(reads), room)
     for r, entries in enumerate(reads):
         loci.held[r] = len(entries)
-        for k, (score, begin, end, *part) in enumerate(entries):
+        for k, (score, begin, end, *local_score) in enumerate(entries):
             loci.score[r, k], loci.query_begin[r, k], loci.query_end[r, k] = score, begin, end
-            loci.part[r, k] = max(score, *part, 0)
+            loci.part[r, k] = max(score, *local_score, 0)
             loci.diagonal[r, k] = loci.start[r, k] = 1000 * k
     return loci
 
@@ -40,11 +42,11 @@ def chosen(locus: Sequence[int]) -> Choice:
     return choice
 
 
-def parts_of(primaries: Sequence[Interval | None], lengths: Sequence[int], **settings: int) -> Parts:
-    """Parts of reads whose primary alignments cover these intervals; None: unmapped."""
+def segments_of(primaries: Sequence[Interval | None], lengths: Sequence[int], **settings: int) -> Segments:
+    """Segments of reads whose primary alignments cover these intervals; None: unmapped."""
     loci = loci_of_intervals([[(x[1] - x[0], *x)] if x else [] for x in primaries])
     choice = chosen([0 if x else -1 for x in primaries])
-    return Parts(loci, choice, np.array(lengths), SplitConfig(**settings), LEAST)
+    return Segments(loci, choice, np.array(lengths), SplitConfig(**settings), LEAST)
 
 
 def intervals(gaps: Gaps) -> list[tuple[int, int, int, int, int]]:
@@ -53,8 +55,8 @@ def intervals(gaps: Gaps) -> list[tuple[int, int, int, int, int]]:
 
 def test_gaps_are_what_the_primary_leaves_over_with_as_much_of_its_side():
     primaries: list[Interval | None] = [(0, 150), (40, 130), (19, 131), None, (0, 60), (30, 80)]
-    parts = parts_of(primaries, [150] * 6, min_bases=20)
-    assert intervals(parts.gaps()) == [
+    segments = segments_of(primaries, [150] * 6, min_bases=20)
+    assert intervals(segments.gaps()) == [
         (1, 0, 40, 0, 80),
         (1, 130, 150, 110, 150),
         (4, 60, 150, 0, 150),
@@ -62,20 +64,20 @@ def test_gaps_are_what_the_primary_leaves_over_with_as_much_of_its_side():
         (5, 80, 150, 10, 150),
     ]
     # Searched once; nothing new was found.
-    assert intervals(parts.gaps()) == []
+    assert intervals(segments.gaps()) == []
 
 
-def test_what_parts_found_leave_over_is_searched_next_and_nothing_twice():
-    parts = parts_of([(100, 200)], [300])
-    first = parts.gaps()
+def test_what_segments_found_leave_over_is_searched_next_and_nothing_twice():
+    segments = segments_of([(100, 200)], [300])
+    first = segments.gaps()
     assert intervals(first) == [(0, 0, 100, 0, 200), (0, 200, 300, 100, 300)]
     # On the left bases 0 to 50 of the stretch, none on the right.
-    parts.add(first, loci_of_intervals([[(50, 0, 50)], []]))
-    second = parts.gaps()
+    segments.add(first, loci_of_intervals([[(50, 0, 50)], []]))
+    second = segments.gaps()
     assert intervals(second) == [(0, 50, 100, 0, 150)]
-    parts.add(second, loci_of_intervals([[]]))
-    assert not len(parts.gaps().read)
-    judged = parts.judged()
+    segments.add(second, loci_of_intervals([[]]))
+    assert not len(segments.gaps().read)
+    judged = segments.judged()
     assert judged is not None
     assert len(judged) == 1
 
@@ -87,7 +89,7 @@ def test_what_parts_found_leave_over_is_searched_next_and_nothing_twice():
         ([(60, 0, 60)], True),
         ([(29, 2, 31)], False),
         ([(30, 2, 32)], True),
-        # What reaching the end of the read cost does not count; but the part has 30 bases in any case.
+        # What reaching the end of the read cost does not count; but the segment has 30 bases in any case.
         ([(25, 0, 32, 30)], True),
         ([(25, 0, 34, 29)], False),
         ([(25, 0, 29, 30)], False),
@@ -99,10 +101,10 @@ def test_what_parts_found_leave_over_is_searched_next_and_nothing_twice():
         ([(60, 60, 120), (31, 20, 51)], True),
     ],
 )
-def test_the_best_locus_that_is_not_masked_becomes_a_part(scored: list[Scored], taken: bool):
-    parts = parts_of([(60, 200)], [200])
-    parts.add(parts.gaps(), loci_of_intervals([scored]))
-    judged = parts.judged()
+def test_the_best_locus_that_is_not_masked_becomes_a_segment(scored: list[Scored], taken: bool):
+    segments = segments_of([(60, 200)], [200])
+    segments.add(segments.gaps(), loci_of_intervals([scored]))
+    judged = segments.judged()
     assert (judged is not None) == taken
     if judged is not None:
         assert judged.locus.tolist() == [len(scored) - 1]
@@ -110,43 +112,43 @@ def test_the_best_locus_that_is_not_masked_becomes_a_part(scored: list[Scored], 
         assert (judged.low.tolist(), judged.high.tolist()) == ([0], [120])
 
 
-def test_parts_are_limited():
+def test_segments_are_limited():
     found = loci_of_intervals([[(60, 0, 60)], [(60, 50, 110)], [(55, 0, 55)], [(50, 60, 110)]])
     counts = {}
     for most in (1, 2, 3):
-        parts = parts_of([(60, 100), (60, 100)], [160, 160], max_segments=most)
-        gaps = parts.gaps()
+        segments = segments_of([(60, 100), (60, 100)], [160, 160], max_segments=most)
+        gaps = segments.gaps()
         assert gaps.low.tolist() == [0, 40, 0, 40]
-        parts.add(gaps, found)
-        judged = parts.judged()
+        segments.add(gaps, found)
+        judged = segments.judged()
         counts[most] = [] if judged is None else judged.read.tolist()
     assert counts == {1: [], 2: [0, 1], 3: [0, 0, 1, 1]}
 
 
-def test_the_parts_of_both_gaps_are_held_against_all_parts_known():
-    parts = parts_of([(60, 90)], [150])
+def test_the_segments_of_both_gaps_are_held_against_all_segments_known():
+    segments = segments_of([(60, 90)], [150])
     # The stretch of the right gap begins at 30: the first of its loci, 40:90 of the read, lies more than half in
-    # the left gap's part, and all of the primary in it.
-    gaps = parts.gaps()
+    # the left gap's segment, and all of the primary in it.
+    gaps = segments.gaps()
     assert gaps.low.tolist() == [0, 30]
-    parts.add(gaps, loci_of_intervals([[(70, 0, 74)], [(40, 10, 60), (44, 55, 99)]]))
-    judged = parts.judged()
+    segments.add(gaps, loci_of_intervals([[(70, 0, 74)], [(40, 10, 60), (44, 55, 99)]]))
+    judged = segments.judged()
     assert judged is not None
     assert judged.locus.tolist() == [0, 1]
 
 
-def test_a_part_is_judged_by_its_rivals_and_the_bases_of_the_others_are_not_expected_of_it():
-    parts = parts_of([(60, 150)], [150])
+def test_a_segment_is_judged_by_its_rivals_and_the_bases_of_the_others_are_not_expected_of_it():
+    segments = segments_of([(60, 150)], [150])
     # Rivals: the second and third, which align the same bases; the primary's own copy is none.
-    parts.add(parts.gaps(), loci_of_intervals([[(80, 60, 120), (58, 0, 62), (50, 0, 55), (49, 5, 55)]]))
-    judged = parts.judged()
+    segments.add(segments.gaps(), loci_of_intervals([[(80, 60, 120), (58, 0, 62), (50, 0, 55), (49, 5, 55)]]))
+    judged = segments.judged()
     assert judged is not None
     assert judged.locus.tolist() == [1]
     assert judged.second.tolist() == [50]
     assert judged.mapq.tolist() == [mapping_quality(58 - 50, 58 - SEGMENT_FLOOR, 2, 58, 62, 0)]
     # The primary shares two bases with it.
-    assert parts.expected().tolist() == [90]
-    alone = parts_of([(60, 150)], [150])
+    assert segments.expected().tolist() == [90]
+    alone = segments_of([(60, 150)], [150])
     alone.add(alone.gaps(), loci_of_intervals([[(58, 0, 62)]]))
     judged = alone.judged()
     assert judged is not None
@@ -159,46 +161,47 @@ def test_expected_bases_are_counted_one_by_one():
     for _ in range(200):
         n = int(rng.integers(60, 200))
         begin, end = sorted(rng.integers(0, n + 1, 2).tolist())
-        parts = parts_of([(begin, end)], [n], min_bases=1, max_segments=5)
+        segments = segments_of([(begin, end)], [n], min_bases=1, max_segments=5)
         covered = [(begin, end)]
         for _ in range(2):
-            gaps = parts.gaps()
+            gaps = segments.gaps()
             found = []
             for low, high in zip(gaps.low.tolist(), gaps.high.tolist(), strict=True):
                 first, last = sorted(rng.integers(0, high - low + 1, 2).tolist())
                 found.append([(LEAST, first, last)])
-            parts.add(gaps, loci_of_intervals(found))
-        judged = parts.judged()
+            segments.add(gaps, loci_of_intervals(found))
+        judged = segments.judged()
         if judged is None:
-            assert parts.expected().tolist() == [n]
+            assert segments.expected().tolist() == [n]
             continue
         for i in range(len(judged)):
             k = judged.locus[i]
             low = int(judged.low[i])
             covered.append((low + int(judged.loci.query_begin[i, k]), low + int(judged.loci.query_end[i, k])))
         others = {base for x in covered[1:] for base in range(*x)} - set(range(begin, end))
-        assert parts.expected().tolist() == [n - len(others)]
+        assert segments.expected().tolist() == [n - len(others)]
 
 
 def test_bases_left_over_are_padded_with_n_and_their_candidates_moved_to_the_stretches():
     rng = np.random.default_rng(2)
     reads = [rng.integers(0, 4, n).astype(np.uint8) for n in (150, 90, 200)]
-    parts = parts_of([(0, 150), (0, 60), (50, 150)], [150, 90, 200])
-    gaps, batch = parts.gaps(), make_batch(reads)
+    segments = segments_of([(0, 150), (0, 60), (50, 150)], [150, 90, 200])
+    gaps, batch = segments.gaps(), make_batch(reads)
     assert gaps.read.tolist() == [1, 2, 2]
     padding = 7
-    padded = gaps.padded(batch, padding)
-    stretches = batch.stretches(gaps.read, gaps.low, gaps.high)
+    state = MappingState.unsearched(batch, np.arange(3, dtype=np.uint64), 4)
+    stretches = stretches_of(state, gaps, padding)
+    assert stretches.expected.tolist() == (gaps.end - gaps.begin).tolist()
     for g in range(3):
         read = reads[gaps.read[g]]
-        bare = padded.sequence(g)
+        bare = stretches.padded.sequence(g)
         assert (bare[:padding] == dna.N).all()
         assert (bare[-padding:] == dna.N).all()
         np.testing.assert_array_equal(bare[padding:-padding], read[gaps.begin[g] : gaps.end[g]])
-        np.testing.assert_array_equal(stretches.sequence(g), read[gaps.low[g] : gaps.high[g]])
+        np.testing.assert_array_equal(stretches.batch.sequence(g), read[gaps.low[g] : gaps.high[g]])
     # The first base left over lies at 5000, on either strand.
     rows = [[(5000 - padding, reverse, 0) for reverse in (0, 1)] for _ in range(3)]
-    moved = gaps.on_stretches(make_candidates(rows), padding)
+    moved = stretches.on_stretches(make_candidates(rows), padding)
     for g in range(3):
         before, after = gaps.begin[g] - gaps.low[g], gaps.high[g] - gaps.end[g]
         assert moved.diagonal[2 * g : 2 * g + 2].tolist() == [5000 - before, 5000 - after]
@@ -246,11 +249,11 @@ def test_what_scores_too_little_is_no_secondary_alignment():
     assert further.locus.tolist() == [1, 2, 3]
 
 
-def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit():
+def test_each_segment_is_followed_by_its_own_secondary_alignments_within_one_limit():
     loci = loci_of_intervals([[(90, 60, 150), (89, 60, 150)]])
-    parts = Parts(loci, chosen([0]), np.array([150]), SplitConfig(), LEAST)
-    parts.add(parts.gaps(), loci_of_intervals([[(60, 0, 60), (58, 0, 60), (57, 0, 58)]]))
-    judged = parts.judged()
+    segments = Segments(loci, chosen([0]), np.array([150]), SplitConfig(), LEAST)
+    segments.add(segments.gaps(), loci_of_intervals([[(60, 0, 60), (58, 0, 60), (57, 0, 58)]]))
+    judged = segments.judged()
     kinds = {}
     for most in (1, 2, 9):
         further = nonprimary_alignments(
@@ -258,14 +261,17 @@ def test_each_part_is_followed_by_its_own_secondary_alignments_within_one_limit(
         )
         assert further is not None
         kinds[most] = list(zip(further.flag.tolist(), further.locus.tolist(), strict=True))
-    second, part = FLAG_SECONDARY, FLAG_SUPPLEMENTARY
+    second, segment = FLAG_SECONDARY, FLAG_SUPPLEMENTARY
     assert kinds == {
-        1: [(second, 1), (part, 0)],
-        2: [(second, 1), (part, 0), (second, 1)],
-        9: [(second, 1), (part, 0), (second, 1), (second, 2)],
+        1: [(second, 1), (segment, 0)],
+        2: [(second, 1), (segment, 0), (second, 1)],
+        9: [(second, 1), (segment, 0), (second, 1), (second, 2)],
     }
-    # For XA each part has a limit of its own.
+    # For XA each segment has a limit of its own.
     alone = SecondaryConfig(1, all_or_none=True)
     further = nonprimary_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
     assert further is not None
-    assert list(zip(further.flag.tolist(), further.locus.tolist(), strict=True)) == [(second, 1), (part, 0)]
+    assert list(zip(further.flag.tolist(), further.locus.tolist(), strict=True)) == [
+        (second, 1),
+        (segment, 0),
+    ]

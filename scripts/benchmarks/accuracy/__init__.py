@@ -1,0 +1,1 @@
+"""The accuracy grid: cells, verdicts and tables."""

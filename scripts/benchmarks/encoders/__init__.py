@@ -1,0 +1,1 @@
+"""Encoders and dense stores: what they find, and at which cost."""

@@ -1,0 +1,1 @@
+"""Real reads, reads from nowhere, and reads of other primates."""

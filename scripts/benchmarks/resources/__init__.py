@@ -1,0 +1,1 @@
+"""Threads, memory, start-up, index and serial share."""

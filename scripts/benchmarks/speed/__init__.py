@@ -1,0 +1,1 @@
+"""Reads per second beside other aligners."""

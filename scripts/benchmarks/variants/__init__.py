@@ -1,0 +1,1 @@
+"""Variants called from alignments."""

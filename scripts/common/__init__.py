@@ -1,0 +1,1 @@
+"""What several scripts share. Imports nothing but `esa` and each other."""

@@ -1,0 +1,103 @@
+"""`esa.align.trace`: what is told of a read is what happened to it, and its records are those of any run."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from align_oracles import Codes, make_batch, make_genome, mutate
+
+from esa.align.config import AlignConfig
+from esa.align.inserts import FR, InsertSizes
+from esa.align.mapper import Mapper
+from esa.align.trace import TracedMapper, rows_named
+from esa.encoders.registry import create_encoder
+from esa.index.build import assemble
+from esa.index.open import Index
+from esa.index.presets import PRESETS
+from esa.io.records import Records
+from esa.sequence import dna
+from esa.sequence.reads import ReadBatch
+
+INSERTS = InsertSizes(FR, 250, 600, 400.0, 60.0, 1000)
+
+
+@pytest.fixture(scope="module")
+def index() -> Index:
+    preset = PRESETS["anchored"]
+    fragmenter = preset.fragmenter({})
+    encoder = create_encoder(preset.default_encoder, preset.kind, fragmenter.length)
+    genome = make_genome([np.random.default_rng(5).integers(0, 4, 20_000).astype(np.uint8)])
+    return assemble(genome, preset, fragmenter, encoder)[0]
+
+
+def pairs(index: Index) -> list[Codes]:
+    """An easy pair, one with a lost end, one of a chimeric read, and one that belongs nowhere."""
+    rng = np.random.default_rng(6)
+    at = index.genome.fetch
+    lost = dna.reverse_complement(at(4300, 4400)).copy()
+    lost[7::8] = 3 - lost[7::8]
+    return [
+        *(at(1000, 1150), dna.reverse_complement(at(1250, 1400))),
+        *(at(4000, 4150), lost),
+        *(np.concatenate([at(9000, 9080), at(15_000, 15_070)]), mutate(rng, at(100, 250), 5, 0)),
+        *rng.integers(0, 4, (2, 120)).astype(np.uint8),
+    ]
+
+
+def mapped(made: Mapper, batch: ReadBatch) -> tuple[Records, dict[str, int]]:
+    state = made.seed(batch)
+    records = made.finish(state, INSERTS if batch.paired else None)
+    return records, {name: counts["reads"] for name, counts in state.statistics.levels.items()}
+
+
+def parts(index: Index) -> tuple[object, ...]:
+    return index.genome, index.fragmenter, index.encoder, index.store, AlignConfig(index.preset.levels)
+
+
+def traced(index: Index, batch: ReadBatch, row: int) -> tuple[Records, str]:
+    told: list[str] = []
+    made = TracedMapper(*parts(index))  # type: ignore[arg-type]
+    made.follow(index.genome, batch.name(row), told.append)
+    return mapped(made, batch)[0], "\n".join(told)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_traced_run_gives_the_same_records(index: Index, paired: bool) -> None:
+    batch = make_batch(pairs(index), paired=paired)
+    plain, _ = mapped(Mapper(*parts(index)), batch)  # type: ignore[arg-type]
+    followed, _ = traced(index, batch, 2)
+    for name in ("read", "flag", "contig", "position", "mapq", "cigar", "alignment_score"):
+        assert np.array_equal(getattr(plain, name), getattr(followed, name))
+
+
+@pytest.mark.parametrize("row", range(8))
+def test_the_stages_told_are_those_that_a_read_goes_through(index: Index, row: int) -> None:
+    codes = pairs(index)[row]
+    alone = make_batch([codes])
+    _, reached = mapped(Mapper(*parts(index)), alone)  # type: ignore[arg-type]
+    records, text = traced(index, alone, 0)
+    told = re.findall(r"stage '([^']+)'", text)
+    assert told == [name for name, reads in reached.items() if reads and name != "split"]
+    assert text.startswith(f"{alone.name(0)}: {len(codes)} bases")
+    assert f"record: flag {records.flag[0]}, " in text
+    assert f"MAPQ {records.mapq[0]}" in text
+
+
+def test_a_mate_s_rescue_and_a_further_segment_are_told(index: Index) -> None:
+    batch = make_batch(pairs(index), paired=True)
+    _, rescued = traced(index, batch, 2)
+    assert re.search(r"end 2, (thorough )?rescue in its mate's window:\n    locus c0:4,301 -", rescued)
+    records, split = traced(index, batch, 4)
+    assert np.count_nonzero(records.read == 4) == 2
+    assert "end 1, further segment" in split
+    assert split.count("end 1, record: ") == 2
+
+
+def test_both_ends_are_followed_and_no_other_read(index: Index) -> None:
+    batch = make_batch(pairs(index), paired=True)
+    _, text = traced(index, batch, 0)
+    assert rows_named(batch, batch.name(0).encode()) == [0, 1]
+    assert text.count("chosen:") == 2
+    assert rows_named(batch, b"nobody") == []
