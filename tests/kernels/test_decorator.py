@@ -177,7 +177,7 @@ def wait(said: list[str], heard: threading.Event) -> None:
         said.append("in")
 
 
-def test_a_kernel_has_one_twin_however_many_ask_for_it_at_once():
+def test_a_kernel_has_one_python_entry_however_many_ask_for_it_at_once():
     kernel = njit(lambda x: x)
     ask = Kernel.__dict__["python_entry"].func  # without what Python's own lock, up to 3.11, does for it
     assert ask(kernel) is ask(kernel)

@@ -26,7 +26,7 @@ OPTIONAL = {"faiss", "matplotlib", "torch", "transformers"}
 """Libraries without which esa aligns with its default preset: `make check-numba` tests without them."""
 
 
-def leaves() -> dict[str, Any]:
+def inline_kernels() -> dict[str, Any]:
     """The kernels of the package that are compiled so, by module and name."""
     for module in pkgutil.walk_packages(esa.__path__, "esa."):
         if not module.name.endswith("__main__"):
@@ -91,10 +91,10 @@ def aligned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.usefixtures("aligned")
-def test_no_leaf_returns_an_array() -> None:
+def test_no_inline_kernel_returns_an_array() -> None:
     """It would be freed under its caller."""
     compiled = 0
-    for name, kernel in leaves().items():
+    for name, kernel in inline_kernels().items():
         for signature in signatures(kernel):
             kernel.compile(signature)
             returned = kernel.overloads[signature].signature.return_type
@@ -103,14 +103,14 @@ def test_no_leaf_returns_an_array() -> None:
     assert compiled > 50
 
 
-def test_the_kernels_of_the_aligner_are_leaves() -> None:
+def test_the_kernels_of_the_aligner_are_inline_kernels() -> None:
     assert {
         "esa.align.extend.lanes.fill_lanes",
         "esa.align.extend.mismatch_masks.mark_mismatches",
         "esa.align.extend.verify._score_reads",
         "esa.align.records.report._report",
         "esa.sequence.dna.unpack",
-    } <= set(leaves())
+    } <= set(inline_kernels())
 
 
 def allocates(n: int) -> int:
@@ -124,12 +124,12 @@ def fills(array: Any) -> int:
     return len(array)
 
 
-def test_a_leaf_that_allocates_is_refused() -> None:
+def test_an_inline_kernel_that_allocates_is_refused() -> None:
     with pytest.raises(NumbaError):
         inline_njit(allocates)(3)
 
 
-def test_a_leaf_may_look_at_a_part_of_an_array() -> None:
+def test_an_inline_kernel_may_look_at_a_part_of_an_array() -> None:
     array = np.zeros(4, np.int64)
     assert inline_njit(fills)(array) == 4
     assert array.tolist() == [0, 7, 0, 0]
