@@ -194,6 +194,7 @@ def _describe_marked(
 ) -> tuple[Int, Int, Int]:
     """`_describe` of an alignment without gaps, of the query bases ``interval``, from `mark_mismatches`.
 
+    Not one with `_describe`: base by base, a read takes 690 ns instead of 230 (2x148 on chr20; 600 and 270 with 2x76).
     Returns (new CIGAR end, new MD end, NM).
     """
     first, last = interval
