@@ -1,4 +1,4 @@
-"""Insert sizes: how the two reads of a pair lie to each other, given or learnt."""
+"""Insert sizes: orientation and distance of the two reads of a pair, given by the user or learnt from a sample."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esa.align.config import PairConfig
 from esa.errors import UsageError
+from esa.kernels.arrays import I32Array, I64Array
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
 """Of the first read's strand as forward: where the second lies and points. FR: the usual, inwards."""
@@ -25,10 +25,10 @@ BOUND_SD = 4.0
 """Proper pairs reach at least this many standard deviations from the mean."""
 
 ASSUMED_MAX = 1000
-"""Largest insert of an FR pair where too few pairs were seen to learn from."""
+"""Largest insert size of an FR pair, in bases, where too few pairs were seen to learn from."""
 
 GIVEN_MAX = 100_000
-"""Largest insert size that may be given: so wide a window is searched for a lost mate."""
+"""Largest insert size that may be given, in bases: the mate windows are as wide."""
 
 GIVEN_DEVIATION = 0.1
 """Standard deviation as a share of the mean, where only this is given (bwa mem's)."""
@@ -46,13 +46,14 @@ class InsertRange(NamedTuple):
 
 @dataclass(frozen=True)
 class InsertSizes:
-    """How the two reads of a pair lie to each other.
+    """Orientation and distance of the two reads of a pair.
 
     Attributes:
         orientation: index into `ORIENTATIONS`.
-        low, high: 5' end to 5' end, bases; what lies between is proper.
-        mean, deviation: of the inliers.
-        pairs: pairs it was learnt from; 0: given, or assumed for want of pairs (then mean and deviation are 0).
+        low, high: bounds of proper pairs, both included, in bases from 5' end to 5' end.
+        mean, deviation: of the inliers, in bases.
+        pairs: number of pairs that it was learnt from; 0: given, or assumed for want of pairs (then mean and deviation
+            are 0).
     """
 
     orientation: int
@@ -64,12 +65,12 @@ class InsertSizes:
 
     @property
     def range(self) -> InsertRange:
-        """What kernels need of it."""
+        """The part that kernels need."""
         return InsertRange(self.orientation, self.low, self.high)
 
     @cached_property
-    def penalties(self) -> NDArray[np.int32]:
-        """``int32[high - low + 1]``: what a proper pair of each size loses.
+    def penalties(self) -> I32Array:
+        """``int32[high - low + 1]``: what a proper pair of each size loses of its score.
 
         The log-likelihood of the size in units of the alignment score, as bwa mem has it (Li 2013,
         arXiv:1303.3997).
@@ -83,6 +84,7 @@ class InsertSizes:
 
 
 ASSUMED = InsertSizes(FR, 0, ASSUMED_MAX, 0.0, 0.0, 0)
+"""Insert sizes where too few pairs were seen to learn from."""
 
 
 def parse_insert_sizes(text: str) -> InsertSizes:
@@ -112,8 +114,12 @@ def parse_insert_sizes(text: str) -> InsertSizes:
     return InsertSizes(FR, low, high, mean, deviation, 0)
 
 
-def learn_insert_sizes(sample: NDArray[np.int64], config: PairConfig) -> InsertSizes:
-    """Insert sizes from a sample of (orientation, size): quartiles of the commonest orientation, as bwa mem."""
+def learn_insert_sizes(sample: I64Array, config: PairConfig) -> InsertSizes:
+    """Insert sizes of the commonest orientation of a sample, from its quartiles, as bwa mem.
+
+    ``sample``: ``int64[pairs, 2]``, orientation and size (`esa.align.pairing.choose.sample_sizes`). Fewer than
+    ``config.min_sample`` pairs of that orientation give `ASSUMED`.
+    """
     counts = np.bincount(sample[:, 0], minlength=len(ORIENTATIONS))
     orientation = int(counts.argmax())
     sizes = np.sort(sample[sample[:, 0] == orientation, 1])

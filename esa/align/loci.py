@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.scoring import MASKED_SHARE
+from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array, U64Array, Word
 from esa.kernels.decorator import inline_njit
 from esa.sequence.hashing import tie_break
 
@@ -23,32 +24,32 @@ class Reads(NamedTuple):
     salts: ``uint64[reads]``, `esa.sequence.hashing.salt_reads`.
     """
 
-    codes: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    salts: NDArray[np.uint64]
+    codes: U8Array
+    offsets: I64Array
+    salts: U64Array
 
 
 class Candidates(NamedTuple):
     """Places where a read may belong, grouped by read, the most promising first.
 
     offsets: ``int64[reads + 1]``, read i has candidates ``offsets[i]:offsets[i + 1]``.
-    diagonal: ``int64``, global position of the base that pairs with the first base of the read, in the
-        orientation in which it aligns; may lie outside the contig where the read hangs over its end.
+    diagonal: ``int64``, global position of the base that pairs with the read's first base. The read is in the
+        orientation that aligns. It may hang over the contig's end, so that the diagonal lies outside.
     reverse: ``uint8``, 1 where the read aligns as its reverse complement.
     contig: ``int32``.
-    weight: ``int32``, evidence.
+    weight: ``int32``, evidence, as `esa.align.search` weighs it.
     truncated: ``uint8[reads]``, 1 where a limit cut hits or candidates off.
     """
 
-    offsets: NDArray[np.int64]
-    diagonal: NDArray[np.int64]
-    reverse: NDArray[np.uint8]
-    contig: NDArray[np.int32]
-    weight: NDArray[np.int32]
-    truncated: NDArray[np.uint8]
+    offsets: I64Array
+    diagonal: I64Array
+    reverse: U8Array
+    contig: I32Array
+    weight: I32Array
+    truncated: U8Array
 
     def without_rivals(self, reads: NDArray[np.bool_]) -> Candidates:
-        """Without those of the ``reads`` (``bool[reads]``) that have more than one."""
+        """Without the candidates of the ``reads`` (``bool[reads]``) that have more than one."""
         counts = np.diff(self.offsets)
         kept = np.where(reads & (counts > 1), 0, counts)
         rows = np.flatnonzero(np.repeat(kept > 0, counts))
@@ -82,7 +83,7 @@ _LOCUS = np.dtype(
 )
 _FIELDS = _LOCUS.names or ()
 _IN_WHOLE_LINES = 8
-"""Loci that fill whole lines of the cache (64 bytes), an odd number of them: a locus has an odd number of words."""
+"""Loci that fill whole cache lines (64 bytes), an odd number of them: a locus has an odd number of words."""
 assert _LOCUS.itemsize // 8 % 2
 
 
@@ -95,35 +96,37 @@ class Loci(NamedTuple):
     start, end: ``int64``, global interval of the reference that the alignment covers.
     band: ``int32``, half-width of the band that holds the alignment; 0: it has no gaps.
     query_begin, query_end: ``int32``, interval of the read that is aligned, in the direction it was sequenced.
-    part: ``int32``, score of its best part, at least ``score``: what a least score is asked of. An end that is reached
-        may cost up to `END_BONUS` of the score, yet is no reason to report less. (Of what scores enough anyhow it is
-        the score.)
-    rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `offer`.
-    rescues: ``int32[reads]``, how many of a read's are such.
+    part: ``int32``, the local score: best score of any stretch of the alignment, ``score`` or more. It is compared
+        with the minimum score: to reach a read end may cost up to `END_BONUS` of the score, yet is no reason to
+        report less. (Where the score is high enough anyhow, it stands here.)
+    rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `OfferRules`.
+    rescues: ``int32[reads]``, how many of a read's loci are rescued.
     truncated: ``uint8[reads]``, 1 where a limit may have hidden a locus.
+
+    The fields of all loci are ``[reads, max_loci]``.
     """
 
-    held: NDArray[np.int32]
-    score: NDArray[np.int32]
-    diagonal: NDArray[np.int64]
-    reverse: NDArray[np.uint8]
-    contig: NDArray[np.int32]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    band: NDArray[np.int32]
-    query_begin: NDArray[np.int32]
-    query_end: NDArray[np.int32]
-    part: NDArray[np.int32]
-    rescued: NDArray[np.uint8]
-    rescues: NDArray[np.int32]
-    truncated: NDArray[np.uint8]
+    held: I32Array
+    score: I32Array
+    diagonal: I64Array
+    reverse: U8Array
+    contig: I32Array
+    start: I64Array
+    end: I64Array
+    band: I32Array
+    query_begin: I32Array
+    query_end: I32Array
+    part: I32Array
+    rescued: U8Array
+    rescues: I32Array
+    truncated: U8Array
 
     @classmethod
     def empty(cls, reads: int, max_loci: int) -> Loci:
         """No loci for any read."""
-        # One locus lies in one place, as it is written and moved as a whole; and as most reads have few, the first
-        # of all reads lie side by side, and so on. Not zeroed: most of it is never touched.
-        # Ranks are an odd number of lines of the cache apart, or all loci of a read might fall into one set of it.
+        # The fields of a locus are adjacent, as it is written and moved as a whole. Most reads have few, so the first
+        # loci of all reads lie side by side, and so on. Not zeroed: most of it is never touched.
+        # Ranks are an odd number of cache lines apart, or all loci of a read might fall into one cache set.
         width = _IN_WHOLE_LINES * (reads // _IN_WHOLE_LINES + 1 | 1)
         table = np.empty((max_loci, width), _LOCUS)[:, :reads].T
         return cls(
@@ -141,12 +144,12 @@ class Loci(NamedTuple):
         """These and the rows of others, one after the other."""
         return self._filled([np.concatenate(parts) for parts in zip(self, *others, strict=True)])
 
-    def ranked(self, k: int) -> NDArray[np.int32]:
+    def ranked(self, k: int) -> I32Array:
         """``int32[reads]``, score of the locus with k better ones beside it; 0 where there is none."""
         return np.where(self.held > k, self.score[:, k], 0)
 
     def packed(self) -> PackedLoci:
-        """The same without the room that is not used."""
+        """The same without unused entries."""
         used = self._used()
         fields = [getattr(self, name).T[used] for name in _FIELDS]
         return PackedLoci(self.held, self.rescues, self.truncated, self.score.shape[1], fields)
@@ -165,19 +168,21 @@ class Loci(NamedTuple):
 
 
 class PackedLoci(NamedTuple):
-    """`Loci` that wait: most of their room is for the few reads of large repeats.
+    """`Loci` without unused entries, to be kept: most entries of `Loci` are for the few reads of large repeats.
 
-    fields: of a locus (`_FIELDS`), entries that count alone: the first ones of all reads, and so on.
+    held, rescues, truncated: as there.
+    max_loci: its columns.
+    fields: each field of a locus (`_FIELDS`), flat: the first locus of all reads that have one, then the second.
     """
 
-    held: NDArray[np.int32]
-    rescues: NDArray[np.int32]
-    truncated: NDArray[np.uint8]
+    held: I32Array
+    rescues: I32Array
+    truncated: U8Array
     max_loci: int
     fields: list[NDArray[Any]]
 
     def unpacked(self) -> Loci:
-        """The loci as they were."""
+        """The `Loci` that were packed."""
         loci = Loci.empty(len(self.held), self.max_loci)
         loci.held[:] = self.held
         loci.rescues[:] = self.rescues
@@ -194,29 +199,44 @@ class Reference(NamedTuple):
     packed, n_starts, n_ends, offsets: as there.
     """
 
-    packed: NDArray[np.uint8]
-    n_starts: NDArray[np.int64]
-    n_ends: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    packed: U8Array
+    n_starts: I64Array
+    n_ends: I64Array
+    offsets: I64Array
 
 
 class Locus(NamedTuple):
     """One entry of `Loci`."""
 
-    score: int
-    diagonal: int
-    reverse: int
-    contig: int
-    start: int
-    end: int
-    band: int
-    query_begin: int
-    query_end: int
-    part: int
+    score: Int
+    diagonal: Int
+    reverse: Int
+    contig: Int
+    start: Int
+    end: Int
+    band: Int
+    query_begin: Int
+    query_end: Int
+    part: Int
+
+
+class OfferRules(NamedTuple):
+    """How a locus is ranked among those of a read.
+
+    salt: ``uint64``, the read's, for `esa.sequence.hashing.tie_break`.
+    near: diagonals that differ by at most this are one place.
+    max_loci: most loci that the read may have by itself. The rest of the columns is for rescued ones.
+    rescued: 1 if its mate led to it. However many better loci there are, it has a reason that they lack.
+    """
+
+    salt: Word
+    near: Int
+    max_loci: Int
+    rescued: Int
 
 
 @inline_njit
-def _put(loci, r, k, locus, rescued):  # type: ignore[no-untyped-def]
+def _put(loci: Loci, r: Int, k: Int, locus: Locus, rescued: Int) -> None:
     loci.score[r, k] = locus.score
     loci.diagonal[r, k] = locus.diagonal
     loci.reverse[r, k] = locus.reverse
@@ -231,7 +251,7 @@ def _put(loci, r, k, locus, rescued):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
+def _move(loci: Loci, r: Int, origin: Int, k: Int) -> None:
     loci.score[r, k] = loci.score[r, origin]
     loci.diagonal[r, k] = loci.diagonal[r, origin]
     loci.reverse[r, k] = loci.reverse[r, origin]
@@ -246,10 +266,10 @@ def _move(loci, r, origin, k):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
+def _ranks_before(loci: Loci, r: Int, k: Int, locus: Locus, salt: Word) -> Bool:
     """Whether entry k comes before a new locus: by score, then by `tie_break`.
 
-    What is left are places on both strands about one point; which of them is the reverse one depends on the
+    Ties that remain are places on both strands about one point. Which of them is the reverse one depends on the
     strand that was read, the place itself does not.
     """
     if loci.score[r, k] != locus.score:
@@ -265,8 +285,8 @@ def _ranks_before(loci, r, k, locus, salt):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _worst(loci, r, rescued, room):  # type: ignore[no-untyped-def]
-    """The last of read r's loci, rescued ones or the others, if these have no room left; else -1."""
+def _worst(loci: Loci, r: Int, rescued: Int, room: Int) -> Int:
+    """The last of read r's loci, rescued ones or the others, if there are ``room`` of them; else -1."""
     k = loci.held[r] - 1
     if (loci.rescues[r] if rescued else loci.held[r] - loci.rescues[r]) < room:
         return -1
@@ -276,7 +296,7 @@ def _worst(loci, r, rescued, room):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _remove(loci, r, k):  # type: ignore[no-untyped-def]
+def _remove(loci: Loci, r: Int, k: Int) -> None:
     loci.rescues[r] -= loci.rescued[r, k]
     for later in range(k + 1, loci.held[r]):
         _move(loci, r, later, later - 1)
@@ -284,8 +304,8 @@ def _remove(loci, r, k):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _insert(loci, r, locus, rescued, salt, room):  # type: ignore[no-untyped-def]
-    """Put a locus in its place; drop the worst of its kind if there is ``room`` for no more of it."""
+def _insert(loci: Loci, r: Int, locus: Locus, rescued: Int, salt: Word, room: Int) -> None:
+    """Put a locus in its place; drop the worst of its kind if there are already ``room`` of them."""
     if room == 0:
         return
     worst = _worst(loci, r, rescued, room)
@@ -303,15 +323,17 @@ def _insert(loci, r, locus, rescued, salt, room):  # type: ignore[no-untyped-def
 
 
 @inline_njit
-def same_bases(begin, end, other_begin, other_end):  # type: ignore[no-untyped-def]
-    """Whether two query intervals are about the same part of the read: their overlap is `MASKED_SHARE` of the
-    shorter one. Alignments that are not do not rival each other: the read may be chimeric."""
+def same_bases(begin: Int, end: Int, other_begin: Int, other_end: Int) -> Bool:
+    """Whether two query intervals cover about the same bases: they overlap by `MASKED_SHARE` of the shorter one.
+
+    Alignments that do not are no rivals: the read may be chimeric.
+    """
     overlap = min(end, other_end) - max(begin, other_begin)
     return overlap * 100 >= MASKED_SHARE * min(end - begin, other_end - other_begin)
 
 
 @inline_njit
-def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
+def rival(loci: Loci, r: Int, chosen: Int, k: Int) -> Bool:
     """Whether locus k of read r is another place for the bases that its chosen locus aligns."""
     return k != chosen and same_bases(
         loci.query_begin[r, chosen], loci.query_end[r, chosen], loci.query_begin[r, k], loci.query_end[r, k]
@@ -319,8 +341,8 @@ def rival(loci, r, chosen, k):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
-    # What tells most copies of a repeat apart comes first.
+def _same_place(loci: Loci, r: Int, k: Int, locus: Locus, near: Int) -> Bool:
+    # The test that tells most copies of a repeat apart comes first.
     if not (
         abs(loci.diagonal[r, k] - locus.diagonal) <= near
         or loci.start[r, k] == locus.start
@@ -333,22 +355,18 @@ def _same_place(loci, r, k, locus, near):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def offer(loci, r, locus, salt, near, room, rescued):  # type: ignore[no-untyped-def]
-    """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do.
-
-    ``near``: diagonals that differ by at most this are one place. ``room``: most loci that the read may have by
-    itself; what is left of the columns is for those ``rescued``, which its mate led to: however many better ones there
-    are, these have a reason that the others lack.
-    """
-    room = min(room, loci.score.shape[1])
+def offer(loci: Loci, r: Int, locus: Locus, rules: OfferRules) -> None:
+    """Add a locus to read r unless a better one stands at the same place; remove the worse ones that do."""
+    room = min(rules.max_loci, loci.score.shape[1])
+    rescued = rules.rescued
     if not rescued and loci.rescues[r] == 0:
-        # Most of a large repeat's; but what stands where a rescued one does may take its room.
+        # Most of a large repeat's; but a locus that stands where a rescued one does may replace it.
         worst = _worst(loci, r, 0, room)
         if worst >= 0 and locus.score < loci.score[r, worst]:
             return
     k = 0
     while k < loci.held[r]:
-        if _same_place(loci, r, k, locus, near):
+        if _same_place(loci, r, k, locus, rules.near):
             known = loci.score[r, k]
             rescued |= loci.rescued[r, k]
             if known > locus.score or (
@@ -359,4 +377,4 @@ def offer(loci, r, locus, salt, near, room, rescued):  # type: ignore[no-untyped
             _remove(loci, r, k)
         else:
             k += 1
-    _insert(loci, r, locus, rescued, salt, loci.score.shape[1] - room if rescued else room)
+    _insert(loci, r, locus, rescued, rules.salt, loci.score.shape[1] - room if rescued else room)

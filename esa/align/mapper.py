@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import InsertSizes
-from esa.align.loci import Reference
+from esa.align.loci import Reads, Reference
 from esa.align.pairing.choose import Choice, choose_loci, sample_sizes
 from esa.align.pairing.rescue import rescue
 from esa.align.placer import Placer
@@ -137,7 +137,7 @@ class Mapper:
         active = reads[0::2] | reads[1::2]
         with state.statistics.stage("rescue"):
             rescue(
-                state.batch.codes, state.batch.offsets, state.salts, active,
+                Reads(state.batch.codes, state.batch.offsets, state.salts), active,
                 self._reference, inserts, self.config, state.loci, reads if again else None,
             )  # fmt: skip
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from esa.align.config import AlignConfig
 from esa.align.extend.verify import verify
 from esa.align.inserts import InsertSizes
-from esa.align.loci import Candidates, Reference
+from esa.align.loci import Candidates, Reads, Reference
 from esa.align.search.searcher import Found, Searcher
 from esa.align.stages import Stage
 from esa.align.state import MappingState, SearchState, StretchState
@@ -63,7 +63,7 @@ class Placer:
         batch = state.batch
         with state.statistics.stage("verify"):
             verify(
-                batch.codes, batch.offsets, state.salts, candidates, self.reference, self.config, state.loci,
+                Reads(batch.codes, batch.offsets, state.salts), candidates, self.reference, self.config, state.loci,
                 paired=batch.paired,
             )  # fmt: skip
         state.searched += found.searched

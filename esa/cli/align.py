@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,16 +13,19 @@ import click
 from esa import __version__
 from esa.cli.align_options import (
     AlignmentOptions,
+    FileOptions,
     ReadGroupOptions,
     RecordOptions,
     RunOptions,
     alignment_options,
+    file_options,
     read_group_options,
     record_options,
     run_options,
 )
 from esa.cli.compiling import compiled_kernels
-from esa.cli.options import device_option, shows_progress, threads_option
+from esa.cli.options import SectionedCommand
+from esa.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -31,51 +35,73 @@ if TYPE_CHECKING:
     from esa.align.stages import Stage
     from esa.io.fastq import ReadSource
     from esa.io.sam_header import ReadGroup
-    from esa.run.pipeline import AlignSummary, ReadTrace
+    from esa.run.pipeline import AlignOptions, AlignSummary, ReadTrace
 
 
-@click.command("align")
+@click.command("align", cls=SectionedCommand)
 @click.argument("index", metavar="DIR")
-@click.argument("reads1", metavar="R1")
-@click.argument("reads2", metavar="[R2]", required=False)
-@click.option(
-    "-o", "--output", metavar="OUT", help="Output, .sam or .bam by its ending.  [default: SAM on stdout]"
-)
-@threads_option
-@device_option("cpu", "cuda: dense presets embed and search there, exactly.")
-@click.option("--interleaved", is_flag=True, help="R1 holds pairs: first, second, first, ...")
+@file_options
 @read_group_options
 @alignment_options
 @record_options
 @run_options
 def command(
     index: str,
-    reads1: str,
-    reads2: str | None,
-    output: str | None,
-    threads: int,
-    device: str,
-    interleaved: bool,
+    files: FileOptions,
     read_group: ReadGroupOptions,
     alignment: AlignmentOptions,
     records: RecordOptions,
     run: RunOptions,
 ) -> None:
-    """Align reads to an index made by `esa index`.
+    """Align reads to the index in DIR (made by `esa index`) and write SAM or BAM.
 
-    R1 and R2 are FASTQ or FASTA, plain or gzip; '-' is standard input. With R2, or with --interleaved, reads
-    are pairs.
+    R1 and R2 are FASTQ or FASTA files, plain or gzip; '-' is standard input. With R2, or with --interleaved,
+    the reads are pairs.
     """
-    from esa.cli.render import align_stats, align_summary
+    from esa.cli.stats_file import align_stats
+    from esa.cli.summaries import align_summary
     from esa.index.open import open_index
-    from esa.io.fastq import DEFAULT_BATCH_SIZE, ReadSource
-    from esa.io.output import names_bam, open_file, open_output
+    from esa.io.fastq import ReadSource
+    from esa.io.output import open_file, open_output
     from esa.kernels.malloc import keep_freed_memory
-    from esa.run.pipeline import AlignOptions, align
+    from esa.run.pipeline import align
 
     told: set[str] = set()
-    options = AlignOptions(
-        threads,
+    options = replace(_options(files, read_group, alignment, records, run), trace=_trace(run, told))
+    keep_freed_memory()
+    with ReadSource(
+        files.reads1, files.reads2, interleaved=files.interleaved, batch_size=run.batch_size
+    ) as source:
+        opened = open_index(index, run.threads, run.device)
+        config = _config(opened.preset.levels, alignment, records)
+        with nullcontext() if run.stats is None else open_file(run.stats) as stats_file:
+            with (
+                open_output(files.output) as sink,
+                compiled_kernels(opened.preset.name, run.threads, run.quiet),
+                _progress_bar(source, run.quiet) as bar,
+            ):
+                summary = align(opened, source, sink, config, options, partial(_advance, bar))
+            # After the alignments were renamed into place: statistics never exist without them.
+            if stats_file is not None:
+                stats_file.write(align_stats(summary, options).encode())
+    if options.trace is not None and not told:
+        click.echo(f"esa: no read is named {options.trace.name!r}, so none was traced", err=True)
+    if not run.quiet:
+        click.echo(align_summary(summary), err=True)
+
+
+def _options(
+    files: FileOptions,
+    read_group: ReadGroupOptions,
+    alignment: AlignmentOptions,
+    records: RecordOptions,
+    run: RunOptions,
+) -> AlignOptions:
+    from esa.io.output import names_bam
+    from esa.run.pipeline import AlignOptions
+
+    return AlignOptions(
+        run.threads,
         shlex.join(["esa", *click.get_current_context().obj]),
         __version__,
         _read_group(read_group),
@@ -83,29 +109,8 @@ def command(
         soft_clips=records.soft_clips,
         xa=records.xa,
         inserts=_inserts(alignment),
-        bam=names_bam(output),
-        trace=_trace(run, told),
+        bam=names_bam(files.output),
     )
-    keep_freed_memory()
-    with ReadSource(
-        reads1, reads2, interleaved=interleaved, batch_size=run.batch_size or DEFAULT_BATCH_SIZE
-    ) as source:
-        opened = open_index(index, threads, device)
-        config = _config(opened.preset.levels, alignment, records)
-        with nullcontext() if run.stats is None else open_file(run.stats) as stats_file:
-            with (
-                open_output(output) as sink,
-                compiled_kernels(opened.preset.name, threads, run.quiet),
-                _progress_bar(source, run.quiet) as bar,
-            ):
-                summary = align(opened, source, sink, config, options, partial(_advance, bar))
-            # Not before the alignments have their name: whoever finds these finds those.
-            if stats_file is not None:
-                stats_file.write(align_stats(summary, options).encode())
-    if options.trace is not None and not told:
-        click.echo(f"esa: no read is named {options.trace.name!r}, so none was traced", err=True)
-    if not run.quiet:
-        click.echo(align_summary(summary), err=True)
 
 
 def _config(levels: tuple[Stage, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
@@ -152,15 +157,8 @@ def _read_group(given: ReadGroupOptions) -> ReadGroup | None:
 
 
 def _progress_bar(source: ReadSource, quiet: bool) -> tqdm[None]:
-    from tqdm import tqdm
-
     left = "{percentage:3.0f}% |{bar}| {elapsed} < {remaining}" if source.total_bytes else "{elapsed}"
-    return tqdm(
-        total=source.total_bytes,
-        disable=not shows_progress(quiet),
-        leave=False,
-        bar_format="{desc}" + left,
-    )
+    return progress_bar(quiet, total=source.total_bytes, bar_format="{desc}" + left)
 
 
 def _advance(bar: tqdm[None], summary: AlignSummary) -> None:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from functools import wraps
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 import click
 
+from esa.cli.options import device_option, option_group, quiet_option, threads_option
 from esa.errors import UsageError
+from esa.io.fastq import DEFAULT_BATCH_SIZE
 
 LARGEST = 2**31 - 1
-"""Largest number that an option takes: the kernels compute with 64 bits."""
+"""Largest number that an option takes; the kernels compute with 64 bits."""
 
 MOST_ALIGNMENTS = 100
-"""Most alignments of a read that -k reports: all of them are verified."""
+"""Largest N of -k; all alignments of a read are verified."""
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+
+@dataclass(frozen=True)
+class FileOptions:
+    """Reads and alignments.
+
+    Attributes:
+        reads1, reads2: input files; no second one for single-end or interleaved reads.
+        interleaved: the first file holds pairs.
+        output: SAM or BAM file; None is SAM on stdout.
+    """
+
+    reads1: str
+    reads2: str | None
+    interleaved: bool
+    output: str | None
 
 
 @dataclass(frozen=True)
 class ReadGroupOptions:
-    """A read group as given: as one text, or by ID and fields."""
+    """A read group: as an @RG line, or by ID and fields."""
 
     text: str | None
     id: str | None
@@ -31,7 +44,7 @@ class ReadGroupOptions:
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """What decides where a read goes."""
+    """Options that decide where a read is placed."""
 
     seed: int
     min_score: int | None
@@ -40,7 +53,11 @@ class AlignmentOptions:
 
 @dataclass(frozen=True)
 class RecordOptions:
-    """Which records a read has, and how they are written."""
+    """Which records a read has, and how they are written.
+
+    Raises:
+        UsageError: secondary alignments are requested both as records and as XA tags.
+    """
 
     eqx: bool
     soft_clips: bool
@@ -57,122 +74,137 @@ class RecordOptions:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the run is told that has no part in the records."""
+    """Options that do not change the records."""
 
-    batch_size: int | None
+    threads: int
+    device: str
+    batch_size: int
     stats: str | None
     trace_read: str | None
     quiet: bool
 
 
-def _group(name: str, kind: type, *options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """A decorator that adds options to a command and hands it their values as one ``kind``, named ``name``."""
-
-    def decorate(command: Command) -> Command:
-        @wraps(command)
-        def called(**values: Any) -> Any:
-            group = kind(**{field.name: values.pop(f"{name}_{field.name}") for field in fields(kind)})
-            return command(**values, **{name: group})
-
-        decorated: Any = called
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated
-
-    return decorate
-
-
-read_group_options = _group(
-    "read_group",
-    ReadGroupOptions,
+file_options = option_group(
+    "Input and output",
+    "files",
+    FileOptions,
+    click.argument("reads1", metavar="R1"),
+    click.argument("reads2", metavar="[R2]", required=False),
     click.option(
-        "-R", "--read-group", "read_group_text", metavar="STR", help=r"Read group as '@RG\tID:x\tSM:y'."
+        "--interleaved", is_flag=True, help="R1 holds pairs: first and second reads of pairs alternate."
     ),
-    click.option("--rg-id", "read_group_id", metavar="ID", help="Read group by its ID ..."),
     click.option(
-        "--rg",
-        "read_group_fields",
-        metavar="KEY:VALUE",
-        multiple=True,
-        help="... and its fields (repeatable).",
+        "-o",
+        "--output",
+        metavar="FILE",
+        show_default="SAM on stdout",
+        help="Output file, SAM or BAM by its ending (.sam or .bam).",
     ),
 )
 
-alignment_options = _group(
+read_group_options = option_group(
+    "Read group",
+    "read_group",
+    ReadGroupOptions,
+    click.option(
+        "-R", "--read-group", "text", metavar="STR", help=r"Read group line, like '@RG\tID:x\tSM:y'."
+    ),
+    click.option("--rg-id", "id", metavar="ID", help="Read group ID, instead of -R."),
+    click.option(
+        "--rg",
+        "fields",
+        metavar="KEY:VALUE",
+        multiple=True,
+        help="Field of the read group of --rg-id, like SM:y; repeatable.",
+    ),
+)
+
+alignment_options = option_group(
+    "Alignment",
     "alignment",
     AlignmentOptions,
     click.option(
-        "--seed",
-        "alignment_seed",
-        type=click.IntRange(0, LARGEST),
-        default=0,
-        show_default=True,
-        help="Varies how ties are broken.",
-    ),
-    click.option(
         "-T",
-        "alignment_min_score",
+        "min_score",
         type=click.IntRange(1, LARGEST),
         default=None,
-        help="Least score of what is reported; ends of proper pairs from 19 up.  [default: 30]",
+        metavar="INT",
+        show_default="30",
+        help="Minimum score of reported alignments; 19 in proper pairs, scaled down for reads under 60 bases.",
     ),
     click.option(
         "-I",
         "--insert-size",
-        "alignment_inserts",
+        "inserts",
         metavar="MEAN[,SD[,MAX[,MIN]]]",
-        help="Insert sizes of FR pairs, instead of learning them.  [SD: a tenth of MEAN; MAX, MIN: 4 SD away]",
+        show_default="estimated",
+        help="Insert sizes of pairs in FR orientation. SD is MEAN / 10 and MAX and MIN are 4 SD from MEAN, "
+        "where not given.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, LARGEST),
+        default=0,
+        metavar="INT",
+        show_default=True,
+        help="Random seed of the choice among equally good alignments.",
     ),
 )
 
-record_options = _group(
+record_options = option_group(
+    "Records",
     "records",
     RecordOptions,
-    click.option("--eqx", "records_eqx", is_flag=True, help="CIGAR with = and X instead of M."),
+    click.option("--eqx", is_flag=True, help="Write CIGAR operators = and X instead of M."),
     click.option(
-        "-Y",
-        "records_soft_clips",
-        is_flag=True,
-        help="Soft clips in supplementary and secondary records, too.",
+        "-Y", "soft_clips", is_flag=True, help="Soft-clip supplementary and secondary records, too."
     ),
     click.option(
         "-k",
-        "records_alignments",
+        "alignments",
         type=click.IntRange(1, MOST_ALIGNMENTS),
         default=None,
         metavar="N",
-        help="Up to N alignments of a read: secondary records with 80 % of the primary's score.",
+        show_default="1",
+        help="Report up to N alignments per read: secondary ones have 80 % of the primary's score or more.",
     ),
     click.option(
         "-a",
-        "records_everything",
+        "everything",
         is_flag=True,
-        help="All alignments held, up to 64 or N of -k, whatever their score.",
+        help="Report all alignments found, up to 64 (or the N of -k), whatever share of the primary's score "
+        "they have.",
     ),
-    click.option("--xa", "records_xa", is_flag=True, help="Up to 5 other places as an XA tag."),
+    click.option(
+        "--xa",
+        is_flag=True,
+        help="Write up to 5 other alignments as an XA tag, instead of secondary records.",
+    ),
 )
 
-run_options = _group(
+run_options = option_group(
+    "Run",
     "run",
     RunOptions,
+    threads_option,
+    device_option("cpu", "Where dense presets embed and search; on cuda, the search is exact."),
     click.option(
         "--batch-size",
-        "run_batch_size",
         type=click.IntRange(1),
-        default=None,
-        help="Reads worked on together.",
+        default=DEFAULT_BATCH_SIZE,
+        metavar="INT",
+        show_default=True,
+        help="Reads in a batch, the unit of work of a thread.",
     ),
     click.option(
         "--stats",
-        "run_stats",
         metavar="FILE",
-        help="Write counts, seconds by stage and shares of the levels, as JSON.",
+        help="Write read counts, seconds by stage and the work of each search level to FILE, as JSON.",
     ),
     click.option(
         "--trace-read",
-        "run_trace_read",
         metavar="NAME",
-        help="Tell on stderr what each stage looked up and found for this read, and why it stopped.",
+        help="Tell on stderr what each stage looked up and found for the read NAME, and why it stopped.",
     ),
-    click.option("-q", "--quiet", "run_quiet", is_flag=True, help="No progress, no summary."),
+    quiet_option,
 )

@@ -1,4 +1,4 @@
-"""Has the kernels compiled at the first run, and tells the user why it takes longer."""
+"""Compiles the kernels at the first run, with a message that says why this run takes longer."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _WAITING = "waiting for another process that is compiling kernels for this machi
 
 @contextmanager
 def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
-    """Have all kernels of the default preset compiled, unless an earlier run has kept them.
+    """Compile all kernels of the default preset, unless an earlier run has kept them.
 
-    Says so, once; so it does if what runs in the context needs others.
+    A message says so, once; likewise when code in the context compiles further kernels.
     """
-    tell = _teller(_message(), quiet)
+    tell = _once(_message(), quiet)
     mark = complete_mark()
     if preset == DEFAULT_PRESET and mark is not None and not mark.exists():
         from esa.run.precompile import compile_kernels
 
-        compile_kernels(threads, tell, _teller(_WAITING, quiet))
-    with _told_of_compilation(tell):
+        compile_kernels(threads, tell, _once(_WAITING, quiet))
+    with _on_compilation(tell):
         yield
 
 
-def _teller(message: str, quiet: bool) -> Callable[[], None]:
-    """Something that says the message once, when it is called."""
-    told = quiet
+def _once(message: str, quiet: bool) -> Callable[[], None]:
+    """A function that prints the message at its first call, or never if ``quiet``."""
+    done = quiet
 
     def tell() -> None:
-        nonlocal told
-        if not told:
-            told = True
+        nonlocal done
+        if not done:
+            done = True
             click.echo(f"esa: {message}", err=True)
 
     return tell
@@ -53,8 +53,8 @@ def _message() -> str:
 
 
 @contextmanager
-def _told_of_compilation(tell: Callable[[], None]) -> Iterator[None]:
-    """Calls ``tell`` when numba finds a kernel that no earlier run has kept."""
+def _on_compilation(tell: Callable[[], None]) -> Iterator[None]:
+    """Calls ``tell`` when numba compiles a kernel, because no earlier run has kept it."""
     from numba.core import event
 
     class Listener(event.Listener):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from esa.eval.evaluate import AUTO, TRUTH_CHOICES, run
+from esa.cli.evaluation_report import evaluation_report
+from esa.eval.evaluate import AUTO, TRUTH_CHOICES, evaluate_files
 
 
 @click.command("eval")
@@ -14,18 +15,20 @@ from esa.eval.evaluate import AUTO, TRUTH_CHOICES, run
     type=click.Choice(TRUTH_CHOICES),
     default=AUTO,
     show_default=True,
-    help="Simulator whose read names hold the origins; none: agreement only.",
+    help="Simulator whose read names hold the true origins; auto recognizes it, and none compares the files only "
+    "with each other.",
 )
 @click.option(
     "--truth-file",
     metavar="FILE",
-    help="SAM or BAM of the true alignments (mason_simulator -oa), in place of names.",
+    help="SAM or BAM of the true alignments (mason_simulator -oa), instead of read names.",
 )
-@click.option("--json", "json_file", metavar="FILE", help="Write the measures as JSON, too.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the results to FILE as JSON, too.")
 def command(files: tuple[str, ...], truth: str, truth_file: str | None, json_file: str | None) -> None:
-    """Compare SAM or BAM files of the same reads, of this aligner and of others.
+    """Compare SAM or BAM files of the same reads, from esa or any other aligner.
 
-    Shows how many reads are mapped, correct and wrong, overall and by mapping quality, and how far the files
-    agree.
+    Reports how many reads are mapped, correct and wrong, overall and by mapping quality, and how far the files
+    agree. NAME is a file's name in the report.
     """
-    click.echo(run(files, truth=truth, truth_file=truth_file, json_file=json_file), nl=False)
+    evaluation = evaluate_files(files, truth, truth_file, json_file)
+    click.echo(evaluation_report(evaluation), nl=False)

@@ -1,4 +1,4 @@
-"""The `esa` command: lazy subcommands (start-up time) and the one error boundary."""
+"""The `esa` command: subcommands imported on demand, and the one error boundary."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from esa.errors import EXIT_BROKEN_PIPE, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, 
 
 SUBCOMMANDS = {
     "index": ("esa.cli.index", "Index a reference genome."),
-    "info": ("esa.cli.info", "Show or verify an index."),
     "align": ("esa.cli.align", "Align reads to an indexed reference."),
     "eval": ("esa.cli.eval", "Compare alignments with the truth and with each other."),
+    "simulate": ("esa.cli.simulate", "Simulate reads of known origin."),
+    "info": ("esa.cli.info", "Show or verify an index."),
     "train": ("esa.cli.train", "Train an encoder on reference genomes."),
-    "simulate": ("esa.cli.simulate", "Make reads with known origin from a FASTA."),
 }
-"""Name: (module that holds it under the attribute ``command``, its line in the overview)."""
+"""Name: (module with the attribute ``command``, line in the overview)."""
 
 GARBAGE_THRESHOLD = 50_000
-"""New objects after which Python looks for garbage among them (700 if nothing is said)."""
+"""New objects after which Python's garbage collector runs (Python's own default: 700)."""
 
 
 class LazyGroup(click.Group):
-    """Imports a subcommand's module only when it is asked for, so that `esa --help` is quick."""
+    """Imports a subcommand's module only when that is called, so that `esa --help` is fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the subcommands."""
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The subcommand, imported; None if there is none of that name."""
         if cmd_name not in SUBCOMMANDS:
             return None
         command = importlib.import_module(SUBCOMMANDS[cmd_name][0]).command
@@ -42,6 +44,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview without importing the subcommands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
 
@@ -49,17 +52,22 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="esa")
 def cli() -> None:
-    """Embed, search, align: DNA read alignment by nearest-neighbour search over embeddings."""
+    """Embed, search, align: DNA read alignment by nearest-neighbour search over embeddings.
+
+    \b
+    esa index ref.fa
+    esa align ref.fa.esa reads_R1.fq.gz reads_R2.fq.gz -o out.bam
+    """
 
 
 def _quiet_exit(code: int) -> int:
-    """Leave without Python's own complaint about a closed stdout at shutdown."""
+    """Prevent Python's own message about a closed stdout at shutdown; returns the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
 
 def _invoke(arguments: list[str]) -> None:
-    # Not click's main(), which would make exit code 1 of a broken pipe and an interrupt of an EOFError.
+    # Not click's main(): it exits with 1 after a broken pipe and treats an EOFError as an interrupt.
     with cli.make_context("esa", list(arguments), obj=arguments) as context:
         cli.invoke(context)
     if sys.stdout is not None:  # None: the shell closed it
@@ -70,7 +78,7 @@ def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lam
     """Run `esa` with ``argv`` (default: the process's) and return its exit code.
 
     Args:
-        interrupted: called when an interrupt has arrived here.
+        interrupted: called when an interrupt or SIGTERM is handled.
     """
     try:
         _invoke(sys.argv[1:] if argv is None else list(argv))
@@ -94,7 +102,7 @@ def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lam
         click.echo(f"esa: {error}", err=True)
         return error.exit_code
     except OSError as error:
-        # What no library function could name better: a full disk, a folder without permission.
+        # No library function names it better: a full disk, a folder without permission.
         where = f": {error.filename}" if error.filename else ""
         click.echo(f"esa: {error.strerror or error}{where}", err=True)
         return EsaError.exit_code
@@ -104,8 +112,8 @@ def main() -> None:
     """Entry point of the console script."""
     interrupts = Interrupts()
     interrupts.install()
-    # What imports make stays. To look through it for garbage, again and again, takes a tenth of a short run, and to do
-    # it once more at the end as much.
+    # Objects made by imports stay. Collecting garbage among them again and again takes a tenth of a short run, and once
+    # more at exit as much.
     gc.set_threshold(GARBAGE_THRESHOLD)
     code = run(interrupted=interrupts.taken)
     gc.freeze()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
+from esa.cli.options import SectionedCommand, option_group
 from esa.eval.simulate import (
     DEFAULT_DIVERGENCE,
     SimulationParameters,
@@ -17,86 +20,185 @@ DEFAULTS = SimulationParameters(fragments=0)
 INDELS = DEFAULTS.indel_lengths
 
 
-@click.command("simulate")
+@dataclass(frozen=True)
+class OutputOptions:
+    """Output files."""
+
+    prefix: str
+    no_gzip: bool
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Number, length and quality of the reads."""
+
+    pairs: int | None
+    reads: int | None
+    single: bool
+    length: int
+    length2: int | None
+    insert: float
+    insert_sd: float
+    random_fraction: float
+    quality: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """Differences from the reference; None is an option's default."""
+
+    divergence: float | None
+    substitutions: float | None
+    indels: float | None
+    indel_law: str
+    indel_length: float | None
+    indel_exponent: float | None
+    indel_max: int
+
+
+output_options = option_group(
+    "Output",
+    "output",
+    OutputOptions,
+    click.option(
+        "-o", "--output", "prefix", metavar="PREFIX", required=True, help="Prefix of the output files."
+    ),
+    click.option("--no-gzip", is_flag=True, help="Write plain FASTQ instead of gzip."),
+)
+
+read_options = option_group(
+    "Reads",
+    "reads",
+    ReadOptions,
+    click.option("--pairs", type=int, metavar="INT", help="Number of pairs."),
+    click.option("--reads", type=int, metavar="INT", help="Number of reads, with --single."),
+    click.option("--single", is_flag=True, help="Simulate single-end reads instead of pairs."),
+    click.option(
+        "--length", default=DEFAULTS.length, metavar="INT", show_default=True, help="Read length, in bases."
+    ),
+    click.option(
+        "--length2",
+        type=int,
+        metavar="INT",
+        show_default="as --length",
+        help="Length of the second reads of pairs, in bases.",
+    ),
+    click.option(
+        "--insert",
+        default=DEFAULTS.insert_mean,
+        metavar="FLOAT",
+        show_default=True,
+        help="Mean insert size (fragment length) of pairs, in bases.",
+    ),
+    click.option(
+        "--insert-sd",
+        default=DEFAULTS.insert_sd,
+        metavar="FLOAT",
+        show_default=True,
+        help="Standard deviation of the insert size, in bases.",
+    ),
+    click.option(
+        "--random-fraction",
+        default=DEFAULTS.random_fraction,
+        metavar="FLOAT",
+        show_default=True,
+        help="Fraction of pairs (or single-end reads) that are random sequence, 0 to 1.",
+    ),
+    click.option(
+        "--quality",
+        default=DEFAULTS.quality,
+        metavar="INT",
+        show_default=True,
+        help="Phred score of every base.",
+    ),
+    click.option(
+        "--seed",
+        default=DEFAULTS.seed,
+        metavar="INT",
+        show_default=True,
+        help="Random seed; the same seed gives the same reads.",
+    ),
+)
+
+edit_options = option_group(
+    "Differences from the reference",
+    "edits",
+    EditOptions,
+    click.option(
+        "--divergence",
+        type=float,
+        metavar="FLOAT",
+        show_default=str(DEFAULT_DIVERGENCE),
+        help="Edits per 100 bases, a tenth of them indels; instead of --substitutions and --indels.",
+    ),
+    click.option("--substitutions", type=float, metavar="FLOAT", help="Substitutions per base, 0 to 1."),
+    click.option(
+        "--indels", type=float, metavar="FLOAT", help="Indels per base, 0 to 1; half of them are insertions."
+    ),
+    click.option(
+        "--indel-law",
+        type=click.Choice(LAWS),
+        default=INDELS.law,
+        show_default=True,
+        help="Distribution of indel lengths; zipf is a power law, with the heavy tail of real genomes.",
+    ),
+    click.option(
+        "--indel-length",
+        type=float,
+        metavar="FLOAT",
+        show_default=str(INDELS.mean),
+        help="Mean indel length of the geometric distribution, in bases.",
+    ),
+    click.option(
+        "--indel-exponent",
+        type=float,
+        metavar="FLOAT",
+        show_default=str(INDELS.exponent),
+        help="Exponent of the zipf distribution: length k has a probability proportional to k^-FLOAT.",
+    ),
+    click.option(
+        "--indel-max",
+        default=INDELS.longest,
+        metavar="INT",
+        show_default=True,
+        help="Longest indel, in bases.",
+    ),
+)
+
+
+@click.command("simulate", cls=SectionedCommand)
 @click.argument("reference", metavar="REF.fa[.gz]")
-@click.option("-o", "--output", "prefix", metavar="PREFIX", required=True, help="Start of the files' names.")
-@click.option("--pairs", type=int, help="Number of pairs.")
-@click.option("--reads", type=int, help="Number of reads, with --single.")
-@click.option("--single", is_flag=True, help="Single-end reads instead of pairs.")
-@click.option("--length", default=DEFAULTS.length, show_default=True, help="Bases of a read.")
-@click.option("--length2", type=int, show_default="as --length", help="Bases of a second read.")
-@click.option("--insert", default=DEFAULTS.insert_mean, show_default=True, help="Mean length of a fragment.")
-@click.option("--insert-sd", default=DEFAULTS.insert_sd, show_default=True, help="Its standard deviation.")
-@click.option(
-    "--divergence",
-    type=float,
-    show_default=str(DEFAULT_DIVERGENCE),
-    help="Edits in 100 bases, a tenth of them indels; in place of the two rates below.",
-)
-@click.option("--substitutions", type=float, help="Substitutions a base (0 to 1).")
-@click.option("--indels", type=float, help="Indels a base (0 to 1), half of them insertions.")
-@click.option(
-    "--indel-law",
-    type=click.Choice(LAWS),
-    default=INDELS.law,
-    show_default=True,
-    help="Law of the indels' lengths; zipf is a power law, with the heavy tail of real genomes.",
-)
-@click.option(
-    "--indel-length", type=float, show_default=str(INDELS.mean), help="Mean length of the geometric law."
-)
-@click.option(
-    "--indel-exponent",
-    type=float,
-    show_default=str(INDELS.exponent),
-    help="Length k is as often as k^-EXPONENT under the law zipf.",
-)
-@click.option("--indel-max", default=INDELS.longest, show_default=True, help="Longest indel, in bases.")
-@click.option(
-    "--random-fraction", default=DEFAULTS.random_fraction, show_default=True, help="Share of random reads."
-)
-@click.option("--quality", default=DEFAULTS.quality, show_default=True, help="Phred score of every base.")
-@click.option("--seed", default=DEFAULTS.seed, show_default=True, help="The same seed gives the same reads.")
-@click.option("--no-gzip", is_flag=True, help="Write plain FASTQ.")
-def command(
-    reference: str,
-    prefix: str,
-    pairs: int | None,
-    reads: int | None,
-    single: bool,
-    length: int,
-    length2: int | None,
-    insert: float,
-    insert_sd: float,
-    divergence: float | None,
-    substitutions: float | None,
-    indels: float | None,
-    indel_law: str,
-    indel_length: float | None,
-    indel_exponent: float | None,
-    indel_max: int,
-    random_fraction: float,
-    quality: int,
-    seed: int,
-    no_gzip: bool,
-) -> None:
-    """Make reads with known origin from a FASTA, named as dwgsim names them.
+@output_options
+@read_options
+@edit_options
+def command(reference: str, output: OutputOptions, reads: ReadOptions, edits: EditOptions) -> None:
+    """Simulate reads of known origin from a reference FASTA; read names hold the origin, as dwgsim's do.
 
     Writes PREFIX_R1.fq.gz and PREFIX_R2.fq.gz, or PREFIX.fq.gz with --single.
     """
-    substitution_rate, indel_rate = edit_rates(divergence, substitutions, indels)
-    parameters = SimulationParameters(
-        fragments=count_fragments(pairs, reads, single),
-        paired=not single,
-        length=length,
-        length2=length if length2 is None else length2,
-        insert_mean=insert,
-        insert_sd=insert_sd,
-        substitutions=substitution_rate,
-        indels=indel_rate,
-        indel_lengths=indel_lengths(indel_law, indel_length, indel_exponent, indel_max),
-        random_fraction=random_fraction,
-        quality=quality,
-        seed=seed,
+    from esa.cli.summaries import simulation_summary
+
+    parameters = _parameters(reads, edits)
+    summary = write_reads(reference, output.prefix, parameters, compress=not output.no_gzip)
+    click.echo(simulation_summary(summary), err=True)
+
+
+def _parameters(reads: ReadOptions, edits: EditOptions) -> SimulationParameters:
+    substitutions, indels = edit_rates(edits.divergence, edits.substitutions, edits.indels)
+    return SimulationParameters(
+        fragments=count_fragments(reads.pairs, reads.reads, reads.single),
+        paired=not reads.single,
+        length=reads.length,
+        length2=reads.length if reads.length2 is None else reads.length2,
+        insert_mean=reads.insert,
+        insert_sd=reads.insert_sd,
+        substitutions=substitutions,
+        indels=indels,
+        indel_lengths=indel_lengths(
+            edits.indel_law, edits.indel_length, edits.indel_exponent, edits.indel_max
+        ),
+        random_fraction=reads.random_fraction,
+        quality=reads.quality,
+        seed=reads.seed,
     )
-    click.echo(write_reads(reference, prefix, parameters, compress=not no_gzip).render(), err=True)

@@ -1,4 +1,4 @@
-"""Reads alignments of any aligner from SAM or BAM into flat arrays, one primary record a read."""
+"""Reads SAM or BAM of any aligner into flat arrays, one row for each primary record."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from esa.io.records import (
 )
 
 END_MASK = 3
-"""The two low bits of a read's key say which end it is: 0 unpaired, 1 first, 2 second."""
+"""The two low bits of a read's key are its end of the pair: 0 unpaired, 1 first, 2 second."""
 
 
 class Contigs:
-    """Numbers contigs by name, alike for all files, whatever the order in their headers."""
+    """Numbers of contigs by name: the same for all files, whatever the order in their headers."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._ids: dict[str, int] = {}
 
     def add(self, name: str) -> int:
-        """Number of the contig, a new one if it was not known."""
+        """Number of the contig; an unknown contig gets the next number."""
         if name not in self._ids:
             self._ids[name] = len(self.names)
             self.names.append(name)
         return self._ids[name]
 
     def get(self, name: str) -> int:
-        """Number of the contig, `NONE` if it is not known."""
+        """Number of the contig, `NONE` for an unknown one."""
         return self._ids.get(name, NONE)
 
 
@@ -60,9 +60,9 @@ class Alignments:
 
     Attributes:
         path: the file.
-        header: ``int32[contigs]``, the numbers (`Contigs`) of the header's contigs, in its order.
-        key: ``int64[n]``, unique: a hash of the read's name without ``/1`` and ``/2``, the end in its two low
-            bits (`END_MASK`). Good within one process.
+        header: ``int32[contigs]``, numbers (`Contigs`) of the header's contigs, in its order.
+        key: ``int64[n]``, unique: a hash of the read's name without ``/1`` and ``/2``, with the end of the pair in its
+            two low bits (`END_MASK`). Valid within one process.
         contig: ``int32[n]``, `NONE` for unmapped.
         start, end: ``int64[n]``, 0-based half-open interval on the contig with the clipped bases added back
             at both ends, so it may reach over the contig's ends; 0 for unmapped.
@@ -128,11 +128,11 @@ def unclipped(position: int, cigar: Iterable[tuple[int, int]]) -> tuple[int, int
 
 
 def read_alignments(path: str, contigs: Contigs) -> tuple[Alignments, ReadNames]:
-    """Read the primary records of a SAM or BAM file; secondary and supplementary ones are skipped.
+    """Read the primary records of a SAM or BAM file.
 
     Raises:
-        EsaError: the file is missing, no SAM or BAM, truncated, without a header, or has two primary records
-            for one read.
+        EsaError: the file is missing, no SAM or BAM, truncated, without a header, or has two primary records for a
+            read.
     """
     columns = _Columns()
     with _open(path) as file:
@@ -143,7 +143,7 @@ def read_alignments(path: str, contigs: Contigs) -> tuple[Alignments, ReadNames]
 
 
 class _Columns:
-    """Gathers records column by column, without an object per read that stays."""
+    """Collects records by column, so that no object per read stays in memory."""
 
     def __init__(self) -> None:
         self.key, self.start, self.end = array("q"), array("q"), array("q")
@@ -213,19 +213,19 @@ def _check_unique(path: str, key: NDArray[np.int64], order: NDArray[np.int64], n
 
 @contextmanager
 def _open(path: str) -> Iterator[Any]:
-    """An open `pysam.AlignmentFile`; the errors of opening it become ours."""
+    """An open `pysam.AlignmentFile`; its errors become `EsaError`."""
     if not Path(path).exists():
         raise EsaError(f"{path}: no such file; give a SAM or BAM file")
     if Path(path).is_dir():
         raise EsaError(f"{path}: is a folder; give a SAM or BAM file")
-    # htslib prints what the exceptions say again.
+    # htslib would print the message of each exception, too.
     verbosity = pysam.set_verbosity(0)
     try:
         file = _opened(path)
         try:
             yield file
         finally:
-            # Closing a file after a read error is an error again.
+            # Closing a file after a read error raises again.
             with suppress(OSError):
                 file.close()
     finally:

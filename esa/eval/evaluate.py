@@ -1,4 +1,4 @@
-"""Compares alignment files over the same reads: `evaluate` reads them one after another and measures them."""
+"""Compares alignment files of the same reads: reads them one after another and measures them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from esa.eval import metrics
 from esa.eval import truth as origins
 from esa.eval.alignments import Alignments, Contigs, ReadNames, read_alignments
 from esa.eval.metrics import Evaluation
-from esa.eval.render import render_text
 from esa.eval.truth import FROM_FILE, NO_TRUTH, SCHEMES, Truth
 from esa.io.output import open_file
 from esa.io.records import NONE
@@ -27,7 +26,7 @@ ALIGNMENT_SUFFIXES = (".gz", ".bam", ".sam")
 
 @dataclass(frozen=True)
 class InputFile:
-    """An alignment file and what the report calls it."""
+    """An alignment file and its name in the report."""
 
     name: str
     path: str
@@ -37,7 +36,7 @@ def parse_inputs(arguments: Sequence[str]) -> list[InputFile]:
     """Inputs from command-line words ``[NAME=]FILE``; the default name is the file's, less folder and suffix.
 
     Raises:
-        UsageError: no file, an empty name or path, or two files of one name.
+        UsageError: no file, an empty name or path, or two files with the same name.
     """
     inputs = [_parse_input(argument) for argument in arguments]
     if not inputs:
@@ -54,7 +53,7 @@ def parse_inputs(arguments: Sequence[str]) -> list[InputFile]:
 
 def _parse_input(argument: str) -> InputFile:
     name, equals, path = argument.partition("=")
-    # A path may hold an equals sign; whoever has such a file means it.
+    # A path may contain an equals sign: an existing file of that name is meant.
     if not equals or Path(argument).exists():
         path = argument
         name = Path(path).name
@@ -70,8 +69,8 @@ def evaluate(files: Sequence[InputFile], truth: str = AUTO, truth_file: str | No
 
     Args:
         files: at least one, names unique (`parse_inputs`).
-        truth: one of `TRUTH_CHOICES`; with ``auto`` the names of the first reads tell.
-        truth_file: SAM or BAM of the true alignments, in place of names.
+        truth: one of `TRUTH_CHOICES`; ``auto`` detects the scheme from the first read names.
+        truth_file: SAM or BAM of the true alignments, instead of read names.
 
     Raises:
         UsageError: ``truth`` and ``truth_file`` contradict each other.
@@ -95,32 +94,32 @@ def evaluate(files: Sequence[InputFile], truth: str = AUTO, truth_file: str | No
     return _measure(files, collected, reads, sources.source, found)
 
 
-def run(
+def evaluate_files(
     arguments: Sequence[str], truth: str = AUTO, truth_file: str | None = None, json_file: str | None = None
-) -> str:
-    """Evaluate ``[NAME=]FILE...`` and return the report as text; write the measures to ``json_file``, too.
+) -> Evaluation:
+    """Evaluate ``[NAME=]FILE...``, and write the measures to ``json_file``, too.
 
     Raises:
-        UsageError, EsaError: as `parse_inputs` and `evaluate` do.
+        UsageError, EsaError: as `parse_inputs` and `evaluate`.
         OutputError: ``json_file`` cannot be written.
     """
     files = parse_inputs(arguments)
     if json_file is None:
-        return render_text(evaluate(files, truth, truth_file))
-    # Opened first: a place that cannot be written is better known before the work than after.
+        return evaluate(files, truth, truth_file)
+    # Opened first, so that a path that cannot be written fails before the work.
     with open_file(json_file) as output:
         evaluation = evaluate(files, truth, truth_file)
         output.write(evaluation.to_json().encode())
-    return render_text(evaluation)
+    return evaluation
 
 
 class _TruthNames:
-    """Gathers origins from read names, file by file, so that only one file's names are held at a time."""
+    """Collects origins from read names, file by file; only one file's names are in memory at a time."""
 
     def __init__(self, choice: str, contigs: Contigs) -> None:
         self.source = choice
         self._contigs = contigs
-        self._parts: list[Truth] = []
+        self._truths: list[Truth] = []
 
     def take(self, alignments: Alignments, names: ReadNames) -> None:
         if self.source == AUTO and len(alignments):
@@ -129,15 +128,15 @@ class _TruthNames:
         if self.source not in SCHEMES:
             return
         wanted = np.ones(len(alignments), np.bool_)
-        for part in self._parts:
-            wanted &= ~np.isin(alignments.key, part.key)
+        for known in self._truths:
+            wanted &= ~np.isin(alignments.key, known.key)
         scheme = SCHEMES[self.source]
-        self._parts.append(origins.from_names(scheme, alignments, names, wanted, self._contigs))
+        self._truths.append(origins.from_names(scheme, alignments, names, wanted, self._contigs))
 
     def truth(self, reads: NDArray[np.int64]) -> Truth | None:
         if self.source == AUTO:
             self.source = NO_TRUTH
-        return origins.concatenate(self._parts) if self._parts else None
+        return origins.concatenate(self._truths) if self._truths else None
 
 
 class _TruthFile:

@@ -1,10 +1,12 @@
-"""What `esa eval` measures: mapped, correct and wrong reads, by mapping quality, and agreement between files.
+"""Measures of `esa eval`: mapped, correct and wrong reads, by mapping quality, and agreement of files.
 
-A read is *mapped* if its primary record is. Two placements are the *same locus* if they lie on the same
-contig and strand and the overlap of their intervals, clipped bases added back at both ends, is at least
-`MIN_OVERLAP` of their union. A read is *correct* if it is mapped to the locus that it comes from, and
-*wrong* if it is mapped and not correct, which a read that belongs nowhere always is. A read that another
-file has and this one lacks is unmapped.
+A read is *mapped* if its primary record is. A read that another file has and this one lacks is unmapped.
+
+Two alignments are at the *same locus* if contig and strand are the same and their intervals overlap, with clipped bases
+added back at both ends. The overlap is at least `MIN_OVERLAP` of the union.
+
+A read is *correct* if it is mapped to the locus of its origin. It is *wrong* if it is mapped and not correct. A mapped
+read of random sequence is always wrong.
 """
 
 from __future__ import annotations
@@ -26,14 +28,18 @@ PER_MILLION = 1_000_000
 
 
 def share(part: int, whole: int) -> float | None:
-    """``part / whole``, None of nothing."""
+    """``part / whole``, None if ``whole`` is 0."""
     return part / whole if whole else None
 
 
 @dataclass(frozen=True)
 class MapqLevel:
-    """The mapped reads with a mapping quality of at least ``mapq``, and the wrong among them (None without
-    origins)."""
+    """The reads mapped with at least the mapping quality ``mapq``.
+
+    Attributes:
+        kept: such reads; the share is of all reads.
+        wrong: wrong ones among them; None without origins.
+    """
 
     mapq: int
     kept: int
@@ -47,8 +53,9 @@ class Accuracy:
     """One file against the origins of the reads.
 
     Attributes:
-        correct: reads; the share is of all reads that have an origin.
-        wrong: reads, ``wrong_random`` of them belong nowhere; the share is of all reads.
+        correct: correct reads; the share is of the reads that have an origin.
+        wrong: wrong reads; the share is of all reads.
+        wrong_random: wrong reads of random sequence.
     """
 
     correct: int
@@ -63,8 +70,8 @@ class FileMetrics:
     """One file. Counts are of reads; shares are of all reads.
 
     Attributes:
-        missing: reads of other files that this one lacks (unmapped in all counts).
-        properly_paired: of the reads of pairs, as is its share; None if no file has pairs.
+        missing: reads of other files that this one lacks; they count as unmapped.
+        properly_paired: properly paired reads; the share is of the reads of pairs. None if no file has pairs.
         accuracy: None without origins.
     """
 
@@ -81,8 +88,14 @@ class FileMetrics:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two files: the reads that both map and, of those, the ones at the same locus; likewise where both are
-    confident (MAPQ at least `CONFIDENT_MAPQ`)."""
+    """Agreement of two files.
+
+    Attributes:
+        both_mapped: reads that both files map.
+        same_locus: such reads that both map to the same locus.
+        both_confident: reads that both map with MAPQ `CONFIDENT_MAPQ` or more.
+        same_locus_confident: such reads that both map to the same locus.
+    """
 
     first: str
     second: str
@@ -99,9 +112,10 @@ class Evaluation:
     """All measures of a set of files.
 
     Attributes:
-        truth: what the origins were read from: a scheme of `esa.eval.truth`, "file", or "none".
-        reads: reads in any of the files; ``paired_reads`` of them are ends of pairs, ``random_reads`` belong
-            nowhere (None without origins).
+        truth: source of the origins: a scheme of `esa.eval.truth`, "file", or "none".
+        reads: reads in any of the files.
+        paired_reads: such reads that are ends of pairs.
+        random_reads: such reads of random sequence; None without origins.
     """
 
     truth: str
@@ -112,15 +126,20 @@ class Evaluation:
     agreements: tuple[Agreement, ...]
 
     def to_json(self) -> str:
-        """The measures and the rule behind them as JSON text; shares are fractions, null where undefined."""
+        """The measures and their thresholds as JSON; shares are fractions, null where undefined."""
         rule = {"min_overlap": MIN_OVERLAP, "confident_mapq": CONFIDENT_MAPQ}
         return json.dumps({"format_version": 1, "rule": rule, **asdict(self)}, indent=2) + "\n"
 
 
 @dataclass(frozen=True)
 class Placements:
-    """The alignments of one file spread over all n reads: arrays as in `Alignments`, and ``present``
-    (``bool[n]``)."""
+    """The alignments of one file, one row for each of n reads.
+
+    Attributes:
+        present: ``bool[n]``, whether the file has the read.
+
+    The other arrays are as in `Alignments`.
+    """
 
     present: NDArray[np.bool_]
     contig: NDArray[np.int32]
@@ -133,12 +152,12 @@ class Placements:
 
     @property
     def mapped(self) -> NDArray[np.bool_]:
-        """``bool[n]``."""
+        """``bool[n]``, whether the read is mapped."""
         return self.contig != NONE
 
 
 def spread(alignments: Alignments, reads: NDArray[np.int64]) -> Placements:
-    """Place the alignments by key among ``reads`` (``int64[n]``, sorted keys, a superset)."""
+    """The alignments in the rows of ``reads`` (``int64[n]``, sorted keys, those of the alignments among them)."""
     rows = np.searchsorted(reads, alignments.key)
 
     def column(name: str, absent: int) -> NDArray[np.generic]:
@@ -159,15 +178,15 @@ def overlaps(
     other_start: NDArray[np.int64],
     other_end: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Whether intersection / union of the intervals is at least `MIN_OVERLAP`, element by element."""
+    """``bool[n]``: whether the overlap of two intervals is at least `MIN_OVERLAP` of their union."""
     intersection = np.minimum(end, other_end) - np.maximum(start, other_start)
     union = np.maximum(end, other_end) - np.minimum(start, other_start)
-    # Divided, not multiplied: an exact tenth is then exactly the 0.1 that it is compared with.
+    # A quotient, not a product: an exact tenth then equals the constant 0.1.
     return intersection / np.maximum(union, 1) >= MIN_OVERLAP
 
 
 def same_locus(first: Placements, second: Placements) -> NDArray[np.bool_]:
-    """Whether both map a read, and to the same locus."""
+    """``bool[n]``: whether both map a read to the same locus."""
     return (
         first.mapped
         & (first.contig == second.contig)
@@ -177,7 +196,10 @@ def same_locus(first: Placements, second: Placements) -> NDArray[np.bool_]:
 
 
 def correct(placements: Placements, truth: Truth) -> NDArray[np.bool_]:
-    """Whether each read is mapped to its origin: one end is known, the other follows from its length."""
+    """``bool[n]``: whether a read is mapped to its origin.
+
+    The origin is known by its start or its end; the read's length gives the other one.
+    """
     start = truth.forward_start.copy()
     reverse = placements.reverse
     start[reverse] = truth.reverse_start[reverse]
@@ -227,7 +249,14 @@ def _accuracy(placements: Placements, right: NDArray[np.bool_], random: NDArray[
 def measure_file(
     name: str, path: str, placements: Placements, paired: NDArray[np.bool_], truth: Truth | None
 ) -> FileMetrics:
-    """The measures of one file over n reads; ``paired`` is ``bool[n]``, ``truth`` has one row a read."""
+    """The measures of one file.
+
+    Args:
+        name, path: of the file.
+        placements: its alignments, of n reads.
+        paired: ``bool[n]``, whether a read is an end of a pair.
+        truth: origins of the n reads, if known.
+    """
     right = None if truth is None else correct(placements, truth)
     accuracy = None
     if truth is not None and right is not None:
@@ -249,7 +278,7 @@ def measure_file(
 
 
 def measure_agreement(first_name: str, first: Placements, second_name: str, second: Placements) -> Agreement:
-    """How two files agree over the same n reads."""
+    """Agreement of two files with the same n reads."""
     same = same_locus(first, second)
     both = first.mapped & second.mapped
     confident = both & (first.mapq >= CONFIDENT_MAPQ) & (second.mapq >= CONFIDENT_MAPQ)
@@ -266,5 +295,5 @@ def measure_agreement(first_name: str, first: Placements, second_name: str, seco
 
 
 def ends_of_pairs(reads: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which keys are ends of pairs."""
+    """``bool[n]``: whether a key (`Alignments.key`) is that of an end of a pair."""
     return (reads & END_MASK) != 0

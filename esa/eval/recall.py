@@ -1,4 +1,4 @@
-"""What an encoder finds, before anything is aligned: recall of the true fragment, and what it cost."""
+"""Recall of encoders before any alignment: how often the true fragment is found, and at what cost."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from esa.encoders.codes import BITS
 from esa.eval.simulate import SimulatedReads, SimulationParameters, simulate
 from esa.eval.simulate_indels import IndelLengths
 from esa.fragments.base import Fragmenter, Fragments
+from esa.kernels.arrays import F32Array, I64Array, Int
 from esa.kernels.decorator import njit
 from esa.sequence.genome import Genome
 from esa.stores.base import REPEAT_BUCKET, SearchEffort, Store
@@ -21,18 +22,18 @@ from esa.stores.code_builder import CodeStoreBuilder
 from esa.stores.codes import CodeStore
 
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128)
-"""Probes of a query that are tried to meet a cost."""
+"""Numbers of probes per query that `probe_curve` tries in turn."""
 
 VECTORS_AT_ONCE = 16384
-"""Dense vectors compared at a time."""
+"""Dense vectors of the reference compared at a time."""
 
 DIAGONAL_SLACK = 6
-"""Bases by which indels may have moved a fragment of a read."""
+"""Bases by which indels of a read may shift a true fragment."""
 
 
 @dataclass(frozen=True)
 class ReadSet:
-    """Simulated reads with known origin.
+    """Simulated reads of known origin.
 
     Attributes:
         codes: ``uint8[n * length]``, the reads end to end.
@@ -58,9 +59,13 @@ class ReadSet:
 def simulate_reads(
     genome: Genome, count: int, length: int, substitutions: float, seed: int = 1, begin: int = 0
 ) -> ReadSet:
-    """Reads from both strands with a tenth as many one-base indels as substitutions (design, section 2).
+    """Reads from both strands with a tenth as many one-base indels as substitutions.
 
-    They come from the bases at global position ``begin`` and beyond.
+    Args:
+        count, length: of the reads.
+        substitutions: probability per base.
+        seed: of the random numbers.
+        begin: global position from which on reads are drawn.
     """
     parameters = SimulationParameters(
         count,
@@ -83,14 +88,14 @@ def simulate_reads(
 
 
 def last_part(genome: Genome, one_in: int) -> int:
-    """Where the last one base in so many begins: at a contig's start, or within the only contig there."""
+    """Global position where the last ``1 / one_in`` of a genome begins: a contig's start, or within the last contig."""
     limit = genome.bases - genome.bases // one_in
     starts = genome.offsets[:-1][genome.offsets[:-1] >= limit]
     return int(starts[0]) if len(starts) else limit
 
 
 def joined(genomes: Iterable[Genome]) -> Genome:
-    """One genome of all contigs: global positions in the first one stay as they are."""
+    """One genome of all contigs; global positions in the first genome do not change."""
     return Genome.of_contigs(
         {
             f"{number}:{name}": genome.contig(i)
@@ -101,7 +106,7 @@ def joined(genomes: Iterable[Genome]) -> Genome:
 
 
 def _from(genome: Genome, begin: int) -> Genome:
-    """The bases at a global position and beyond; a contig that reaches across it is cut."""
+    """The bases from a global position on; a contig across it is cut."""
     bounds = np.maximum(genome.offsets, begin)
     pieces = zip(genome.names, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
     return Genome.of_contigs({name: genome.fetch(b, e) for name, b, e in pieces if e > b})
@@ -109,12 +114,12 @@ def _from(genome: Genome, begin: int) -> Genome:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search of codes finds, and its cost.
+    """Recall and cost of a search of codes.
 
     Attributes:
-        share: of the reads with a true fragment among the hits.
-        scanned: codes a read (mean) in the probed buckets.
-        own: of them, those of true fragments.
+        share: share of reads with a true fragment among the hits.
+        scanned: mean number of codes per read in the probed buckets.
+        own: mean number of codes of true fragments among them.
     """
 
     share: float
@@ -122,15 +127,15 @@ class Found:
     own: float
 
     def at_size(self, factor: float) -> float:
-        """Codes scanned a read, expected of a reference ``factor`` times as large with the same key.
+        """Codes scanned per read, as expected of a reference ``factor`` times as large with the same key.
 
-        The rest of the reference is taken to be like this part, repeats and all; the true fragments stay.
+        The rest of the reference is assumed to be like this one, repeats included.
         """
         return self.own + factor * (self.scanned - self.own)
 
 
 def bucket_at_size(max_bucket: int, factor: float) -> int:
-    """The bucket here that stands for one of ``max_bucket`` codes in a reference ``factor`` times as large."""
+    """Bucket size that corresponds to ``max_bucket`` codes in a reference ``factor`` times as large."""
     return max(1, int(max_bucket / factor))
 
 
@@ -142,11 +147,11 @@ def anchored_recall(
     probes: int,
     max_bucket: int = REPEAT_BUCKET,
 ) -> Found:
-    """Share of reads of which at least one fragment's probed buckets hold the true fragment.
+    """Share of reads with at least one fragment whose probed buckets hold the true fragment.
 
-    A fragment is true if it lies where the read's fragment came from, `DIAGONAL_SLACK` bases aside, and is
-    oriented alike. Every code in a probed bucket counts as scanned, whatever its distance. Buckets of more than
-    ``max_bucket`` codes are passed over, as the aligner's first level does: what they hold is not found.
+    A fragment is true if its start is within `DIAGONAL_SLACK` bases of the origin and its orientation is the same.
+    Every code in a probed bucket counts as scanned, whatever its distance. Buckets of more than ``max_bucket`` codes
+    are skipped, as in the aligner's first level; their codes are not found.
     """
     chosen = np.arange(len(reads), dtype=np.int32)
     queries = fragmenter.queries(reads.codes, reads.offsets, chosen, 0)
@@ -166,7 +171,7 @@ def anchored_recall(
 def code_store(
     genome: Genome, fragmenter: Fragmenter, encoder: Encoder, key_bits: int | None = None
 ) -> CodeStore:
-    """The codes of all fragments of a genome (all of them in memory at once), with a key of so many bits."""
+    """The store of all fragments of a genome, with keys of ``key_bits`` bits (None: by the size of the genome)."""
     codes = genome.fetch(0, genome.bases)
     fragments = fragmenter.reference(codes, genome.offsets)
     builder = CodeStoreBuilder(genome.bases, key_bits)
@@ -182,7 +187,7 @@ def recall_at_cost(
     scanned: float,
     factor: float = 1.0,
 ) -> float:
-    """`anchored_recall` at so many codes scanned a read, in a reference ``factor`` times as large."""
+    """`anchored_recall` at ``scanned`` codes per read, in a reference ``factor`` times as large."""
     return share_at_cost(
         probe_curve(fragmenter, encoder, store, reads, scanned, factor=factor), scanned, factor
     )
@@ -197,9 +202,9 @@ def probe_curve(
     max_bucket: int = REPEAT_BUCKET,
     factor: float = 1.0,
 ) -> list[Found]:
-    """`anchored_recall` with more and more probes, up to the first that scans so many codes a read.
+    """`anchored_recall` with increasing `PROBES`, up to the first that scans ``scanned`` codes per read.
 
-    Of a reference ``factor`` times as large, that is (`Found.at_size`), whose buckets are as much fuller.
+    The cost is that of a reference ``factor`` times as large (`Found.at_size`), with buckets as much larger.
     """
     most = bucket_at_size(max_bucket, factor)
     curve: list[Found] = []
@@ -211,10 +216,10 @@ def probe_curve(
 
 
 def share_at_cost(curve: list[Found], scanned: float, factor: float = 1.0) -> float:
-    """The share found at so many codes scanned a read, between the numbers of probes on either side of it.
+    """Share of reads found at ``scanned`` codes per read, interpolated between numbers of probes.
 
-    Linear in the logarithm of the cost, which is that of a reference ``factor`` times as large. Codes are compared
-    at equal cost, not at equal probes: a code that fills few buckets finds much with each probe, and pays for it.
+    The interpolation is linear in the logarithm of the cost, in a reference ``factor`` times as large. Encoders are
+    compared at equal cost, not at equal probes: one that fills few buckets finds much with each probe, and scans much.
     """
     below: Found | None = None
     for found in curve:
@@ -233,8 +238,8 @@ def share_at_cost(curve: list[Found], scanned: float, factor: float = 1.0) -> fl
 def bits_kept(fragmenter: Fragmenter, encoder: Encoder, genome: Genome, reads: ReadSet) -> float:
     """Share of bits that a read's fragments have in common with the genome's true fragments (`anchored_recall`).
 
-    Of several the nearest to the place of origin is taken. Fragments whose anchor the genome does not have there
-    do not count: no code finds them.
+    Of several true fragments, the one nearest to the origin counts. Fragments whose minimizer the genome does not have
+    there are left out: no code finds them.
     """
     codes = genome.fetch(0, genome.bases)
     there = fragmenter.reference(codes, genome.offsets)
@@ -249,7 +254,7 @@ def bits_kept(fragmenter: Fragmenter, encoder: Encoder, genome: Genome, reads: R
 def _nearest_alike(
     fragments: Fragments, expected: NDArray[np.int64], strand: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Row of the fragment nearest to each ``expected`` start, `DIAGONAL_SLACK` at most, of that strand; -1: none."""
+    """Row of the fragment of that strand nearest to each ``expected`` start; -1 if none is in `DIAGONAL_SLACK`."""
     first = np.searchsorted(fragments.start, expected - DIAGONAL_SLACK)
     end = np.searchsorted(fragments.start, expected + DIAGONAL_SLACK, side="right")
     nearest_row = np.full(len(expected), -1, np.int64)
@@ -265,7 +270,7 @@ def _nearest_alike(
 def dense_recall(
     fragmenter: Fragmenter, encoder: Encoder, genome: Genome, reads: ReadSet, depths: tuple[int, ...]
 ) -> tuple[float, ...]:
-    """Share of reads with a true fragment among the nearest 1, 10, ... of all (exact search by cosine)."""
+    """Share of reads with a true fragment among the nearest ones, for each depth (exact search by cosine)."""
     codes = genome.fetch(0, genome.bases)
     fragments = fragmenter.reference(codes, genome.offsets)
     parts = (
@@ -277,7 +282,11 @@ def dense_recall(
 
 
 def embed_reads(fragmenter: Fragmenter, encoder: Encoder, reads: ReadSet) -> NDArray[Any]:
-    """``[len(reads), dimensions]``: one vector a read, which is not longer than a fragment."""
+    """``[reads, dimensions]``: one vector for each read.
+
+    Raises:
+        ValueError: reads are longer than a fragment.
+    """
     if reads.length > fragmenter.length:
         raise ValueError(f"reads of {reads.length} bases are longer than a fragment of {fragmenter.length}")
     chosen = np.arange(len(reads), dtype=np.int32)
@@ -285,7 +294,7 @@ def embed_reads(fragmenter: Fragmenter, encoder: Encoder, reads: ReadSet) -> NDA
 
 
 def in_parts(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """`VECTORS_AT_ONCE` vectors at a time, with the row of the first, as `nearest` takes them."""
+    """`VECTORS_AT_ONCE` vectors at a time, with the row of the first; the input of `nearest`."""
     for begin in range(0, len(vectors), VECTORS_AT_ONCE):
         yield begin, vectors[begin : begin + VECTORS_AT_ONCE]
 
@@ -293,7 +302,7 @@ def in_parts(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.flo
 def nearest(
     queries: NDArray[np.float32], parts: Iterable[tuple[int, NDArray[np.float32]]], depth: int
 ) -> NDArray[np.int64]:
-    """``int64[queries, depth]``: rows of the vectors with the largest products, best first, then -1."""
+    """``int64[queries, depth]``: rows of the vectors with the largest inner products, best first, padded with -1."""
     score = np.full((len(queries), depth), -np.inf, np.float32)
     row = np.full((len(queries), depth), -1, np.int64)
     for begin, vectors in parts:
@@ -306,14 +315,14 @@ def recall_at_depths(
 ) -> tuple[float, ...]:
     """Share of reads with a true fragment among the first of their ``rows``, for each depth.
 
-    A fragment is true if it covers at least half of the read; row -1 is none.
+    A fragment is true if it covers at least half of the read. Row -1 is no fragment.
     """
     true = _covers_half(fragments, reads, rows)
     return tuple(float(true[:, :depth].any(axis=1).mean()) for depth in depths)
 
 
 def share_in_common(rows: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
-    """Mean share of a query's ``exact`` rows that are among its ``rows``, in whatever order; -1 is none."""
+    """Share of all ``exact`` rows that are among the same query's ``rows``, in any order; -1 is no row."""
     common = sum(len(np.intersect1d(a, b[b >= 0])) for a, b in zip(rows, exact, strict=True))
     return common / max(1, int((exact >= 0).sum()))
 
@@ -321,11 +330,14 @@ def share_in_common(rows: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
 def signs_kept(
     fragments: Fragments, vectors: NDArray[np.float32], reads: ReadSet, queries: NDArray[np.float32]
 ) -> float:
-    """Share of signs that a read's vector shares with the nearest of its true fragments' vectors.
+    """Share of components of the same sign in a read's vector and the nearest vector of its true fragments.
+
+    Reads without a true fragment do not count.
 
     Args:
-        fragments: of the reference, in order of position, with their ``vectors``.
-        queries: the reads' vectors. Reads without a true fragment do not count.
+        fragments: of the reference, in order of position.
+        vectors: ``float32[fragments, dimensions]``.
+        queries: ``float32[reads, dimensions]``.
     """
     longest = int(fragments.length.max(initial=0))
     first = np.searchsorted(fragments.start, reads.start - longest)
@@ -342,7 +354,7 @@ def signs_kept(
 
 
 def prefix(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """The first components as unit vectors; zero stays zero."""
+    """The first components of vectors, scaled to unit length; zero stays zero."""
     first = vectors[:, :dimensions]
     norm = np.linalg.norm(first, axis=1, keepdims=True)
     return np.ascontiguousarray(first / np.where(norm > 0, norm, 1), np.float32)
@@ -356,8 +368,13 @@ def _covers_half(fragments: Fragments, reads: ReadSet, rows: NDArray[np.int64]) 
 
 
 @njit
-def _keep_nearest(products, begin, score, row):  # type: ignore[no-untyped-def]
-    """Inserts the products of the vectors from row ``begin`` on; of equal ones the first stays ahead."""
+def _keep_nearest(products: F32Array, begin: Int, score: F32Array, row: I64Array) -> None:
+    """Insert inner products into the sorted lists of each query; of equal ones the first stays ahead.
+
+    Args:
+        products: ``float32[queries, vectors]``, of the vectors from row ``begin`` on.
+        score, row: ``[queries, depth]``, updated in place.
+    """
     queries, vectors = products.shape
     last = score.shape[1] - 1
     for q in range(queries):
@@ -371,7 +388,7 @@ def _keep_nearest(products, begin, score, row):  # type: ignore[no-untyped-def]
 
 
 def _origin(reads: ReadSet, queries: Fragments) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Global start and orientation of the reference fragment of each fragment of a read."""
+    """Global start and orientation of the true reference fragment of each fragment of a read."""
     read = queries.owner
     within = queries.start - reads.offsets[read]
     mirrored = reads.length - within - queries.length

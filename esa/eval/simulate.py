@@ -1,10 +1,9 @@
-"""Reads with known origin from a reference, named as dwgsim names them.
+"""Simulated reads of known origin, named as dwgsim names them.
 
-The model: a fragment's length is normal, its place uniform over the contigs, its strand even. A read is
-walked along its strand from the fragment's end: before each base but the first an indel may begin, and each
-base taken from the reference may be substituted. A fragment holds no N. The generator of each fragment is
-seeded by the run's seed and the fragment's number alone, so reads do not depend on how many are made or in
-which batches.
+The model: a fragment's length is normal, its place uniform over the contigs, and both strands are equally likely. A
+read is a walk along its strand from the fragment's end. Before each base but the first an indel may begin, and each
+base taken from the reference may be substituted. A fragment holds no N. The random numbers of a fragment are seeded
+by the run's seed and the fragment's number alone. So reads depend neither on how many are made nor on the batches.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ PERCENT = 100
 
 @dataclass(frozen=True)
 class SimulationParameters:
-    """What to simulate.
+    """Numbers and model of the reads to simulate.
 
     Attributes:
         fragments: pairs, or reads if ``paired`` is false.
@@ -48,9 +47,13 @@ class SimulationParameters:
         insert_mean, insert_sd: length of the fragments of pairs, in bases, outer ends included.
         substitutions: probability of a substitution, a base.
         indels: probability that an indel begins, a base. Half are insertions, half deletions.
-        indel_lengths: their law. An insertion ends with its read.
+        indel_lengths: law of their lengths. An insertion is cut off at the end of its read.
         random_fraction: probability that a fragment's reads are random bases.
         quality: Phred score of every base.
+        seed: the same seed gives the same reads.
+
+    Raises:
+        UsageError: such reads cannot be simulated.
     """
 
     fragments: int
@@ -67,7 +70,6 @@ class SimulationParameters:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what cannot be simulated."""
         rates = (self.substitutions, self.indels, self.random_fraction)
         longest = max(self.length, self.length2) if self.paired else self.length
         checks = (
@@ -114,7 +116,7 @@ def count_fragments(pairs: int | None, reads: int | None, single: bool) -> int:
     """The number of pairs or, single-end, of reads.
 
     Raises:
-        UsageError: the one that is needed is missing, or the other one is given.
+        UsageError: the number that is needed is missing, or the other one is given.
     """
     wanted, other = (reads, pairs) if single else (pairs, reads)
     if wanted is None or other is not None:
@@ -144,7 +146,9 @@ class SimulatedReads:
 
 
 def simulate(genome: Genome, parameters: SimulationParameters) -> Iterator[SimulatedReads]:
-    """Simulate reads in batches. Contigs shorter than the mean insert (single-end: the read) give none.
+    """Simulate reads in batches of some `BATCH_BASES`.
+
+    Contigs shorter than the mean insert size (single-end: than the read) give none.
 
     Raises:
         EsaError: no contig is long enough, or too much of the reference is N.
@@ -155,29 +159,40 @@ def simulate(genome: Genome, parameters: SimulationParameters) -> Iterator[Simul
     weights = np.maximum(genome.lengths - span + 1, 0).astype(np.float64)
     if p.fragments and not weights.any():
         raise EsaError(f"no contig has {span} bases, as a fragment needs; simulate shorter inserts or reads")
-    reference = (genome.packed, genome.n_starts, genome.n_ends, genome.offsets, np.cumsum(weights))
-    rates = (p.substitutions, p.indels, p.random_fraction)
-    stops = p.indel_lengths.stops()
+    reference = kernels.Reference(
+        genome.packed, genome.n_starts, genome.n_ends, genome.offsets, np.cumsum(weights)
+    )
+    model = kernels.Model(
+        float(p.insert_mean),
+        float(p.insert_sd),
+        float(p.substitutions),
+        float(p.indels),
+        float(p.random_fraction),
+        p.indel_lengths.stops(),
+    )
     step = max(1, BATCH_BASES // int(lengths.sum()))
     for first in range(0, p.fragments, step):
-        n, ends = min(step, p.fragments - first), len(lengths)
-        codes = np.empty((n, lengths.sum()), np.uint8)
-        reads = SimulatedReads(
-            first,
-            codes=tuple(np.split(codes, np.cumsum(lengths)[:-1], axis=1)),
-            contig=np.empty(n, np.int32),
-            position=np.empty((n, ends), np.int64),
-            reverse=np.empty((n, ends), np.bool_),
-            edits=np.empty((n, ends, 2), np.int32),
-        )
-        out = (codes, reads.contig, reads.position, reads.reverse, reads.edits)
-        insert = (float(p.insert_mean), float(p.insert_sd))
-        if not kernels.simulate(reference, p.seed, first, lengths, insert, rates, stops, out):
+        codes, reads = _empty_batch(first, min(step, p.fragments - first), lengths)
+        out = kernels.Output(codes, reads.contig, reads.position, reads.reverse, reads.edits)
+        if not kernels.simulate(reference, model, lengths, p.seed, first, out):
             raise EsaError(
                 f"no place found for a fragment in {kernels.MAX_ATTEMPTS} draws: the reference is mostly N, "
                 "or hardly longer than the fragments; simulate shorter inserts or reads"
             )
         yield reads
+
+
+def _empty_batch(first: int, n: int, lengths: NDArray[np.int64]) -> tuple[NDArray[np.uint8], SimulatedReads]:
+    """The codes of all ends side by side (``uint8[n, sum(lengths)]``), and the batch that has views of them."""
+    codes, ends = np.empty((n, lengths.sum()), np.uint8), len(lengths)
+    return codes, SimulatedReads(
+        first,
+        codes=tuple(np.split(codes, np.cumsum(lengths)[:-1], axis=1)),
+        contig=np.empty(n, np.int32),
+        position=np.empty((n, ends), np.int64),
+        reverse=np.empty((n, ends), np.bool_),
+        edits=np.empty((n, ends, 2), np.int32),
+    )
 
 
 def read_names(reads: SimulatedReads, contig_names: tuple[str, ...]) -> list[str]:
@@ -220,20 +235,18 @@ def fastq(names: list[str], codes: NDArray[np.uint8], suffix: str, quality: int)
 
 
 @dataclass(frozen=True)
-class SimulationReport:
-    """What was written: files, fragments (pairs or reads), and the contigs too short to give any."""
+class SimulationSummary:
+    """What `write_reads` did.
+
+    Attributes:
+        paths: files written.
+        fragments: pairs, or reads of single-end runs.
+        skipped_contigs: contigs too short to give any.
+    """
 
     paths: tuple[str, ...]
     fragments: int
     skipped_contigs: int
-
-    def render(self) -> str:
-        """A line or two for people."""
-        kind = "pairs" if len(self.paths) > 1 else "reads"
-        text = f"{self.fragments:,} {kind} in {' and '.join(self.paths)}"
-        if self.skipped_contigs:
-            text += f"\n{self.skipped_contigs:,} contigs are too short for the fragments and gave none"
-        return text
 
 
 def output_paths(prefix: str, paired: bool, compress: bool) -> tuple[str, ...]:
@@ -244,12 +257,12 @@ def output_paths(prefix: str, paired: bool, compress: bool) -> tuple[str, ...]:
 
 def write_reads(
     reference: str, prefix: str, parameters: SimulationParameters, compress: bool = True
-) -> SimulationReport:
+) -> SimulationSummary:
     """Simulate reads from a FASTA and write them as FASTQ files (`output_paths`).
 
     Raises:
         FastaError: the reference cannot be read.
-        EsaError: it cannot give such reads.
+        EsaError: no such reads can be drawn from it (`simulate`).
         OutputError: a file cannot be written.
     """
     genome = read_genome(reference)
@@ -265,7 +278,7 @@ def write_reads(
             for output in outputs:
                 _write(output, b"", compress)
     span = parameters.insert_mean if parameters.paired else parameters.length
-    return SimulationReport(paths, parameters.fragments, int(np.count_nonzero(genome.lengths < span)))
+    return SimulationSummary(paths, parameters.fragments, int(np.count_nonzero(genome.lengths < span)))
 
 
 def _write(output: AlignmentOutput, text: bytes, compress: bool) -> None:

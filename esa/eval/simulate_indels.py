@@ -1,4 +1,4 @@
-"""How long the insertions and deletions of simulated reads are."""
+"""Laws of the lengths of simulated insertions and deletions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,21 @@ MAX_LONGEST = 10_000
 class IndelLengths:
     """A law of lengths from 1 to ``longest`` bases.
 
+    ``geometric``: each length is as probable as the one before times 1 - 1 / ``mean``. Longer ones become ``longest``.
+
+    ``zipf``: length k is as probable as k to the power of -``exponent``, up to ``longest``. This is the heavy tail of
+    real genomes. The default exponent is the maximum likelihood of the 11,502 indels of NA12878 on chromosome 20
+    (GIAB 3.3.2: 1.69 over lengths up to 30). Protein families have the same (Benner, Cohen and Gonnet, J Mol Biol
+    1993).
+
     Attributes:
-        law: ``geometric``: each length as often as the one before times 1 - 1 / ``mean``; what is longer than
-            ``longest`` becomes ``longest``. ``zipf``: length k as often as k to the power of -``exponent``, up
-            to ``longest``: the heavy tail of real genomes. The default exponent is the most likely one of the
-            11,502 indels of NA12878 on chromosome 20 (GIAB 3.3.2: 1.69 over lengths up to 30), and that of
-            protein families (Benner, Cohen and Gonnet, J Mol Biol 1993).
-        mean: of the geometric law, before ``longest`` cuts it.
+        law: ``geometric`` or ``zipf``.
+        mean: of the geometric law, before lengths are capped.
         exponent: of the power law.
+        longest: longest indel, in bases.
+
+    Raises:
+        UsageError: there is no such law.
     """
 
     law: str = GEOMETRIC
@@ -34,7 +41,6 @@ class IndelLengths:
     longest: int = 30
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` for what is no law."""
         checks = (
             (self.law in LAWS, f"the law of indel lengths is one of {', '.join(LAWS)}"),
             (self.mean >= 1, "the mean length of indels is at least 1"),
@@ -46,12 +52,12 @@ class IndelLengths:
                 raise UsageError(f"cannot simulate such reads: {complaint}")
 
     def stops(self) -> NDArray[np.float64]:
-        """``float64[longest]``: probability that an indel of k + 1 bases or more has just k + 1; the last is 1."""
+        """``float64[longest]``: probability that an indel of at least k + 1 bases has just k + 1; the last is 1."""
         if self.law == GEOMETRIC:
             stops = np.full(self.longest, 1 / self.mean)
         else:
             weights = np.arange(1, self.longest + 1) ** -self.exponent
-            # Summed from the small end, which the large one would swallow.
+            # Summed from the small end: added to the large one, small terms would be lost in rounding.
             stops = weights / np.cumsum(weights[::-1])[::-1]
         stops[-1] = 1.0
         return stops
@@ -65,10 +71,10 @@ class IndelLengths:
 def indel_lengths(
     law: str | None, mean: float | None, exponent: float | None, longest: int | None
 ) -> IndelLengths:
-    """The law that options ask for; an option not given is at its default.
+    """The law that the options of `esa simulate` choose; None is an option's default.
 
     Raises:
-        UsageError: an option of the other law, or a value that cannot be.
+        UsageError: an option of the other law, or a value out of range.
     """
     law = law or GEOMETRIC
     stray = "--indel-length" if law == ZIPF and mean is not None else None

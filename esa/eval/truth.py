@@ -1,17 +1,17 @@
-"""Where simulated reads come from: the origin in read names, or in a file of true alignments.
+"""True origins of simulated reads: from read names, or from a file of true alignments.
 
-Names, after the simulators' sources and real output; a contig may hold underscores, so they are read from the
-right:
+Name formats, after the simulators' sources and output. A contig may hold underscores, so names are parsed from the
+right.
 
-- ``dwgsim``: ``contig_pos1_pos2_strand1_strand2_random1_random2_e:s:i_e:s:i_number``; 1-based leftmost
-  positions of both ends, strand 1 is reverse, random 1 is a read that belongs nowhere.
-- ``wgsim``: ``contig_begin_end_e:s:i_e:s:i_number``; the fragment, 1-based, both included. Which end lies on
-  which strand is not told: a forward read starts at ``begin``, a reverse one ends at ``end``.
-- ``mason2``: `mason_simulator` writes the origin into the FASTQ comment (``--embed-read-info``), which
-  aligners drop. It is read where it was made part of the name, each space replaced by one other character.
-  ``SEQUENCE`` is the contig's index in the reference, 0-based (-1 for single-end reads: known only if there
-  is one contig); the position is on the haplotype, so right only without variants. The better source is the
-  file of true alignments (``-oa``): `from_alignments`.
+- ``dwgsim``: ``contig_pos1_pos2_strand1_strand2_random1_random2_e:s:i_e:s:i_number``. Positions are 1-based, leftmost,
+  of both ends. Strand 1 is reverse; random 1 is a read of random sequence.
+- ``wgsim``: ``contig_begin_end_e:s:i_e:s:i_number``. This is the fragment, 1-based, both ends included. The name does
+  not say which read is on which strand. A forward read starts at ``begin``, a reverse one ends at ``end``.
+- ``mason2``: `mason_simulator` writes the origin into the FASTQ comment (``--embed-read-info``), which aligners drop.
+  It is parsed where the comment was made part of the name, each space replaced by one other character. ``SEQUENCE`` is
+  the contig's index in the reference, 0-based. It is -1 for single-end reads, whose contig is known only if there is
+  just one. The position is on the haplotype, so it is right only without variants. The better source is the file of
+  true alignments (``-oa``), see `from_alignments`.
 
 A read that is not paired counts as the first end of its name.
 """
@@ -32,10 +32,10 @@ from esa.eval.alignments import END_MASK, Alignments, Contigs, ReadNames
 from esa.io.records import NONE
 
 NOWHERE = -(1 << 62)
-"""A position that a read does not have. (-1 is one that a read with clipped bases can have.)"""
+"""No position. (-1 is a possible start of a read with clipped bases.)"""
 
 NO_TRUTH, FROM_FILE = "none", "file"
-"""Sources of origins beside the schemes of names."""
+"""Sources of origins other than read names."""
 
 SECOND_END = 2
 OTHER_REFERENCE_REMEDY = (
@@ -43,7 +43,7 @@ OTHER_REFERENCE_REMEDY = (
 )
 
 DETECTION_NAMES = 1000
-"""Names from the head of a file that `detect` looks at."""
+"""Names at the head of a file from which `detect` tells the scheme."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,9 @@ class Origin:
     """Where one read comes from. Positions are 0-based, `NOWHERE` where unknown or impossible.
 
     Attributes:
-        contig: the contig's name, its index in the reference, or None for a read that belongs nowhere.
-        forward_start: where the read starts if it is on the forward strand.
-        reverse_start, reverse_end: where it starts or ends if it is on the reverse strand; at most one is
-            known.
+        contig: the contig's name, its index in the reference, or None for a read of random sequence.
+        forward_start: start of the read if it is on the forward strand.
+        reverse_start, reverse_end: start or end of the read if it is on the reverse strand; at most one is known.
     """
 
     contig: bytes | int | None
@@ -65,14 +64,14 @@ class Origin:
 
 @dataclass(frozen=True)
 class Scheme:
-    """A simulator's way to write a read's origin into its name."""
+    """A simulator's format of read names that hold the origin."""
 
     name: str
     pattern: re.Pattern[bytes]
     origin: Callable[[re.Match[bytes], int], Origin]
-    """Of a match of the pattern and the end (0, 1, 2)."""
+    """Origin from a match of the pattern and the end of the pair (0, 1, 2)."""
     remedy: str = "leave such reads out"
-    """For names that do not follow it."""
+    """Advice for names that do not follow the format."""
 
 
 def _dwgsim_origin(match: re.Match[bytes], end: int) -> Origin:
@@ -101,7 +100,7 @@ _EDITS = rb"_\d+:\d+:\d+_\d+:\d+:\d+_[0-9a-f]+"
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
-        # In this order: a dwgsim name also reads as wgsim's, of a contig with a strange name.
+        # In this order: a dwgsim name also matches wgsim's pattern, with a strange contig name.
         Scheme(
             "dwgsim",
             re.compile(rb"(.+)_(\d+)_(\d+)_([01])_([01])_([01])_([01])" + _EDITS),
@@ -124,7 +123,7 @@ class Truth:
 
     Attributes:
         key: ``int64[n]``, as `Alignments.key`.
-        contig: ``int32[n]``, number in `Contigs`, `NONE` for a read that belongs nowhere.
+        contig: ``int32[n]``, number in `Contigs`, `NONE` for a read of random sequence.
         forward_start, reverse_start, reverse_end: ``int64[n]``, as in `Origin`.
     """
 
@@ -136,7 +135,7 @@ class Truth:
 
 
 def detect(names: Iterable[bytes]) -> Scheme | None:
-    """The scheme that the majority of the first names follow, or None."""
+    """The scheme that most of the first `DETECTION_NAMES` names follow, or None."""
     head = list(islice(names, DETECTION_NAMES))
     for scheme in SCHEMES.values():
         if 2 * sum(scheme.pattern.fullmatch(name) is not None for name in head) > len(head):
@@ -147,7 +146,7 @@ def detect(names: Iterable[bytes]) -> Scheme | None:
 def from_names(
     scheme: Scheme, alignments: Alignments, names: ReadNames, wanted: NDArray[np.bool_], contigs: Contigs
 ) -> Truth:
-    """Origins of the ``wanted`` reads (``bool[n]``, by row of ``alignments``), read from their names.
+    """Origins from the names of the ``wanted`` reads (``bool[n]``, by row of ``alignments``).
 
     Raises:
         EsaError: a name does not follow the scheme, or its contig is not in the file's header.
@@ -198,8 +197,10 @@ def _contig_number(
 
 
 def from_alignments(true: Alignments) -> Truth:
-    """Origins from a file of true alignments, such as `mason_simulator -oa` writes. Its unmapped reads belong
-    nowhere."""
+    """Origins from a file of true alignments, such as `mason_simulator -oa` writes.
+
+    Its unmapped reads count as random sequence.
+    """
     forward = (true.contig != NONE) & ~true.reverse
     reverse = (true.contig != NONE) & true.reverse
     return Truth(
@@ -211,15 +212,15 @@ def from_alignments(true: Alignments) -> Truth:
     )
 
 
-def concatenate(parts: list[Truth]) -> Truth:
-    """All parts together, in order of key. No read may be in two."""
-    key = np.concatenate([part.key for part in parts])
-    columns = [np.concatenate([getattr(part, column) for part in parts]) for column in _COLUMNS]
+def concatenate(truths: list[Truth]) -> Truth:
+    """All origins in order of key. No read may be in two of the ``truths``."""
+    key = np.concatenate([truth.key for truth in truths])
+    columns = [np.concatenate([getattr(truth, column) for truth in truths]) for column in _COLUMNS]
     return _take(Truth(key, *columns), np.argsort(key))
 
 
 def select(truth: Truth, reads: NDArray[np.int64]) -> Truth:
-    """The rows of ``truth`` (in order of key) for these keys, all of which it has."""
+    """The origins of ``reads`` (``int64[n]``, keys), all of which are in ``truth`` (in order of key)."""
     return _take(truth, np.searchsorted(truth.key, reads))
 
 

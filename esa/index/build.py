@@ -1,4 +1,4 @@
-"""The index of a reference: FASTA -> fragments -> embeddings -> store, kept in a directory (`esa.index.storage`)."""
+"""Builds the index of a reference: FASTA -> fragments -> embeddings -> store -> directory (`esa.index.writer`)."""
 
 from __future__ import annotations
 
@@ -7,42 +7,55 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from esa.encoders.base import Encoder
-from esa.encoders.registry import (
-    create_encoder,
-    encoder_on_device,
-    recorded_fragmenter,
-    shipped,
-)
+from esa.encoders.registry import create_encoder, encoder_on_device, recorded_fragmenter, shipped
 from esa.errors import FastaError, UsageError, needed_by
 from esa.fragments.base import Fragmenter, Fragments
 from esa.index.manifest import Manifest
-from esa.index.open import STORE, Index, accelerator_for
-from esa.index.presets import Preset, preset_named
-from esa.index.storage import contigs_of, genome_arrays
+from esa.index.open import Index, accelerator_for
+from esa.index.parts import ENCODER, STORE, array_name, contigs_of, genome_arrays, with_prefix
+from esa.index.presets import DEFAULT_PRESET, Preset, preset_named
 from esa.index.writer import DirectoryWriter
 from esa.io.fasta import read_fasta
 from esa.sequence.genome import Genome
 from esa.stores.base import Growing, Memory, Room
 
-if TYPE_CHECKING:  # not torch
-    pass
-
 SUFFIX = ".esa"
 GROUP_BASES = 1 << 24
-"""Contigs are cut together until they have this many bases; longer ones are cut in pieces, if their fragments allow."""
+"""Bases that are fragmented together: contigs up to so many in all, or a piece of a longer contig.
+
+Longer contigs are cut only if the fragmenter allows (`esa.fragments.base.Fragmenter.context`)."""
 CHUNK_FRAGMENTS = 1 << 16
 """Fragments embedded in one task."""
 SAMPLE_FRAGMENTS = 100_000
-"""Fragments that an encoder is calibrated on."""
+"""Fragments that an encoder is calibrated on, about."""
 
 Progress = Callable[[int], object]
-"""Told of each number of bases done."""
+"""Called with each number of bases done."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build an index.
+
+    Attributes:
+        preset: name of a preset (`esa.index.presets`).
+        encoder: name or directory of an encoder, in place of the preset's own.
+        threads: worker threads.
+        device: one of `esa.encoders.device.DEVICES`, where a dense encoder embeds.
+        force: replace an existing index.
+    """
+
+    preset: str = DEFAULT_PRESET
+    encoder: str | None = None
+    threads: int = 1
+    device: str = "cpu"
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class IndexSummary:
     """What `build_index` did.
 
     Attributes:
-        path: the directory.
+        path: the index directory.
         manifest: its manifest.
         seconds: wall time.
     """
@@ -66,56 +79,38 @@ def default_path(reference: str) -> Path:
 
 
 def build_index(
-    reference: str,
-    path: Path,
-    *,
-    preset: str,
-    encoder: str | None = None,
-    threads: int = 1,
-    device: str = "cpu",
-    force: bool = False,
-    progress: Progress = lambda bases: None,
+    reference: str, path: Path, options: BuildOptions, progress: Progress = lambda bases: None
 ) -> IndexSummary:
     """Index a FASTA into a directory, atomically.
-
-    Args:
-        device: of `esa.encoders.device.DEVICES`, where a dense encoder embeds.
 
     Raises:
         UsageError: an unknown preset or encoder, or a device that the preset has no use for.
         EsaError: no such device.
         MissingLibraryError: a library of a dense preset or encoder is not installed.
-        FastaError: a reference that cannot be indexed.
-        OutputError: a directory that cannot be made, or exists (without ``force``).
+        FastaError: the reference cannot be indexed.
+        OutputError: the directory cannot be made, or exists (without ``force``).
     """
     start = time.monotonic()
-    chosen = preset_named(preset)
-    name = encoder or shipped(chosen.default_encoder)
-    fragmenter = fragmenter_for(chosen, name)
-    with needed_by(f"encoder {encoder!r}" if encoder else f"preset {preset!r}"):
-        embedder = create_encoder(name, chosen.kind, fragmenter.length)
-    if (other := accelerator_for(device, chosen)) is not None:
-        embedder = encoder_on_device(embedder, other)
-    chosen.import_store()
-    with DirectoryWriter(path, force) as directory:
+    preset = preset_named(options.preset)
+    encoder_name = options.encoder or shipped(preset.default_encoder)
+    fragmenter = fragmenter_for(preset, encoder_name)
+    with needed_by(f"encoder {options.encoder!r}" if options.encoder else f"preset {options.preset!r}"):
+        encoder = create_encoder(encoder_name, preset.kind, fragmenter.length)
+    if (device := accelerator_for(options.device, preset)) is not None:
+        encoder = encoder_on_device(encoder, device)
+    preset.import_store()
+    with DirectoryWriter(path, options.force) as directory:
         contents = read_fasta(reference)
-        index, bare = assemble(
-            contents.genome, chosen, fragmenter, embedder, threads, progress, _StoreRoom(directory)
-        )
+        room = _StoreRoom(directory)
+        index, bare = assemble(contents.genome, preset, fragmenter, encoder, options.threads, progress, room)
         if not len(index.store):
             raise FastaError(
                 f"{reference}: no contig holds a fragment of {fragmenter.length} bases without N; "
                 "give a longer reference"
             )
-        for name, array in {
-            **genome_arrays(index.genome),
-            **_prefixed("encoder", index.encoder.arrays()),
-            **_prefixed(STORE, index.store.arrays()),
-        }.items():
-            if name not in directory:
-                directory.add(name, array)
+        _add_arrays(directory, index)
         manifest = directory.commit(
-            preset=preset,
+            preset=options.preset,
             parameters={
                 "fragmenter": index.fragmenter.parameters(),
                 "encoder": index.encoder.parameters(),
@@ -128,16 +123,29 @@ def build_index(
                 "fragments": len(index.store),
                 "contigs_without_fragments": bare,
             },
-            threads=threads,
+            threads=options.threads,
         )
     return IndexSummary(path, manifest, time.monotonic() - start)
+
+
+def _add_arrays(directory: DirectoryWriter, index: Index) -> None:
+    """Write the arrays of an index, but for those of the store that were written as they grew."""
+    arrays = {
+        **genome_arrays(index.genome),
+        **with_prefix(ENCODER, index.encoder.arrays()),
+        **with_prefix(STORE, index.store.arrays()),
+    }
+    for name, array in arrays.items():
+        if name not in directory:
+            directory.add(name, array)
 
 
 def fragmenter_for(preset: Preset, encoder: str) -> Fragmenter:
     """The preset's fragmenter, as the encoder was trained for it.
 
     Raises:
-        UsageError, EsaError: as `esa.encoders.registry.create_encoder`, or an encoder of another preset's fragments.
+        UsageError: an unknown encoder, or one trained on fragments of another preset.
+        EsaError: as `esa.encoders.registry.create_encoder`.
     """
     recorded = recorded_fragmenter(encoder, preset.kind)
     try:
@@ -155,7 +163,14 @@ def assemble(
     progress: Progress = lambda bases: None,
     room: Room | None = None,
 ) -> tuple[Index, int]:
-    """The index of a genome, and how many contigs have no fragment. A large store is built in ``room``."""
+    """Build the index of a genome in memory.
+
+    Args:
+        room: where a store keeps arrays that may exceed memory; memory itself if None.
+
+    Returns:
+        The index, and the number of contigs without a fragment.
+    """
     encoder = _calibrate(genome, fragmenter, encoder)
     builder = preset.builder(genome, encoder, threads, room or Memory())
     cut_from = np.zeros(len(genome.names), np.bool_)
@@ -163,35 +178,35 @@ def assemble(
         for piece, codes, fragments in _cut(genome, fragmenter, pool):
             cut_from[piece.first + fragments.owner] = True
             chunks = list(_chunks(fragments))
-            told = piece.own_start - piece.start
+            reported = piece.own_start - piece.start
             embeddings = _in_order(pool, encoder, codes, chunks, threads)
             for chunk, embedded in zip(chunks, embeddings, strict=True):
                 builder.add(embedded, chunk.start + piece.start, chunk.reverse)
-                progress(int(chunk.start[-1]) - told)
-                told = int(chunk.start[-1])
-            progress(piece.own_end - piece.start - told)
+                progress(int(chunk.start[-1]) - reported)
+                reported = int(chunk.start[-1])
+            progress(piece.own_end - piece.start - reported)
     index = Index(preset, genome, fragmenter, encoder, builder.finish())
     return index, int(np.count_nonzero(~cut_from))
 
 
 @dataclass(frozen=True)
 class _StoreRoom(Room):
-    """Room for the arrays of a store in the directory that is made."""
+    """Files of the index directory for arrays of a store that grow by rows."""
 
     directory: DirectoryWriter
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
-        return self.directory.grow(f"{STORE}_{name}", dtype, row)
+        return self.directory.grow(array_name(STORE, name), dtype, row)
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Contigs, or a part of one, that are cut together (global, half-open).
+    """Contigs, or a stretch of one, that are fragmented together.
 
     Attributes:
         first, last: the contigs, half-open.
-        start, end: bases that are looked at.
-        own_start, own_end: where the fragments begin that are taken from it.
+        start, end: global positions of the bases fetched, half-open: the piece and its context.
+        own_start, own_end: global positions at which this piece's own fragments start, half-open.
     """
 
     first: int
@@ -205,7 +220,7 @@ class _Piece:
 def _cut(
     genome: Genome, fragmenter: Fragmenter, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[_Piece, NDArray[np.uint8], Fragments]]:
-    """The pieces of a genome, their bases and fragments in order; the next piece is cut ahead."""
+    """The pieces of a genome in order, each with its bases and its fragments; one piece is prepared ahead."""
 
     def cut(piece: _Piece) -> tuple[_Piece, NDArray[np.uint8], Fragments]:
         codes = genome.fetch(piece.start, piece.end)
@@ -227,7 +242,7 @@ def _cut(
 
 
 def _pieces(genome: Genome, context: int | None) -> Iterator[_Piece]:
-    """Runs of contigs of about `GROUP_BASES` together, and pieces of so many bases of longer contigs."""
+    """Runs of contigs of about `GROUP_BASES` in all, and pieces of `GROUP_BASES` of longer contigs."""
     for first, last in _groups(genome):
         start, end = int(genome.offsets[first]), int(genome.offsets[last])
         if context is None or end - start <= GROUP_BASES:
@@ -245,13 +260,13 @@ def _in_order(
     chunks: list[Fragments],
     threads: int,
 ) -> Iterator[NDArray[Any]]:
-    """Embeddings of the chunks, a few ahead of the consumer: all at once would not fit."""
+    """Embeddings of the chunks in order; a few are computed ahead, as all of them may exceed memory."""
     for begin in range(0, len(chunks), 2 * threads):
         yield from pool.map(lambda chunk: encoder.embed(codes, chunk), chunks[begin : begin + 2 * threads])
 
 
 def _calibrate(genome: Genome, fragmenter: Fragmenter, encoder: Encoder) -> Encoder:
-    """The encoder fitted to fragments from evenly spread places of the genome."""
+    """The encoder calibrated on fragments from evenly spaced windows of the genome."""
     windows = 64
     width = GROUP_BASES // windows
     starts = np.unique(np.linspace(0, max(0, genome.bases - width), windows).astype(np.int64))
@@ -264,7 +279,7 @@ def _calibrate(genome: Genome, fragmenter: Fragmenter, encoder: Encoder) -> Enco
 
 
 def _groups(genome: Genome) -> Iterator[tuple[int, int]]:
-    """Runs of contigs of about `GROUP_BASES` together."""
+    """Runs of contigs (first, last; half-open) of about `GROUP_BASES` in all."""
     begin = 0
     while begin < len(genome.names):
         limit = genome.offsets[begin] + GROUP_BASES
@@ -276,7 +291,3 @@ def _groups(genome: Genome) -> Iterator[tuple[int, int]]:
 def _chunks(fragments: Fragments) -> Iterator[Fragments]:
     for begin in range(0, len(fragments), CHUNK_FRAGMENTS):
         yield fragments[begin : begin + CHUNK_FRAGMENTS]
-
-
-def _prefixed(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {f"{prefix}_{name}": array for name, array in arrays.items()}

@@ -1,10 +1,9 @@
-"""The manifest of an index directory: what it says, how it is written, and how a damaged one is refused."""
+"""The manifest of an index directory: its content, its JSON text, and the errors for a damaged one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,29 +12,25 @@ from typing import Any, TypeVar
 
 from esa import __version__
 from esa.errors import IndexFormatError
+from esa.index.npy import DTYPES, MAX_DIMENSIONS
 
 FORMAT = "esa-index"
 FORMAT_VERSION = 4
 MANIFEST_NAME = "manifest.json"
 
 DIGEST = "sha256"
-"""Measured on one core with SHA instructions: sha256 1.6 GB/s, blake2b 0.66, md5 0.73, sha512 0.44."""
-
-DTYPES = frozenset({"|b1", "|i1", "|u1"} | {f"<{kind}{n}" for kind in "iuf" for n in (2, 4, 8)})
-"""Element types an array may have, as numpy spells them: little-endian or single bytes, never objects."""
-
-MAX_DIMENSIONS = 8
+"""Measured on one core with SHA instructions, in GB/s: sha256 1.6, md5 0.73, blake2b 0.66, sha512 0.44."""
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-"""Names of arrays and files: nothing that could lead out of the directory or hide in it."""
+"""Names of arrays and files: none can lead out of the directory or be hidden in it."""
 
 _DIGEST_VALUE = re.compile(DIGEST + r":[0-9a-f]{64}")
-_SENT_FIRST = f'"format": "{FORMAT}"'
+_FIRST_FIELD = f'"format": "{FORMAT}"'
 
 
 @dataclass(frozen=True)
 class Contig:
-    """A contig of the reference: its name, its bases, and the M5 of SAM's @SQ."""
+    """A contig of the reference: its name, its length in bases, and the M5 of its @SQ line in SAM."""
 
     name: str
     length: int
@@ -47,7 +42,7 @@ class FileEntry:
     """A file of the directory.
 
     Attributes:
-        name: what the index calls it.
+        name: its name in the index.
         file: its name in the directory.
         bytes: its size.
         digest: ``sha256:`` and 64 hex digits, of the whole file.
@@ -61,7 +56,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ArrayEntry(FileEntry):
-    """A file in numpy's npy format (C order) with an array of `dtype` (one of `DTYPES`) and `shape`."""
+    """A file with an array in numpy's npy format (C order), of ``dtype`` (one of `DTYPES`) and ``shape``."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -72,12 +67,13 @@ class Manifest:
     """What an index directory holds and how it was made.
 
     Attributes:
-        tool_version: version of esa that wrote it (for people; never compared).
-        preset: fragmenter, encoder and store by one name.
-        parameters: their parameters, JSON values.
+        preset: name of the combination of fragmenter, encoder and store (`esa.index.presets`).
+        parameters: of fragmenter, encoder and store, JSON values.
         statistics: counts of the build, JSON values.
         arrays, files: entries of everything in the directory but the manifest itself.
         contigs: of the reference, in its order.
+        tool_version: version of esa that wrote it; shown, never compared.
+        format_version: version of this format; another one is refused.
     """
 
     preset: str
@@ -106,17 +102,17 @@ class Manifest:
 
 
 def refusal(path: Path | str, problem: str) -> IndexFormatError:
-    """The error for an index that is not what it should be; remedy: build it again."""
+    """The error for a damaged or foreign index; its remedy is to build the index again."""
     return IndexFormatError(f"{path}: {problem}: rebuild the index with 'esa index --force'")
 
 
 def is_manifest(text: str) -> bool:
-    """Whether a text looks like a manifest of ours, whatever its version and state."""
-    return _SENT_FIRST in text[: 2 * len(_SENT_FIRST)]
+    """Whether a text begins like a manifest of esa, of any version, damaged or not."""
+    return _FIRST_FIELD in text[: 2 * len(_FIRST_FIELD)]
 
 
 def render(manifest: Manifest) -> bytes:
-    """The manifest as JSON, with a digest of itself; one line a field, a contig, an array.
+    """The manifest as JSON, with a digest of itself; each field, contig and array has its own line.
 
     Raises:
         TypeError, ValueError: parameters or statistics that are not JSON.
@@ -166,7 +162,7 @@ def parse(text: bytes, path: Path | str) -> Manifest:
 
 
 class _MalformedError(Exception):
-    """A manifest that is intact but not of the expected structure."""
+    """A manifest is intact but not of the expected structure."""
 
 
 def _write(document: Mapping[str, Any]) -> bytes:
@@ -256,23 +252,10 @@ def _entry(item: Any, cls: type[_Entry]) -> _Entry:
 
 
 def digest_of_file(path: Path) -> str:
-    """Digest of a whole file as `FileEntry` has it."""
+    """Digest of a whole file, as in `FileEntry`.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     with open(path, "rb") as file:
         return f"{DIGEST}:{hashlib.file_digest(file, DIGEST).hexdigest()}"
-
-
-def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
-    """The bytes before the elements in a file of numpy's npy format, version 1.0, C order.
-
-    Written here and compared as bytes, so that no header that a stranger wrote is ever interpreted.
-    """
-    text = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {tuple(shape)}, }}".encode("ascii")
-    magic = b"\x93NUMPY\x01\x00"
-    unpadded = len(magic) + 2 + len(text) + 1
-    text += b" " * (-unpadded % 64) + b"\n"
-    return magic + len(text).to_bytes(2, "little") + text
-
-
-def array_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    """Size of the npy file of an array."""
-    return len(npy_header(dtype, shape)) + int(dtype[2:]) * math.prod(shape)

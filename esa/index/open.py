@@ -1,36 +1,34 @@
-"""An index directory opened: its parts in memory, ready to be searched."""
+"""Opens an index directory as objects in memory, ready to be searched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from esa.encoders.base import Encoder
 from esa.encoders.device import accelerator
-from esa.encoders.registry import (
-    encoder_on_device,
-    load_encoder,
-)
+from esa.encoders.registry import encoder_on_device, load_encoder
 from esa.errors import UsageError, needed_by
 from esa.fragments.base import Fragmenter
 from esa.index.manifest import refusal
+from esa.index.parts import ENCODER, STORE, genome_from, without_prefix
 from esa.index.presets import Preset, preset_named
-from esa.index.storage import genome_from, open_directory
+from esa.index.reader import open_directory
 from esa.sequence.genome import Genome
 from esa.stores.base import Store
 
 if TYPE_CHECKING:  # not torch
     from esa.encoders.device import Device
 
-STORE = "store"
-"""How the names of the store's arrays begin."""
-
 
 @dataclass(frozen=True)
 class Index:
-    """An index in memory, ready to be searched."""
+    """An index in memory, ready to be searched.
+
+    Attributes:
+        preset: names the kinds of the parts, and gives the levels of the search.
+        genome, fragmenter, encoder, store: the parts.
+    """
 
     preset: Preset
     genome: Genome
@@ -40,11 +38,18 @@ class Index:
 
 
 def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
-    """Open an index directory, memory-mapped; on another ``device`` than the CPU, its vectors are there.
+    """Open an index directory, its arrays memory-mapped.
+
+    Args:
+        path: the directory.
+        threads: files read at a time to check digests.
+        device: one of `esa.encoders.device.DEVICES`; if not the CPU, a dense store keeps its vectors there.
 
     Raises:
-        IndexFormatError: it is missing, of another version, truncated or altered.
-        UsageError, EsaError, MissingLibraryError: as `build_index`.
+        IndexFormatError: the index is missing, of another version, truncated or altered.
+        UsageError: a device that the preset has no use for.
+        EsaError: no such device.
+        MissingLibraryError: a library of a dense preset or encoder is not installed.
     """
     manifest, arrays = open_directory(path, threads=threads)
     try:
@@ -55,7 +60,7 @@ def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
                 preset=preset,
                 genome=genome_from(manifest, arrays, path),
                 fragmenter=preset.fragmenter(parameters["fragmenter"]),
-                encoder=load_encoder(parameters["encoder"], without_prefix("encoder", arrays)),
+                encoder=load_encoder(parameters["encoder"], without_prefix(ENCODER, arrays)),
                 store=preset.load_store(parameters["store"], without_prefix(STORE, arrays)),
             )
     except (KeyError, TypeError, ValueError, UsageError) as error:
@@ -65,7 +70,7 @@ def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
 
 
 def on_device(index: Index, device: Device) -> Index:
-    """An index of a dense preset that embeds on a device, and searches its vectors there, exactly."""
+    """An index of a dense preset that embeds on a device and searches there, exactly."""
     from esa.stores.dense import DenseStore
     from esa.stores.on_device import store_on_device
 
@@ -78,17 +83,14 @@ def on_device(index: Index, device: Device) -> Index:
 
 
 def accelerator_for(device: str, preset: Preset) -> Device | None:
-    """The device, if it is another than the CPU."""
+    """The device, or None for the CPU.
+
+    Raises:
+        UsageError: the preset runs on the CPU alone.
+        EsaError: no such device.
+    """
     if preset.kind == "dense":
         return accelerator(device)
     if device == "cuda":
         raise UsageError(f"preset {preset.name!r} runs on the CPU alone; --device cuda is for the dense ones")
     return None
-
-
-def without_prefix(prefix: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {
-        name.removeprefix(f"{prefix}_"): array
-        for name, array in arrays.items()
-        if name.startswith(f"{prefix}_")
-    }

@@ -1,7 +1,6 @@
-"""Presets: which fragmenter, encoder and store go together, and how hard reads are searched.
+"""Presets: combinations of fragmenter, encoder, store and levels of the search.
 
-Modules with heavy imports (faiss) are imported when a preset needs them, so that `esa align` on the default
-preset starts without.
+Stores are imported when a preset needs them, so that `esa align` with the default preset never imports faiss.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from esa.stores.base import Room, Store, StoreBuilder
 
 
 class Preset(Protocol):
-    """One Fragmenter x Encoder x Store.
+    """A combination of fragmenter, encoder and store.
 
     Attributes:
-        name: what the user says and the manifest records.
-        kind: encoders that fit the store.
-        default_encoder: the encoder's name, unless the user says another.
-        levels: the escalation of `esa align`.
+        name: as in ``--preset`` and in the manifest.
+        kind: the kind of encoder that fits the store.
+        default_encoder: name of the encoder without ``--encoder``.
+        levels: escalation ladder of `esa align`.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Preset(Protocol):
     levels: tuple[Stage, ...]
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
-        """The fragmenter with these parameters (those of the manifest), else the defaults."""
+        """The fragmenter with these parameters (from the manifest or an encoder), defaults for the rest."""
 
     def import_store(self) -> None:
         """Import the libraries of the store, before any work is done.
@@ -48,14 +47,14 @@ class Preset(Protocol):
         """
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
-        """An empty store for a genome's fragments; what it holds more than memory may, it keeps in ``room``."""
+        """A builder of the store; arrays that may exceed memory grow in ``room``."""
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
-        """The store that the index keeps."""
+        """The store with the parameters and arrays that an index holds."""
 
 
 class Anchored(Preset):
-    """Content-defined fragments, 64-bit codes, bucketed multi-probe."""
+    """Fragments around minimizers, learned 64-bit codes, buckets by key with multi-probe search."""
 
     name = "anchored"
     kind: Kind = "codes"
@@ -63,24 +62,27 @@ class Anchored(Preset):
     levels = ANCHORED_LEVELS
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
+        """Minimizer fragments."""
         return MinimizerFragmenter(**parameters)
 
     def import_store(self) -> None:
         """A plain installation has all libraries."""
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+        """A builder of buckets by key."""
         from esa.stores.code_builder import CodeStoreBuilder
 
         return CodeStoreBuilder(genome.bases)
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
+        """Buckets by key."""
         from esa.stores.codes import CodeStore
 
         return CodeStore.from_arrays(parameters, arrays)
 
 
 class Dense(Preset):
-    """Long overlapping fragments of fixed stride, one vector each, faiss."""
+    """Long overlapping fragments of fixed stride, one vector each, searched by faiss."""
 
     kind: Kind = "dense"
     levels = DENSE_LEVELS
@@ -90,6 +92,7 @@ class Dense(Preset):
         self.name = self.default_encoder = name
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
+        """Fragments of fixed stride."""
         from esa.fragments.fixed import FixedFragmenter
 
         return FixedFragmenter(**parameters)
@@ -99,11 +102,13 @@ class Dense(Preset):
             import esa.stores.scanner  # noqa: F401
 
     def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+        """A builder of a faiss store."""
         from esa.stores.dense_builder import DenseStoreBuilder
 
         return DenseStoreBuilder(encoder.dimensions, threads=threads, room=room)
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
+        """A faiss store."""
         from esa.stores.dense import DenseStore
 
         return DenseStore.from_arrays(parameters, arrays)

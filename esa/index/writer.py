@@ -1,18 +1,17 @@
-"""Write an index directory (`esa.index.storage`) aside, and put it in place when it is complete."""
+"""Writes an index directory: beside its final place, then renamed into it when complete."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
-import mmap
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,53 +23,54 @@ from numpy.typing import DTypeLike, NDArray
 from esa.errors import OutputError
 from esa.index.manifest import (
     DIGEST,
-    DTYPES,
     MANIFEST_NAME,
     NAME,
     ArrayEntry,
     Contig,
     FileEntry,
     Manifest,
-    array_bytes,
     digest_of_file,
     is_manifest,
-    npy_header,
     parse,
     render,
 )
+from esa.index.npy import GrowingFile, array_bytes, dtype_name, npy_header
 
 BLOCK_BYTES = 1 << 22
-"""Arrays are digested and written in pieces that end at multiples of this size. So much written at once comes to lie
-in large pages of the file's cache, where the file system has them (`esa.kernels.madvise`); but for the first, which
-the header begins."""
+"""Arrays are digested and written in blocks that end at multiples of this size.
+
+A block written at once comes to lie in huge pages of the page cache, where the file system has them
+(`esa.kernels.madvise`). The first block does not, because it begins with the header."""
 
 LOCK_NAME = "writing.lock"
-"""File of a directory that is being written, locked by the process that writes it as long as that lives."""
+"""File in a directory that is being written; the writing process holds a lock on it."""
 _TOKEN_BYTES = 4
 
 
 class DirectoryWriter:
-    """Builds an index directory aside and puts it in place when it is complete.
+    """Writes an index directory beside its final place and renames it when it is complete.
 
-    A context manager. Everything goes into a hidden sibling of the final directory; leaving without `commit`
-    removes that sibling. What a killed process leaves of it is never taken for an index; the next writer of the same
-    directory removes it. Whether its process is alive, a lock tells, which the kernel takes from the dead; a process's
-    number would not, in another container. (Two machines that write the same directory at a time, on a file system
-    whose locks each machine has by itself, take each other for dead.)
+    A context manager. All files go into a hidden sibling of the final directory. Leaving without `commit` removes that
+    sibling.
+
+    A killed process may leave its sibling behind. Nothing takes that for an index, and the next writer of the same
+    directory removes it. A file lock, which the operating system takes from a dead process, tells whether the process
+    still runs. Its process ID would not, if it ran in another container. (On a file system with locks local to each
+    machine, two machines that write the same directory at the same time take each other for dead.)
 
     Args:
         final: the directory to make.
-        force: replace an index (or an empty directory) that is there.
+        force: replace an existing index or empty directory. Nothing else is ever deleted.
 
     Raises:
-        OutputError: at once, if `final` cannot be made: it exists (without `force`), it is not an index (with
-            `force`: nothing else is ever deleted), or its folder does not exist. Later, if writing fails.
+        OutputError: at once, if ``final`` cannot be made: it exists (without ``force``), it is not an index (with
+            ``force``), or its folder does not exist. Later, if writing fails.
     """
 
     def __init__(self, final: Path | str, force: bool = False) -> None:
         self.path = Path(final)
         self._force = force
-        # Through symbolic links, so that the link stays and what it points to is replaced.
+        # Symbolic links are followed: a link stays, and its target is replaced.
         self._final = Path(os.path.realpath(self.path))
         with self._output_errors():
             self._check_final()
@@ -101,26 +101,40 @@ class DirectoryWriter:
         os.close(self._lock)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
-        """Write an array; its digest is taken on the way."""
+        """Write an array.
+
+        Raises:
+            ValueError: an invalid name, or one that is taken.
+            TypeError: an element type that is not one of `esa.index.npy.DTYPES`.
+            OutputError: the file cannot be written.
+        """
         array = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
-        dtype, file = _dtype(array.dtype), self._file_of(name, ".npy")
+        dtype, file = dtype_name(array.dtype), self._file_of(name, ".npy")
         content = array.reshape(-1).view(np.uint8).data
         digest = self._write(file, npy_header(dtype, array.shape), content)
         size = array_bytes(dtype, array.shape)
         self._arrays.append(ArrayEntry(name, file, size, digest, dtype, array.shape))
 
     def add_file(self, name: str, content: bytes) -> None:
-        """Write a file as it is; ``name`` is its name in the directory too."""
+        """Write a file as it is, under its name in the index.
+
+        Raises:
+            ValueError: an invalid name, or one that is taken.
+            OutputError: the file cannot be written.
+        """
         file = self._file_of(name, "")
         digest = self._write(file, content)
         self._files.append(FileEntry(name, file, len(content), digest))
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> GrowingFile:
-        """An array that is written row by row; the index holds it once it is finished.
+        """An array that is written row by row, of rows of shape ``row``.
 
-        Its digest is taken at `commit`.
+        The index holds it once it is finished; its digest is computed by `commit`.
+
+        Raises:
+            ValueError, TypeError, OutputError: as `add`.
         """
-        letter, file = _dtype(np.dtype(dtype).newbyteorder("<")), self._file_of(name, ".npy")
+        letter, file = dtype_name(np.dtype(dtype).newbyteorder("<")), self._file_of(name, ".npy")
 
         def finished(shape: tuple[int, ...]) -> None:
             self._grown.append(file)
@@ -143,10 +157,18 @@ class DirectoryWriter:
         statistics: Mapping[str, Any],
         threads: int = 1,
     ) -> Manifest:
-        """Write the manifest and put the directory in its place.
+        """Write the manifest and rename the directory into its place.
+
+        Args:
+            preset, parameters, contigs, statistics: as in `Manifest`.
+            threads: files digested at a time.
 
         Returns:
-            The manifest, as `esa.index.storage.open_directory` will give it.
+            The manifest, as `esa.index.reader.open_directory` will return it.
+
+        Raises:
+            TypeError, ValueError: parameters or statistics that are not JSON.
+            OutputError: the directory cannot be written or renamed.
         """
         with self._output_errors():
             digests = self._digests_of_grown(threads)
@@ -159,7 +181,7 @@ class DirectoryWriter:
             _sync(self._temporary)
             self._check_final()
             self._put_in_place()
-            # Not before: a directory beside the final one that has no lock would be nobody's, and stay.
+            # Last: without its lock, a directory that was left behind would never be removed.
             (self._final / LOCK_NAME).unlink()
             _sync(self._final.parent)
         return manifest
@@ -224,7 +246,7 @@ class DirectoryWriter:
         try:
             os.rename(self._final, old)
             os.rename(self._temporary, self._final)
-        finally:  # also when interrupted: there is an index under the final name, the old or the new
+        finally:  # even after an interrupt, the old or the new index has the final name
             if self._final.exists():
                 shutil.rmtree(old, ignore_errors=True)
             else:
@@ -242,14 +264,14 @@ class DirectoryWriter:
 
 
 def _lock(directory: Path) -> int:
-    """Descriptor that holds the lock of a directory; closing it, or dying, lets go of it."""
+    """Descriptor that holds the lock of a directory, until it is closed or the process ends."""
     new = directory / f"{LOCK_NAME}.new"
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
-        # On a file system without locks nobody else gets it either, and nothing is ever removed.
+        # Without locks on the file system, no process gets this one, and nothing is ever removed.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Under its name it is locked from the first moment.
+        # Renamed once locked: under its final name it is never seen unlocked.
         os.rename(new, directory / LOCK_NAME)
     except BaseException:
         os.close(descriptor)
@@ -258,18 +280,18 @@ def _lock(directory: Path) -> int:
 
 
 def _remove_leftovers(final: Path) -> None:
-    """Remove what killed processes left beside a directory that they were writing, as far as that is certain."""
+    """Remove the siblings that killed writers of a directory certainly left behind."""
     form = re.compile(rf"\.{re.escape(final.name)}\.(tmp|old)-[0-9a-f]{{{2 * _TOKEN_BYTES}}}")
     with contextlib.suppress(OSError):
         for path in list(final.parent.iterdir()):
             match = form.fullmatch(path.name)
-            # While the final one is not there, an old one may be the only index, or be put back.
+            # Without a final directory, an old one may be the only index, or about to be renamed back.
             if match and (final.exists() if match[1] == "old" else _is_orphan(path)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_orphan(directory: Path) -> bool:
-    """Whether the process that wrote a directory is dead."""
+    """Whether the process that was writing a directory has ended."""
     try:
         descriptor = os.open(directory / LOCK_NAME, os.O_RDWR)
     except OSError:
@@ -284,76 +306,8 @@ def _is_orphan(directory: Path) -> bool:
         os.close(descriptor)
 
 
-class GrowingFile:
-    """An array in a file, written row by row (`DirectoryWriter.grow`).
-
-    Args:
-        path: of the file, which is made.
-        dtype: as numpy spells it.
-        row: shape of a row.
-        output_errors: turns what goes wrong into an error for the user.
-        finished: told of the array's shape.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        dtype: str,
-        row: tuple[int, ...],
-        output_errors: Callable[[], AbstractContextManager[None]],
-        finished: Callable[[tuple[int, ...]], object],
-    ) -> None:
-        self._dtype, self._row, self._rows = dtype, row, 0
-        self._path, self._output_errors, self._finished = path, output_errors, finished
-        with output_errors():
-            self._out = open(path, "xb")  # noqa: SIM115  (closed by `finish`, or by the directory's end)
-            self._out.write(self._header())
-
-    def append(self, rows: NDArray[Any]) -> None:
-        content = np.ascontiguousarray(rows, self._dtype)
-        if content.shape[1:] != self._row:
-            raise ValueError(f"rows of shape {content.shape[1:]}, not {self._row}")
-        with self._output_errors():
-            self._out.write(content.reshape(-1).view(np.uint8).data)
-        self._rows += len(content)
-
-    def finish(self) -> NDArray[Any]:
-        """All rows, mapped from the file."""
-        header = self._header()
-        with self._output_errors():
-            if self._out.tell() != array_bytes(self._dtype, (self._rows, *self._row)):
-                raise ValueError(f"a header of {len(header)} bytes does not fit before {self._rows} rows")
-            self._out.seek(0)
-            self._out.write(header)
-            self._out.flush()
-            os.fsync(self._out.fileno())
-            self._out.close()
-        shape = (self._rows, *self._row)
-        self._finished(shape)
-        if not self._rows:
-            return np.empty(shape, self._dtype)
-        with self._output_errors(), open(self._path, "rb") as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(content, self._dtype, offset=len(header)).reshape(shape)
-
-    def close(self) -> None:
-        """Without an array: what is left to write may fail."""
-        with contextlib.suppress(OSError):
-            self._out.close()
-
-    def _header(self) -> bytes:
-        # Of one length for every number of rows: it is padded.
-        return npy_header(self._dtype, (self._rows, *self._row))
-
-
-def _dtype(dtype: np.dtype[Any]) -> str:
-    if dtype.str not in DTYPES:
-        raise TypeError(f"arrays of {dtype} cannot be stored")
-    return dtype.str
-
-
 def _sync(directory: Path) -> None:
-    """Make what was renamed or created in a directory survive a power cut."""
+    """Make the entries of a directory durable, so that renames survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -362,7 +316,7 @@ def _sync(directory: Path) -> None:
 
 
 def _foreign_entries(directory: Path) -> list[str]:
-    """What is in a directory that its own manifest does not name: reasons not to delete it."""
+    """Entries of a directory that its manifest does not name: reasons not to delete it."""
     names = sorted(os.listdir(directory))
     if MANIFEST_NAME not in names:
         return names
@@ -372,6 +326,6 @@ def _foreign_entries(directory: Path) -> list[str]:
         return [MANIFEST_NAME]
     if not is_manifest(text):
         return [MANIFEST_NAME]
-    # By text and not by parsing: a damaged index is what --force is for.
+    # The text is searched, not parsed: --force must replace a damaged index, too.
     own = (MANIFEST_NAME, LOCK_NAME)
     return [name for name in names if name not in own and f'"file": "{name}"' not in text]

@@ -23,9 +23,8 @@ from esa.align.config import AlignConfig
 from esa.align.inserts import ASSUMED
 from esa.align.mapper import Mapper
 from esa.errors import EsaError
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.open import Index, open_index
-from esa.index.presets import DEFAULT_PRESET
 from esa.io.bam import BamFormatter
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
@@ -78,7 +77,7 @@ def call_kernels(folder: Path, threads: int) -> None:
     copies = {"a": genome, "b": _edited(rng, genome[1000:2500]), "c": genome[4000:4600]}
     reference = folder / "reference.fa"
     reference.write_bytes(b"".join(b">%s\n%s\n" % (name.encode(), decode(x)) for name, x in copies.items()))
-    build_index(str(reference), folder / _INDEX, preset=DEFAULT_PRESET)
+    build_index(str(reference), folder / _INDEX, BuildOptions())
     reads, mates = zip(*_pairs(rng, genome), strict=True)
     paths = [folder / "R1.fq", folder / "R2.fq"]
     paths[0].write_bytes(b"".join(map(_record, reads)))

@@ -12,7 +12,7 @@ from samples import Aligner, Read, edited, random_bases, reverse_complement
 
 from esa.align import loci as loci_module
 from esa.align.config import AlignConfig
-from esa.align.loci import Candidates, Loci, Locus, offer
+from esa.align.loci import Candidates, Loci, Locus, OfferRules, offer
 from esa.index.presets import PRESETS
 from esa.kernels.decorator import njit
 from esa.sequence.hashing import tie_break
@@ -73,15 +73,15 @@ def test_loci_that_wait_come_back_and_take_the_room_they_need(reads: int) -> Non
 
 
 @njit
-def offer_all(loci, places, salt, room):  # type: ignore[no-untyped-def]
+def offer_all(loci: Loci, places: NDArray[np.int64], salt: int, room: int) -> None:
     """Offers read 0 loci of 10 bases: rows of (score, diagonal, rescued)."""
     for score, diagonal, rescued in places:
         locus = Locus(score, diagonal, 0, 0, diagonal, diagonal + 10, 0, 0, 10, score)
-        offer(loci, 0, locus, np.uint64(salt), 5, room, rescued)
+        offer(loci, 0, locus, OfferRules(np.uint64(salt), 5, room, rescued))
 
 
 @njit
-def hash_of(salt, diagonal):  # type: ignore[no-untyped-def]
+def hash_of(salt: int, diagonal: int) -> Any:
     return tie_break(np.uint64(salt), diagonal)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from esa.cli.main import run
 from esa.index.manifest import FORMAT_VERSION, Contig
-from esa.index.storage import open_directory
+from esa.index.reader import open_directory
 from esa.index.writer import DirectoryWriter
 
 
@@ -66,7 +66,7 @@ def test_verify_says_ok(index: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_verify_reads_everything(
     index: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("esa.index.storage.AUTO_VERIFY_BYTES", 0)
+    monkeypatch.setattr("esa.index.reader.AUTO_VERIFY_BYTES", 0)
     content = (index / "codes.npy").read_bytes()
     (index / "codes.npy").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     open_directory(index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -43,13 +44,33 @@ def test_overview_imports_nothing_heavy(tmp_path: Path) -> None:
     assert imported.isdisjoint(HEAVY)
 
 
-def test_align_by_anchors_imports_neither_torch_nor_faiss(tmp_path: Path) -> None:
+NOT_FOR_ALIGN = ("torch", "faiss", "matplotlib", "pysam", "Bio", "dnaio", "transformers")
+"""Modules that `esa align` with the default preset must do without.
+
+safetensors is not among them: a first run builds an index to compile the kernels, which reads the encoder's weights.
+"""
+
+OVERVIEW_SECONDS = 0.3
+
+
+def test_overview_is_fast() -> None:
+    """In processor time, and the fastest of a few: others may use this machine, too."""
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "esa", "--help"], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < OVERVIEW_SECONDS
+
+
+def test_align_with_the_default_preset_imports_no_model_and_no_plotting(tmp_path: Path) -> None:
     genome = {"a": random_bases(np.random.default_rng(1), 2000)}
     index = make_index(tmp_path, genome)
     reads = write(tmp_path / "r.fa", f">r\n{genome['a'][500:700]}\n")
     imported = modules_after(["align", str(index), reads, "-o", str(tmp_path / "o.sam")], tmp_path)
     assert "numba" in imported
-    assert imported.isdisjoint({"torch", "faiss"})
+    assert imported.isdisjoint(NOT_FOR_ALIGN)
 
 
 def test_overview_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +85,25 @@ def test_overview_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("command", SUBCOMMANDS)
 def test_every_subcommand_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([command, "-h"]) == 0
-    assert capsys.readouterr().out.startswith(f"Usage: esa {command} [OPTIONS]")
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Usage: esa {command} [OPTIONS]")
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_every_option_has_a_text_and_its_default(command: str) -> None:
+    """A value that an option has without being given is shown with it."""
+    options = [
+        parameter
+        for parameter in importlib.import_module(SUBCOMMANDS[command][0]).command.params
+        if isinstance(parameter, click.Option)
+    ]
+    for option in options:
+        assert option.help is not None, option.opts
+        assert option.help.endswith("."), option.opts
+        shown = isinstance(option.default, int | float | str) or callable(option.default)
+        if shown and not option.is_flag:
+            assert option.show_default, option.opts
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

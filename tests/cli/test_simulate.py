@@ -99,3 +99,14 @@ def test_failures(
 def test_missing_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["simulate", str(tmp_path / "no.fa"), "-o", str(tmp_path / "x"), "--pairs", "3"]) == 1
     assert "no.fa: no such file" in capsys.readouterr().err
+
+
+def test_short_contigs_are_mentioned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = tmp_path / "ref.fa"
+    reference.write_text(f">long\n{'ACGTTGCATG' * 100}\n>short\nACGT\n>none\nTT\n")
+    prefix = str(tmp_path / "x")
+    assert run(["simulate", str(reference), "-o", prefix, "--pairs", "3"]) == 0
+    assert capsys.readouterr().err == (
+        f"3 pairs in {prefix}_R1.fq.gz and {prefix}_R2.fq.gz\n"
+        "2 contigs are too short for the fragments and gave none\n"
+    )

@@ -15,7 +15,7 @@ from esa.cli.main import run
 from esa.encoders.device import accelerator, choose_device
 from esa.errors import EsaError, UsageError
 from esa.index import open as index_open
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.open import on_device, open_index
 
 CPU = torch.device("cpu")
@@ -95,9 +95,9 @@ def test_an_index_is_built_alike_by_torch(
 ) -> None:
     bases = random_bases(np.random.default_rng(3), 9000)
     reference = write(tmp_path / "ref.fa", fasta_text({"a": bases[:4000] + "N" * 300 + bases[4000:]}))
-    build_index(reference, tmp_path / "one", preset=preset)
+    build_index(reference, tmp_path / "one", BuildOptions(preset))
     monkeypatch.setattr(index_open, "accelerator", lambda name: CPU if name == "cuda" else None)
-    build_index(reference, tmp_path / "two", preset=preset, device="cuda")
+    build_index(reference, tmp_path / "two", BuildOptions(preset, device="cuda"))
     one, two = (open_index(str(tmp_path / name)) for name in ("one", "two"))
     np.testing.assert_array_equal(one.store.arrays()["vectors"], two.store.arrays()["vectors"])
     assert one.encoder.parameters() == two.encoder.parameters()

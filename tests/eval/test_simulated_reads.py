@@ -391,22 +391,19 @@ def test_rates_and_numbers() -> None:
 
 def test_written_pairs(fasta: Path, genome: Genome, tmp_path: Path) -> None:
     p = SimulationParameters(30, length=70, length2=50, substitutions=0.1, quality=12)
-    report = write_reads(str(fasta), str(tmp_path / "x"), p)
-    assert report.paths == (str(tmp_path / "x_R1.fq.gz"), str(tmp_path / "x_R2.fq.gz"))
-    assert report.render() == (
-        f"30 pairs in {report.paths[0]} and {report.paths[1]}\n"
-        "2 contigs are too short for the fragments and gave none"
-    )
+    summary = write_reads(str(fasta), str(tmp_path / "x"), p)
+    assert summary.paths == (str(tmp_path / "x_R1.fq.gz"), str(tmp_path / "x_R2.fq.gz"))
+    assert (summary.fragments, summary.skipped_contigs) == (30, 2)
     reads = simulated(genome, p)
     names = read_names(reads, genome.names)
-    for end, path in enumerate(report.paths):
+    for end, path in enumerate(summary.paths):
         with dnaio.open(path) as file:
             records = list(file)
         assert [record.name for record in records] == [f"{name}/{end + 1}" for name in names]
         assert [record.sequence.encode() for record in records] == [dna.decode(r) for r in reads.codes[end]]
         assert {record.qualities for record in records} == {"-" * (70, 50)[end]}
     again = write_reads(str(fasta), str(tmp_path / "y"), p)
-    assert Path(again.paths[0]).read_bytes() == Path(report.paths[0]).read_bytes()
+    assert Path(again.paths[0]).read_bytes() == Path(summary.paths[0]).read_bytes()
 
 
 def test_written_single_reads(fasta: Path, tmp_path: Path) -> None:
@@ -421,8 +418,8 @@ def test_written_single_reads(fasta: Path, tmp_path: Path) -> None:
 
 
 def test_no_reads_make_empty_files(fasta: Path, tmp_path: Path) -> None:
-    report = write_reads(str(fasta), str(tmp_path / "x"), SimulationParameters(0))
-    assert [gzip.decompress(Path(path).read_bytes()) for path in report.paths] == [b"", b""]
+    summary = write_reads(str(fasta), str(tmp_path / "x"), SimulationParameters(0))
+    assert [gzip.decompress(Path(path).read_bytes()) for path in summary.paths] == [b"", b""]
 
 
 def test_a_failure_leaves_nothing(fasta: Path, tmp_path: Path) -> None:

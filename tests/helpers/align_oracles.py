@@ -127,6 +127,62 @@ def best_ungapped(query: Sequence[int], window: Sequence[int], shift: int, lo: i
     return best
 
 
+def local_score(query: Sequence[int], window: Sequence[int], shift: int, lo: int, hi: int) -> int:
+    """Best score of any stretch of ``query[lo:hi]`` on one diagonal, without end bonuses."""
+    best = running = 0
+    for i in range(lo, hi):
+        running = max(running, 0) + score_pair(int(query[i]), int(window[i + shift]))
+        best = max(best, running)
+    return best
+
+
+def best_banded_path(query: Sequence[int], window: Sequence[int]) -> tuple[int, list[int], tuple[int, int]]:
+    """(Total, operations, first cell) of the best path of a band as wide as the window allows.
+
+    Walks back through the totals of all cells themselves: a pair is preferred as long as one explains the total, then
+    an insertion, then a deletion; a gap ends where it may have been opened.
+    """
+    n, columns = len(query), len(window) - len(query) + 1
+    impossible = -(1 << 24)
+    pairs, insertions, deletions = ([[impossible] * (columns + 1) for _ in range(n + 1)] for _ in range(3))
+    scores = [[impossible if w == OUTSIDE else score_pair(q, w) for w in window] for q in query]
+    best, at = impossible, (-1, -1)
+    for i in range(n):
+        for b in range(columns):
+            begin = BONUS if i == 0 else 0
+            before = max(pairs[i][b], insertions[i][b], deletions[i][b], begin)
+            pairs[i + 1][b] = before + scores[i][i + b]
+            insertions[i + 1][b] = max(pairs[i][b + 1] - 6, insertions[i][b + 1]) - 1
+            if b:
+                deletions[i + 1][b] = max(pairs[i + 1][b - 1] - 6, deletions[i + 1][b - 1]) - 1
+        top = max(pairs[i + 1][:columns])
+        total = top + (BONUS if i == n - 1 else 0)
+        if total > best or (i == n - 1 and total == best):
+            best, at = total, (i, pairs[i + 1].index(top))
+    ops, (i, b) = [], at
+    while True:
+        ops.append(PAIR)
+        rest = pairs[i + 1][b] - scores[i][i + b]
+        if pairs[i][b] == rest:
+            i -= 1
+        elif insertions[i][b] == rest:
+            i -= 1
+            opened = False
+            while not opened:
+                ops.append(INSERTION)
+                opened = pairs[i][b + 1] - 7 == insertions[i + 1][b]
+                i, b = i - 1, b + 1
+        elif deletions[i][b] == rest:
+            i -= 1
+            opened = False
+            while not opened:
+                ops.append(DELETION)
+                opened = pairs[i + 1][b - 1] - 7 == deletions[i + 1][b]
+                b -= 1
+        else:
+            return best, ops[::-1], (i, b)
+
+
 def mutate(
     rng: np.random.Generator, codes: Codes, substitutions: int, indels: int, longest: int = 3, ns: int = 0
 ) -> Codes:

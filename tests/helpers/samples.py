@@ -13,7 +13,7 @@ import pysam
 
 from esa.align.config import AlignConfig
 from esa.cli.main import run
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.open import Index, open_index
 from esa.io.fastq import ReadSource
 from esa.run.pipeline import AlignOptions, align
@@ -88,7 +88,7 @@ def read_fasta(path: Path) -> dict[str, str]:
 def make_index(folder: Path, contigs: Mapping[str, str], preset: str = "anchored") -> Path:
     """Index of the contigs, as ``folder/ref.esa``; the FASTA lies beside it as ``folder/ref.fa``."""
     reference = write(folder / "ref.fa", fasta_text(contigs))
-    build_index(reference, folder / "ref.esa", preset=preset)
+    build_index(reference, folder / "ref.esa", BuildOptions(preset))
     return folder / "ref.esa"
 
 

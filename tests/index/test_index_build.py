@@ -15,7 +15,7 @@ from esa.encoders.registry import create_encoder, save_encoder
 from esa.errors import FastaError, IndexFormatError, OutputError, UsageError
 from esa.fragments.minimizers import MinimizerFragmenter
 from esa.index import build as index_build
-from esa.index.build import assemble, build_index, default_path
+from esa.index.build import BuildOptions, assemble, build_index, default_path
 from esa.index.open import Index, open_index
 from esa.index.presets import PRESETS, preset_named
 from esa.io.fasta import read_fasta
@@ -48,7 +48,7 @@ def fasta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(fasta: Path, path: Path, preset: str = "anchored", threads: int = 1) -> Index:
-    build_index(str(fasta), path, preset=preset, threads=threads)
+    build_index(str(fasta), path, BuildOptions(preset, threads=threads))
     return open_index(str(path))
 
 
@@ -187,7 +187,7 @@ def test_no_fragment_spans_contigs_or_holds_n(fasta: Path):
 
 
 def test_the_calibrated_encoder_is_kept_and_balanced(fasta: Path, tmp_path: Path):
-    build_index(str(fasta), tmp_path / "x", preset="anchored", encoder="projection")
+    build_index(str(fasta), tmp_path / "x", BuildOptions("anchored", encoder="projection"))
     opened = open_index(str(tmp_path / "x"))
     codes = opened.genome.fetch(0, opened.genome.bases)
     fragments = opened.fragmenter.reference(codes, opened.genome.offsets)
@@ -199,7 +199,7 @@ def test_the_calibrated_encoder_is_kept_and_balanced(fasta: Path, tmp_path: Path
 
 def test_the_summary_counts(fasta: Path, tmp_path: Path):
     bases: list[int] = []
-    summary = build_index(str(fasta), tmp_path / "x", preset="anchored", progress=bases.append)
+    summary = build_index(str(fasta), tmp_path / "x", BuildOptions("anchored"), bases.append)
     statistics = summary.manifest.statistics
     assert sum(LENGTHS) == sum(bases)
     assert statistics["n_bases"] == 100
@@ -212,7 +212,7 @@ def test_the_summary_counts(fasta: Path, tmp_path: Path):
 def test_an_encoder_from_a_directory_is_kept_in_the_index(fasta: Path, tmp_path: Path):
     encoder = learned_encoder(MinimizerFragmenter().length)
     save_encoder(encoder, tmp_path / "weights")
-    build_index(str(fasta), tmp_path / "x", preset="anchored", encoder=str(tmp_path / "weights"))
+    build_index(str(fasta), tmp_path / "x", BuildOptions("anchored", encoder=str(tmp_path / "weights")))
     for file in (tmp_path / "weights").iterdir():
         file.unlink()
     opened = open_index(str(tmp_path / "x"))
@@ -228,22 +228,22 @@ def test_what_cannot_be_indexed_leaves_nothing_behind(fasta: Path, tmp_path: Pat
     short.write_text(">a\nACGTACGT\n>b\n" + "N" * 500 + "\n")
     out = tmp_path / "out"
     with pytest.raises(FastaError, match="no contig holds a fragment of"):
-        build_index(str(short), out, preset="anchored")
+        build_index(str(short), out, BuildOptions("anchored"))
     with pytest.raises(UsageError, match="unknown preset 'other'"):
-        build_index(str(fasta), out, preset="other")
+        build_index(str(fasta), out, BuildOptions("other"))
     with pytest.raises(UsageError, match="does not fit"):
-        build_index(str(fasta), out, preset="anchored", encoder="sketch")
+        build_index(str(fasta), out, BuildOptions("anchored", encoder="sketch"))
     with pytest.raises(FastaError):
-        build_index(str(tmp_path / "missing.fa"), out, preset="anchored")
+        build_index(str(tmp_path / "missing.fa"), out, BuildOptions("anchored"))
     assert [p.name for p in tmp_path.iterdir()] == ["short.fa"]
 
 
 def test_an_index_is_replaced_only_by_force(fasta: Path, tmp_path: Path):
-    build_index(str(fasta), tmp_path / "x", preset="anchored")
+    build_index(str(fasta), tmp_path / "x", BuildOptions("anchored"))
     with pytest.raises(OutputError, match="--force"):
-        build_index(str(fasta), tmp_path / "x", preset="sketch")
+        build_index(str(fasta), tmp_path / "x", BuildOptions("sketch"))
     assert open_index(str(tmp_path / "x")).preset.name == "anchored"
-    build_index(str(fasta), tmp_path / "x", preset="sketch", force=True)
+    build_index(str(fasta), tmp_path / "x", BuildOptions("sketch", force=True))
     assert open_index(str(tmp_path / "x")).preset.name == "sketch"
 
 
@@ -251,10 +251,10 @@ def test_parts_that_do_not_fit_each_other_are_refused(
     fasta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """An intact index of another kind of esa: the digests agree, the parts do not."""
-    build_index(str(fasta), tmp_path / "x", preset="anchored")
+    build_index(str(fasta), tmp_path / "x", BuildOptions("anchored"))
     for parameters in ({"k": 11}, {"unheard_of": 1}):
         monkeypatch.setattr(MinimizerFragmenter, "parameters", lambda self, p=parameters: p)
-        build_index(str(fasta), tmp_path / "x", preset="anchored", force=True)
+        build_index(str(fasta), tmp_path / "x", BuildOptions("anchored", force=True))
         with pytest.raises(IndexFormatError, match="parts do not fit"):
             open_index(str(tmp_path / "x"))
 
@@ -264,7 +264,7 @@ def test_an_index_of_an_unknown_preset_is_refused(
 ):
     """As a later version may write."""
     monkeypatch.setitem(PRESETS, "later", PRESETS["anchored"])
-    build_index(str(fasta), tmp_path / "x", preset="later")
+    build_index(str(fasta), tmp_path / "x", BuildOptions("later"))
     monkeypatch.delitem(PRESETS, "later")
     with pytest.raises(IndexFormatError, match="unknown preset 'later'"):
         open_index(str(tmp_path / "x"))

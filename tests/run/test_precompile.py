@@ -19,7 +19,7 @@ from samples import edited, fasta_text, fastq_text, random_bases, reverse_comple
 from esa.cli import compiling
 from esa.cli.main import run
 from esa.errors import OutputError
-from esa.index.build import build_index
+from esa.index.build import BuildOptions, build_index
 from esa.index.presets import DEFAULT_PRESET
 from esa.kernels import cache
 from esa.run import precompile
@@ -233,7 +233,7 @@ def test_the_second_process_compiles_its_half_whatever_lies_in_the_current_folde
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     write(tmp_path / "reference.fa", fasta_text({"a": random_bases(np.random.default_rng(3), 2000)}))
-    build_index(str(tmp_path / "reference.fa"), tmp_path / precompile._INDEX, preset=DEFAULT_PRESET)
+    build_index(str(tmp_path / "reference.fa"), tmp_path / precompile._INDEX, BuildOptions())
     for name in ("random", "tempfile", "esa"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit(3)\n")
     monkeypatch.chdir(tmp_path)

@@ -1,24 +1,26 @@
-"""The alignment of a read at one place: wider and wider bands until none can do better, then a locus."""
+"""The alignment of a read at one place: wider and wider bands until no wider one can be better, then a locus."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from esa.align.extend.banded import local_score_of_path
-from esa.align.extend.gapped import align_gapped, load_window, result_of_task
-from esa.align.extend.mismatch_masks import extend_marked, local_score_marked, mark_mismatches
-from esa.align.extend.ungapped import extend_ungapped, gap_gain, local_score
-from esa.align.loci import Locus, offer
+from esa.align.extend.banded import PAIR, local_score_of_path
+from esa.align.extend.gapped import GappedAlignment, Scratch, align_gapped, load_window
+from esa.align.extend.mismatch_masks import Query, extend_marked, local_score_marked, mark_mismatches
+from esa.align.extend.ungapped import extend_ungapped, gap_gain
+from esa.align.loci import Loci, Locus, OfferRules, Reference, offer
 from esa.align.scoring import END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH
+from esa.kernels.arrays import Bool, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit
 from esa.sequence.dna import unpack
 
 SHORT_READ = 60
 """Reads of fewer bases are reported from a proportionally lower score up."""
-LEAST_EVIDENCE = 19
-"""In a whole genome unrelated sequence often scores less: no read is so short that this would do, unless asked for."""
+MIN_SCALED_SCORE = 19
+"""No read is so short that it is reported from a lower score, unless the user asks for one.
+
+In a whole genome unrelated sequence often scores less.
+"""
 
 FIRST_BAND = 8
 """Half-width of the band that is tried first: indels are mostly short."""
@@ -28,20 +30,57 @@ FILTERED_REACH = 18
 
 
 @inline_njit
-def min_score_of(length, min_score):  # type: ignore[no-untyped-def]
-    """Score from which an alignment of a read is reported: ``min_score``, scaled down for short reads as far as
-    `LEAST_EVIDENCE`."""
-    return min(min_score, max(LEAST_EVIDENCE, min_score * length // SHORT_READ))
+def min_score_of(length: Int, min_score: Int) -> Int:
+    """Score from which an alignment of a read of ``length`` bases is reported.
+
+    That is ``min_score``, scaled down for short reads as far as `MIN_SCALED_SCORE`.
+    """
+    return min(min_score, max(MIN_SCALED_SCORE, min_score * length // SHORT_READ))
 
 
 @inline_njit
-def score_of(total, begin, end, length):  # type: ignore[no-untyped-def]
+def score_of(total: Int, begin: Int, end: Int, length: Int) -> Int:
     """Alignment score of a total: without the bonuses of the ends reached."""
     return total - (END_BONUS if begin == 0 else 0) - (END_BONUS if end == length else 0)
 
 
+class Place(NamedTuple):
+    """Where a read may align: see `esa.align.loci.Candidates`."""
+
+    diagonal: Int
+    reverse: Int
+    contig: Int
+
+
+class Site(NamedTuple):
+    """A read at a place, and what it takes to align it there.
+
+    query: the read in the place's orientation.
+    scratch: buffers for it.
+    """
+
+    query: Query
+    place: Place
+    reference: Reference
+    scratch: Scratch
+
+
+class Ungapped(NamedTuple):
+    """An alignment without gaps on a known diagonal.
+
+    total: with the bonuses of the ends reached.
+    begin, stop: query interval in the orientation that aligns; equal where nothing scores.
+    """
+
+    total: Int
+    begin: Int
+    stop: Int
+
+
 @inline_njit
-def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-untyped-def]
+def _load_diagonal(
+    reference: Reference, contig: Int, diagonal: Int, n: Int, window: U8Array
+) -> tuple[Int, Int]:
     """Bases of the contig on a diagonal into ``window``; (first, end) of the query that they pair with."""
     lo = min(n, max(0, reference.offsets[contig] - diagonal))
     hi = max(lo, min(n, reference.offsets[contig + 1] - diagonal))
@@ -51,24 +90,30 @@ def _load_diagonal(reference, contig, diagonal, n, window):  # type: ignore[no-u
 
 
 @inline_njit
-def score_ungapped(query, reference, contig, diagonal, scratch):  # type: ignore[no-untyped-def]
-    """Total and query interval of the best ungapped alignment on a diagonal (`extend_ungapped`)."""
+def score_ungapped(
+    query: Query, reference: Reference, contig: Int, diagonal: Int, scratch: Scratch
+) -> Ungapped:
+    """The best ungapped alignment on a diagonal."""
     mismatches = mark_mismatches(query, reference, contig, diagonal, scratch.marks)
     return score_marked(query, reference, contig, diagonal, mismatches, scratch)
 
 
 @inline_njit
-def score_marked(query, reference, contig, diagonal, mismatches, scratch):  # type: ignore[no-untyped-def]
+def score_marked(
+    query: Query, reference: Reference, contig: Int, diagonal: Int, mismatches: Int, scratch: Scratch
+) -> Ungapped:
     """`score_ungapped` after `mark_mismatches` has returned ``mismatches``."""
     n = len(query.codes)
     if mismatches >= 0:
-        return extend_marked(scratch.marks, mismatches, n)
-    lo, hi = _load_diagonal(reference, contig, diagonal, n, scratch.window)
-    return extend_ungapped(query.codes, scratch.window, -lo, lo, hi)
+        total, begin, stop = extend_marked(scratch.marks, mismatches, n)
+    else:
+        lo, hi = _load_diagonal(reference, contig, diagonal, n, scratch.window)
+        total, begin, stop = extend_ungapped(query.codes, scratch.window, -lo, lo, hi)
+    return Ungapped(total, begin, stop)
 
 
 @inline_njit
-def band_for(length, total, max_gap):  # type: ignore[no-untyped-def]
+def band_for(length: Int, total: Int, max_gap: Int) -> Int:
     """Longest gap with which an alignment of a read could beat ``total``, within ``max_gap``."""
     return min(max_gap, (length * MATCH + 2 * END_BONUS - total - 1 - GAP_OPEN) // GAP_EXTEND)
 
@@ -84,28 +129,28 @@ class BandState(NamedTuple):
     reach: longest gap with which an alignment could be better.
     """
 
-    total: int
-    begin: int
-    stop: int
-    start: int
-    end: int
-    band: int
-    tried: int
-    reach: int
+    total: Int
+    begin: Int
+    stop: Int
+    start: Int
+    end: Int
+    band: Int
+    tried: Int
+    reach: Int
 
 
 BAND_STATE_FIELDS = len(BandState._fields)
 
 
 @inline_njit
-def state_at(states, i):  # type: ignore[no-untyped-def]
+def state_at(states: I64Array, i: Int) -> BandState:
     """The `BandState` in row i of ``int64[rows, BAND_STATE_FIELDS]``."""
     t = states[i]
     return BandState(t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7])
 
 
 @inline_njit
-def put_state(states, i, state):  # type: ignore[no-untyped-def]
+def put_state(states: I64Array, i: Int, state: BandState) -> None:
     """The inverse of `state_at`."""
     t = states[i]
     t[0], t[1], t[2], t[3] = state.total, state.begin, state.stop, state.start
@@ -113,116 +158,114 @@ def put_state(states, i, state):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def ungapped_state(query, reference, place, ungapped, max_gap, scratch):  # type: ignore[no-untyped-def]
-    """The `BandState` without gaps at a place (diagonal, strand, contig), of which ``ungapped`` is the
-    `score_ungapped`."""
-    diagonal, _, contig = place
-    total, begin, stop = ungapped
-    n = len(query.codes)
+def ungapped_state(site: Site, ungapped: Ungapped, max_gap: Int) -> BandState:
+    """The `BandState` of a site whose `score_ungapped` is known, before any band.
+
+    ``max_gap``: longest gap that may be tried; 0: none.
+    """
+    n, diagonal = len(site.query.codes), site.place.diagonal
+    window = site.scratch.window
+    total, begin, stop = ungapped.total, ungapped.begin, ungapped.stop
     reach = band_for(n, total, max_gap)
     if 0 < reach <= FILTERED_REACH and begin == 0 and stop == n:
-        load_window(reference, contig, diagonal - reach, n + 2 * reach, scratch.window)
-        if gap_gain(query.codes, scratch.window[: n + 2 * reach], reach, reach) == 0:
+        load_window(site.reference, site.place.contig, diagonal - reach, n + 2 * reach, window)
+        if gap_gain(site.query.codes, window[: n + 2 * reach], reach, reach) == 0:
             reach = 0
     return BandState(total, begin, stop, diagonal + begin, diagonal + stop, 0, 0, reach)
 
 
 @inline_njit
-def next_band(state, least):  # type: ignore[no-untyped-def]
+def next_band(state: BandState, min_total: Int) -> Int:
     """Half-width of the band to try next; 0: none.
 
-    A narrow band first: what it finds mostly proves that no longer gap can do better. Heuristic: what has no total of
-    ``least`` with short gaps is not aligned with long ones.
+    A narrow band first: the alignment found there mostly proves that no longer gap can be better. Heuristic: a read
+    without a total of ``min_total`` with short gaps is not aligned with long ones.
     """
     if state.tried >= state.reach:
         return 0
     if state.tried == 0:
         return min(state.reach, FIRST_BAND)
-    return state.reach if state.total >= least else 0
+    return state.reach if state.total >= min_total else 0
 
 
 @inline_njit
-def after_band(state, n, band, gapped):  # type: ignore[no-untyped-def]
-    """The state of a read of n bases after a band; ``gapped``: what `align_gapped` returns."""
-    if gapped[0] <= state.total:
+def after_band(state: BandState, n: Int, band: Int, gapped: GappedAlignment) -> BandState:
+    """The state of a read of n bases after its best alignment within a band."""
+    if gapped.total <= state.total:
         return BandState(
             state.total, state.begin, state.stop, state.start, state.end, state.band, band, state.reach
         )
-    total = gapped[0]
-    return BandState(
-        total, gapped[1], gapped[2], gapped[3], gapped[4], band, band, band_for(n, total, state.reach)
-    )
+    reach = band_for(n, gapped.total, state.reach)
+    return BandState(gapped.total, gapped.begin, gapped.stop, gapped.start, gapped.end, band, band, reach)
 
 
 @inline_njit
-def take_task(states, i, n, tasks, done, t):  # type: ignore[no-untyped-def]
-    """Go on from the state in row i, of a read of n bases, to that after task t
-    (`esa.align.extend.gapped.align_tasks`)."""
-    after = after_band(state_at(states, i), n, np.int64(tasks.band[t]), result_of_task(done, t))
-    put_state(states, i, after)
-
-
-@inline_njit
-def locus_of(state, place, n):  # type: ignore[no-untyped-def]
-    """The locus of a read of n bases at a place; its best part is not looked at."""
-    diagonal, reverse, contig = place
+def locus_of(state: BandState, place: Place, n: Int) -> Locus:
+    """The locus of a read of n bases at a place, with its score in place of its local score."""
     score = score_of(state.total, state.begin, state.stop, n)
-    begin, stop = (n - state.stop, n - state.begin) if reverse else (state.begin, state.stop)
-    return Locus(score, diagonal, reverse, contig, state.start, state.end, state.band, begin, stop, score)
+    begin, stop = (n - state.stop, n - state.begin) if place.reverse else (state.begin, state.stop)
+    return Locus(
+        score, place.diagonal, place.reverse, place.contig, state.start, state.end, state.band, begin, stop,
+        score,
+    )  # fmt: skip
 
 
 class Thresholds(NamedTuple):
-    """What is asked of a locus of a read.
+    """Scores that decide about the loci of a read.
 
-    held: of its best part, to be a locus at all.
-    sure: heuristic: from this score up the best part is not looked at.
+    min_local_score: local score from which an alignment is a locus.
+    high_score: Heuristic: from this score up the local score is taken to be the score.
     """
 
-    held: int
-    sure: int
+    min_local_score: Int
+    high_score: Int
 
 
 @inline_njit
-def thresholds_of(length, min_score, min_rescued_score):  # type: ignore[no-untyped-def]
-    """`Thresholds` of a read, of the least score and that in a proper pair."""
+def thresholds_of(length: Int, min_score: Int, min_rescued_score: Int) -> Thresholds:
+    """`Thresholds` of a read of ``length`` bases.
+
+    ``min_score``: score from which a read is reported; ``min_rescued_score``: the same in a proper pair.
+    """
     return Thresholds(min(min_score_of(length, min_score), min_rescued_score), min_score + 2 * END_BONUS)
 
 
 @inline_njit
-def _local_score_of(query, reference, place, state, scratch):  # type: ignore[no-untyped-def]
-    """Score of the best part of an alignment."""
-    diagonal, _, contig = place
+def _local_score_of(site: Site, state: BandState) -> Int:
+    """Best score of any stretch of the alignment of a state."""
+    place, codes, scratch = site.place, site.query.codes, site.scratch
+    window, ops = scratch.window, scratch.ops
     if state.band == 0:
-        if mark_mismatches(query, reference, contig, diagonal, scratch.marks) >= 0:
+        if mark_mismatches(site.query, site.reference, place.contig, place.diagonal, scratch.marks) >= 0:
             return local_score_marked(scratch.marks, state.begin, state.stop)
-        lo, _ = _load_diagonal(reference, contig, diagonal, len(query.codes), scratch.window)
-        return local_score(query.codes, scratch.window, -lo, state.begin, state.stop)
-    _, first, _, start, _, count = align_gapped(query, reference, contig, diagonal, state.band, scratch)
-    return local_score_of_path(
-        query.codes, scratch.profile, scratch.ops[:count], first, start - (diagonal - state.band)
-    )
+        lo, _ = _load_diagonal(site.reference, place.contig, place.diagonal, len(codes), window)
+        ops[: state.stop - state.begin] = PAIR
+        return local_score_of_path(
+            codes, window, ops[: state.stop - state.begin], state.begin, state.begin - lo
+        )
+    found = align_gapped(site.query, site.reference, place.contig, place.diagonal, state.band, scratch)
+    origin = place.diagonal - state.band
+    return local_score_of_path(codes, window, ops[: found.steps], found.begin, found.start - origin)
 
 
 @inline_njit
-def needs_local_score(score, least):  # type: ignore[no-untyped-def]
-    """Whether the best part of an alignment tells if it is a locus (`Thresholds`)."""
-    return score < least.sure and score + 2 * END_BONUS >= least.held
+def needs_local_score(score: Int, thresholds: Thresholds) -> Bool:
+    """Whether the local score of an alignment decides if it is a locus."""
+    return score < thresholds.high_score and score + 2 * END_BONUS >= thresholds.min_local_score
 
 
 @inline_njit
-def offer_state(loci, r, query, place, state, reference, least, known, scratch):  # type: ignore[no-untyped-def]
-    """Offer read r the locus of a state, if that scores enough; returns whether it does.
-
-    ``least``: a `Thresholds`. ``known``: (salt, near, room, rescued) of `offer`.
-    """
-    locus = locus_of(state, place, len(query.codes))
-    if needs_local_score(locus.score, least):
+def offer_state(
+    loci: Loci, r: Int, site: Site, state: BandState, thresholds: Thresholds, rules: OfferRules
+) -> Bool:
+    """Offer read r the locus of a state (`esa.align.loci.offer`), if it is one; returns whether it is."""
+    locus = locus_of(state, site.place, len(site.query.codes))
+    if needs_local_score(locus.score, thresholds):
         locus = Locus(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
-            locus.query_begin, locus.query_end, _local_score_of(query, reference, place, state, scratch),
+            locus.query_begin, locus.query_end, _local_score_of(site, state),
         )  # fmt: skip
-    if locus.part < least.held:
+    if locus.part < thresholds.min_local_score:
         return False
-    salt, near, room, rescued = known
-    offer(loci, r, locus, salt, near, room, rescued)
+    offer(loci, r, locus, rules)
     return True

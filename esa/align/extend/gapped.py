@@ -1,15 +1,36 @@
-"""Alignment with gaps about a diagonal: one read, or many side by side."""
+"""Alignment with gaps about a diagonal: one read, or many side by side.
+
+`score_tasks` is for the choice of loci: totals and intervals. `align_tasks` is for the loci that are reported: it
+gives operations, too. Both find the same alignments.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from esa.align.extend.banded import OUTSIDE, align_banded, fill_profile, trace
-from esa.align.extend.lanes import LANES, LONGEST, Lanes, fill_lanes, make_lanes, result_of, trace_lane
-from esa.align.extend.mismatch_masks import Strands, is_plain, make_strands, orient, query_on, words_for
+from esa.align.extend.banded import IMPOSSIBLE, OUTSIDE, Band, align_banded, fill_profile, trace
+from esa.align.extend.lanes import (
+    LANES,
+    LONGEST,
+    Lanes,
+    fill_lanes,
+    make_lanes,
+    result_of,
+    trace_lane,
+)
+from esa.align.extend.mismatch_masks import (
+    Query,
+    Strands,
+    is_plain,
+    make_strands,
+    orient,
+    query_on,
+    words_for,
+)
+from esa.align.loci import Reference
+from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array, U64Array
 from esa.kernels.decorator import inline_njit, njit
 from esa.sequence.dna import N, base_at, unpack
 
@@ -17,40 +38,45 @@ FEWEST_LANES = 4
 """Fewer pairs of about one band are aligned one by one, which is then quicker."""
 
 BAND_CLASSES = (8, 12, 18, 27, 40, 60)
-"""Half-widths up to which bands go into lanes together. Wide ones are each asked for once or twice; but all lanes take
-as long as the widest."""
+"""Half-widths up to which bands share lanes.
+
+Few tasks ask for each of the wide ones, but all lanes take as long as the widest.
+"""
 
 
 class Scratch(NamedTuple):
-    """Buffers of one kernel call, for reads of up to a length and bands of up to a half-width."""
+    """Buffers of one kernel call, for reads of up to a length and bands of up to a half-width.
 
-    window: NDArray[np.uint8]
-    marks: NDArray[np.uint64]
-    profile: NDArray[np.int32]
-    matched: NDArray[np.int32]
-    inserted: NDArray[np.int32]
-    deleted: NDArray[np.int32]
-    ops: NDArray[np.uint8]
+    window: ``uint8[length + 2 * half-width]``, base codes of the reference.
+    marks: ``uint64``, see `esa.align.extend.mismatch_masks.mark_mismatches`.
+    profile: ``int32[5, length + 2 * half-width]``, see `esa.align.extend.banded.fill_profile`.
+    band: of `esa.align.extend.banded.align_banded`.
+    ops: ``uint8``, operations of one alignment, last first.
+    """
+
+    window: U8Array
+    marks: U64Array
+    profile: I32Array
+    band: Band
+    ops: U8Array
 
 
 @njit
-def make_scratch(longest, max_gap):  # type: ignore[no-untyped-def]
-    """`Scratch` for reads of up to ``longest`` bases."""
+def make_scratch(longest: Int, max_gap: Int) -> Scratch:
+    """`Scratch` for reads of up to ``longest`` bases and bands of up to half-width ``max_gap``."""
     width = longest + 2 * max_gap
     shape = (longest + 1, 2 * max_gap + 2)
     return Scratch(
         np.empty(width, np.uint8),
         np.empty(words_for(longest), np.uint64),
         np.empty((5, width), np.int32),
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
-        np.empty(shape, np.int32),
+        Band(np.empty(shape, np.int32), np.empty(shape, np.int32), np.empty(shape, np.int32)),
         np.empty(longest + width, np.uint8),
     )
 
 
 @inline_njit(forceinline=False)
-def load_window(reference, contig, start, width, window):  # type: ignore[no-untyped-def]
+def load_window(reference: Reference, contig: Int, start: Int, width: Int, window: U8Array) -> None:
     """Bases ``[start, start + width)`` (global) into ``window``, `OUTSIDE` where the contig has none."""
     lo = min(max(start, reference.offsets[contig]), start + width)
     hi = max(min(start + width, reference.offsets[contig + 1]), lo)
@@ -60,12 +86,31 @@ def load_window(reference, contig, start, width, window):  # type: ignore[no-unt
         unpack(reference.packed, reference.n_starts, reference.n_ends, lo, hi, window[lo - start :])
 
 
-@inline_njit(forceinline=False)
-def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ignore[no-untyped-def]
-    """Best alignment within ``band`` of a diagonal.
+class GappedAlignment(NamedTuple):
+    """One alignment within a band.
 
-    Returns (total, query begin, query end, global start, global end, number of operations); the operations are
-    in ``scratch.ops``, last first (`esa.align.extend.banded.trace`).
+    total: with the bonuses of the ends reached.
+    begin, stop: query interval in the orientation that aligns.
+    start, end: global interval of the reference.
+    steps: number of operations.
+    """
+
+    total: Int
+    begin: Int
+    stop: Int
+    start: Int
+    end: Int
+    steps: Int
+
+
+@inline_njit(forceinline=False)
+def align_gapped(
+    query: Query, reference: Reference, contig: Int, diagonal: Int, band: Int, scratch: Scratch
+) -> GappedAlignment:
+    """Best alignment within ``band`` diagonals of a diagonal, on either side.
+
+    Its operations are in ``scratch.ops``, last first (`esa.align.extend.banded.trace`); ``scratch.window`` holds the
+    reference from ``diagonal - band`` on.
     """
     codes = query.codes
     n = len(codes)
@@ -73,71 +118,90 @@ def align_gapped(query, reference, contig, diagonal, band, scratch):  # type: ig
     origin = diagonal - band
     load_window(reference, contig, origin, n + 2 * band, scratch.window)
     fill_profile(scratch.window, n + 2 * band, scratch.profile)
-    bands = (scratch.matched[: n + 1], scratch.inserted[: n + 1], scratch.deleted[: n + 1])
-    total, last, column = align_banded(codes, scratch.profile, columns, *bands)
-    count, first, first_column = trace(codes, scratch.profile, *bands, last, column, scratch.ops)
-    return total, first, last + 1, origin + first + first_column, origin + last + column + 1, count
+    total, last, column = align_banded(codes, scratch.profile, columns, scratch.band)
+    steps, first, first_column = trace(codes, scratch.profile, scratch.band, last, column, scratch.ops)
+    return GappedAlignment(
+        np.int64(total), first, last + 1, origin + first + first_column, origin + last + column + 1, steps
+    )
 
 
 class Tasks(NamedTuple):
-    """Alignments to make: of read ``read`` (``int32``) of a batch about a diagonal of a contig, as in
-    `esa.align.loci.Candidates`, within ``band`` (``int32``)."""
+    """Alignments with gaps to make, as arrays of one length.
 
-    read: NDArray[np.int32]
-    reverse: NDArray[np.uint8]
-    contig: NDArray[np.int32]
-    diagonal: NDArray[np.int64]
-    band: NDArray[np.int32]
+    read: ``int32``, row of the batch.
+    reverse, contig, diagonal: as in `esa.align.loci.Candidates`.
+    band: ``int32``, half-width of the band about the diagonal.
+    to_beat: ``int32``; of an alignment without a higher total only the total is needed.
+    """
+
+    read: I32Array
+    reverse: U8Array
+    contig: I32Array
+    diagonal: I64Array
+    band: I32Array
+    to_beat: I32Array
 
 
 class Gapped(NamedTuple):
-    """What `align_gapped` returns for each of some tasks.
+    """A `GappedAlignment` for each of some tasks, as arrays.
 
-    ops: the operations of task t are ``ops[ops_offsets[t]:][:steps[t]]``, last first.
+    Where the total is not higher than `Tasks.to_beat`, ``begin``, ``start`` and ``steps`` may be undefined.
+
+    ops: ``uint8``, the operations of task t are ``ops[ops_offsets[t]:][:steps[t]]``, last first; after `score_tasks`
+        undefined, as are ``steps``.
+    ops_offsets: ``int64[tasks + 1]``.
     """
 
-    total: NDArray[np.int32]
-    begin: NDArray[np.int32]
-    stop: NDArray[np.int32]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    steps: NDArray[np.int32]
-    ops: NDArray[np.uint8]
-    ops_offsets: NDArray[np.int64]
+    total: I32Array
+    begin: I32Array
+    stop: I32Array
+    start: I64Array
+    end: I64Array
+    steps: I32Array
+    ops: U8Array
+    ops_offsets: I64Array
 
 
 @inline_njit
-def result_of_task(done, t):  # type: ignore[no-untyped-def]
-    """(Total, query begin, query end, global start, global end) of a task, as `align_gapped` returns them."""
-    return (
-        np.int64(done.total[t]), np.int64(done.begin[t]), np.int64(done.stop[t]), done.start[t], done.end[t]
+def result_of_task(done: Gapped, t: Int) -> GappedAlignment:
+    """The alignment of a task."""
+    return GappedAlignment(
+        np.int64(done.total[t]), np.int64(done.begin[t]), np.int64(done.stop[t]), done.start[t], done.end[t],
+        np.int64(done.steps[t]),
     )  # fmt: skip
 
 
 @njit
-def make_tasks(room):  # type: ignore[no-untyped-def]
-    """Room for so many `Tasks`."""
+def make_tasks(count: Int) -> Tasks:
+    """`Tasks` to be filled in, with nothing to beat."""
     return Tasks(
-        np.empty(room, np.int32),
-        np.empty(room, np.uint8),
-        np.empty(room, np.int32),
-        np.empty(room, np.int64),
-        np.empty(room, np.int32),
+        np.empty(count, np.int32),
+        np.empty(count, np.uint8),
+        np.empty(count, np.int32),
+        np.empty(count, np.int64),
+        np.empty(count, np.int32),
+        np.full(count, IMPOSSIBLE, np.int32),
     )
 
 
-class _Room(NamedTuple):
-    """Buffers of `align_tasks`. ``task``: ``int64[LANES]``, the one in each lane."""
+class _Buffers(NamedTuple):
+    """What a run of tasks works with.
+
+    strands, scratch, lanes: for the longest read and the widest band.
+    task: ``int64[LANES]``, the one in each lane.
+    scores_only: whether no operations are kept.
+    """
 
     strands: Strands
     scratch: Scratch
     lanes: Lanes
-    task: NDArray[np.int64]
+    task: I64Array
+    scores_only: bool
 
 
 @inline_njit
-def _class_of(band):  # type: ignore[no-untyped-def]
-    """The first of `BAND_CLASSES` that is no less than a band; beyond the last each is by itself."""
+def _class_of(band: Int) -> Int:
+    """The first of `BAND_CLASSES` that is no less than a band; a wider band is a class of its own."""
     for widest in BAND_CLASSES:
         if band <= widest:
             return np.int64(widest)
@@ -145,8 +209,24 @@ def _class_of(band):  # type: ignore[no-untyped-def]
 
 
 @njit
-def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-untyped-def]
-    """`Gapped` of the first ``count`` tasks, for reads ``codes`` at ``offsets``."""
+def align_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, reference: Reference) -> Gapped:
+    """Align the first ``count`` tasks and keep their operations.
+
+    ``codes`` (``uint8``) and ``offsets`` (``int64[reads + 1]``): the reads, as in `esa.align.loci.Reads`.
+    """
+    return _align_tasks(tasks, count, codes, offsets, reference, False)
+
+
+@njit
+def score_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, reference: Reference) -> Gapped:
+    """`align_tasks` without operations; what does not beat `Tasks.to_beat` is not traced."""
+    return _align_tasks(tasks, count, codes, offsets, reference, True)
+
+
+@njit
+def _align_tasks(
+    tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, reference: Reference, scores_only: Bool
+) -> Gapped:
     ops_offsets = np.zeros(count + 1, np.int64)
     keys = np.empty(count, np.int64)
     longest, rows = 1, 1
@@ -155,7 +235,7 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
         n = offsets[tasks.read[t] + 1] - offsets[tasks.read[t]]
         band = np.int64(tasks.band[t])
         # However often a path crosses the band: it deletes what it inserts, and 2 * band bases more, at most.
-        ops_offsets[t + 1] = ops_offsets[t] + 2 * n + 2 * band
+        ops_offsets[t + 1] = ops_offsets[t] + (0 if scores_only else 2 * n + 2 * band)
         keys[t] = (_class_of(band) << 32) | n
         longest = max(longest, n)
         widest = max(widest, band)
@@ -172,37 +252,48 @@ def align_tasks(tasks, count, codes, offsets, reference):  # type: ignore[no-unt
         ops_offsets,
     )
     if count:
-        # Together what has about one band and one length.
+        # Tasks of about one band and one length go together.
         order = np.argsort(keys)
-        room = _Room(
+        buffers = _Buffers(
             make_strands(longest),
             make_scratch(longest, widest),
             make_lanes(rows, 2 * widest + 1),
             np.empty(LANES, np.int64),
+            scores_only,
         )
-        _align_in_order(tasks, order, codes, offsets, reference, room, done)
+        _align_in_order(tasks, order, codes, offsets, reference, buffers, done)
     return done
 
 
 @inline_njit
-def _align_in_order(tasks, order, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
+def _align_in_order(
+    tasks: Tasks,
+    order: I64Array,
+    codes: U8Array,
+    offsets: I64Array,
+    reference: Reference,
+    buffers: _Buffers,
+    done: Gapped,
+) -> None:
     used = 0
     for x in range(len(order)):
         t = order[x]
-        if used and (used == LANES or _class_of(tasks.band[t]) != _class_of(tasks.band[room.task[0]])):
-            _finish_lanes(tasks, used, codes, offsets, reference, room, done)
+        if used and (used == LANES or _class_of(tasks.band[t]) != _class_of(tasks.band[buffers.task[0]])):
+            _finish_lanes(tasks, used, codes, offsets, reference, buffers, done)
             used = 0
-        if _load_lane(tasks, t, codes, offsets, reference, room.lanes, used):
-            room.task[used] = t
+        if _load_lane(tasks, t, codes, offsets, reference, buffers.lanes, used):
+            buffers.task[used] = t
             used += 1
         else:
-            _align_alone(tasks, t, codes, offsets, reference, room, done)
+            _align_alone(tasks, t, codes, offsets, reference, buffers, done)
     if used:
-        _finish_lanes(tasks, used, codes, offsets, reference, room, done)
+        _finish_lanes(tasks, used, codes, offsets, reference, buffers, done)
 
 
 @inline_njit
-def _load_lane(tasks, t, codes, offsets, reference, lanes, lane):  # type: ignore[no-untyped-def]
+def _load_lane(
+    tasks: Tasks, t: Int, codes: U8Array, offsets: I64Array, reference: Reference, lanes: Lanes, lane: Int
+) -> Bool:
     """Put a task into a lane, if it can be aligned there."""
     read, band = tasks.read[t], tasks.band[t]
     n = offsets[read + 1] - offsets[read]
@@ -225,47 +316,63 @@ def _load_lane(tasks, t, codes, offsets, reference, lanes, lane):  # type: ignor
 
 
 @inline_njit
-def _finish_lanes(tasks, used, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
+def _finish_lanes(
+    tasks: Tasks,
+    used: Int,
+    codes: U8Array,
+    offsets: I64Array,
+    reference: Reference,
+    buffers: _Buffers,
+    done: Gapped,
+) -> None:
     """Align what the first ``used`` lanes hold: tasks of one class of bands, the last one the longest."""
-    lanes = room.lanes
+    lanes = buffers.lanes
     if used < FEWEST_LANES:
         for lane in range(used):
-            _align_alone(tasks, room.task[lane], codes, offsets, reference, room, done)
+            _align_alone(tasks, buffers.task[lane], codes, offsets, reference, buffers, done)
         return
     lanes.lengths[used:] = 0
     columns = np.int64(0)
     for lane in range(used):
         columns = max(columns, np.int64(lanes.widths[lane]))
-    fill_lanes(lanes, np.int64(lanes.lengths[used - 1]), columns)
+    rows = np.int64(lanes.lengths[used - 1])
+    fill_lanes(lanes, rows, columns)
     for lane in range(used):
-        t = room.task[lane]
+        t = buffers.task[lane]
         total, last, column = result_of(lanes, lane)
-        count, first, first_column = trace_lane(
-            lanes, lane, columns, last, column, done.ops[done.ops_offsets[t] :]
-        )
+        steps, first, first_column = 0, 0, 0
+        if total > tasks.to_beat[t]:
+            ops = buffers.scratch.ops if buffers.scores_only else done.ops[done.ops_offsets[t] :]
+            steps, first, first_column = trace_lane(lanes, lane, columns, last, column, ops)
         origin = tasks.diagonal[t] - tasks.band[t]
-        _keep(
-            done,
-            t,
-            (total, first, last + 1, origin + first + first_column, origin + last + column + 1, count),
-        )
+        start, end = origin + first + first_column, origin + last + column + 1
+        _keep(done, t, GappedAlignment(total, first, last + 1, start, end, steps))
 
 
 @inline_njit
-def _align_alone(tasks, t, codes, offsets, reference, room, done):  # type: ignore[no-untyped-def]
+def _align_alone(
+    tasks: Tasks,
+    t: Int,
+    codes: U8Array,
+    offsets: I64Array,
+    reference: Reference,
+    buffers: _Buffers,
+    done: Gapped,
+) -> None:
     begin, end = offsets[tasks.read[t]], offsets[tasks.read[t] + 1]
-    orient(codes, begin, end, room.strands)
-    query = query_on(room.strands, end - begin, tasks.reverse[t])
+    orient(codes, begin, end, buffers.strands)
+    query = query_on(buffers.strands, end - begin, tasks.reverse[t])
     result = align_gapped(
-        query, reference, tasks.contig[t], tasks.diagonal[t], np.int64(tasks.band[t]), room.scratch
+        query, reference, tasks.contig[t], tasks.diagonal[t], np.int64(tasks.band[t]), buffers.scratch
     )
     _keep(done, t, result)
-    ops = done.ops[done.ops_offsets[t] :]
-    for x in range(result[5]):
-        ops[x] = room.scratch.ops[x]
+    if not buffers.scores_only:
+        ops = done.ops[done.ops_offsets[t] :]
+        for x in range(result.steps):
+            ops[x] = buffers.scratch.ops[x]
 
 
 @inline_njit
-def _keep(done, t, result):  # type: ignore[no-untyped-def]
-    done.total[t], done.begin[t], done.stop[t] = result[0], result[1], result[2]
-    done.start[t], done.end[t], done.steps[t] = result[3], result[4], result[5]
+def _keep(done: Gapped, t: Int, result: GappedAlignment) -> None:
+    done.total[t], done.begin[t], done.stop[t] = result.total, result.begin, result.stop
+    done.start[t], done.end[t], done.steps[t] = result.start, result.end, result.steps

@@ -1,13 +1,14 @@
-"""Alignment without gaps along one diagonal, and what a gap could add to it."""
+"""Ungapped alignment along one diagonal, base by base, and an upper bound of what gaps could add to it."""
 
 from __future__ import annotations
 
 from esa.align.scoring import AMBIGUOUS, END_BONUS, GAP_EXTEND, GAP_OPEN, MATCH, MISMATCH
+from esa.kernels.arrays import Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 
 
 @njit(inline="always")
-def pair_score(a, b):  # type: ignore[no-untyped-def]
+def pair_score(a: Int, b: Int) -> Int:
     """Score of two base codes."""
     if a > 3 or b > 3:
         return AMBIGUOUS
@@ -15,11 +16,22 @@ def pair_score(a, b):  # type: ignore[no-untyped-def]
 
 
 @inline_njit(forceinline=False)
-def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
+def extend_ungapped(query: U8Array, window: U8Array, shift: Int, lo: Int, hi: Int) -> tuple[Int, Int, Int]:
     """Best local alignment of ``query[i]`` with ``window[i + shift]``, i in ``[lo, hi)``.
 
-    Reaching an end of the query is worth `END_BONUS`. Returns (total, begin, end): the total with bonuses and
-    the query interval; begin == end where nothing scores.
+    Reaching an end of the query is worth `END_BONUS`.
+
+    This is for N in the read or on the diagonal, and for diagonals that leave the contig. All others go to
+    `esa.align.extend.mismatch_masks.extend_marked`, for its speed.
+
+    Args:
+        query: ``uint8[bases]``, base codes of the whole read in the orientation that aligns.
+        window: ``uint8``, base codes of the reference.
+        shift: window index of the base that pairs with query base 0.
+        lo, hi: bases of the query that may be aligned.
+
+    Returns:
+        (total, begin, end): the total with bonuses and the query interval; begin == end where nothing scores.
     """
     mismatches = 0
     for i in range(lo, hi):
@@ -49,17 +61,7 @@ def extend_ungapped(query, window, shift, lo, hi):  # type: ignore[no-untyped-de
 
 
 @inline_njit
-def local_score(query, window, shift, lo, hi):  # type: ignore[no-untyped-def]
-    """Best score of a stretch of ``query[lo:hi]`` aligned as in `extend_ungapped`, without the bonuses of the ends."""
-    best, running = 0, 0
-    for i in range(lo, hi):
-        running = max(running, 0) + pair_score(query[i], window[i + shift])
-        best = max(best, running)
-    return best
-
-
-@inline_njit
-def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
+def _loss(query: U8Array, window: U8Array, i: Int, j: Int) -> Int:
     """What query base i loses on window base j against a match."""
     if 0 <= j < len(window):
         return MATCH - pair_score(query[i], window[j])
@@ -67,13 +69,19 @@ def _loss(query, window, i, j):  # type: ignore[no-untyped-def]
 
 
 @inline_njit(forceinline=False)
-def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
+def gap_gain(query: U8Array, window: U8Array, shift: Int, max_gap: Int) -> Int:
     """Upper bound of what gaps could add to the ungapped alignment of the whole of ``query``; 0 if nothing.
 
-    Two ways are tried on every diagonal within ``max_gap``: one gap moves an end of the query there (and the
-    end may be clipped), or two move a stretch there and back. A way is followed until it has lost more than
-    there is to win, so that a hopeless diagonal costs a few comparisons.
-    Heuristic: that three gaps pay where neither one nor two do is left out.
+    Two kinds of gapped alignment are tried on every diagonal within ``max_gap``. With one gap, an end of the query
+    moves there (and may be clipped); with two, a stretch moves there and back. Each is followed until it has lost more
+    than there is to win, so that a hopeless diagonal costs a few comparisons.
+    Heuristic: alignments in which three gaps pay, where neither one nor two do, are not considered.
+
+    Args:
+        query: ``uint8[bases]``, base codes.
+        window: ``uint8``, base codes of the reference.
+        shift: window index of the base that pairs with query base 0.
+        max_gap: longest gap, in bases.
     """
     n = len(query)
     at_stake = 0
@@ -105,7 +113,7 @@ def gap_gain(query, window, shift, max_gap):  # type: ignore[no-untyped-def]
 
 
 @inline_njit
-def _there_and_back(query, window, shift, gap, best, at_stake):  # type: ignore[no-untyped-def]
+def _there_and_back(query: U8Array, window: U8Array, shift: Int, gap: Int, best: Int, at_stake: Int) -> Int:
     """Most that moving one stretch of the query by ``gap`` diagonals, either way, could add; else ``best``.
 
     One of the two gaps inserts ``gap`` bases: those behind a stretch that moves right, those before one that
@@ -122,7 +130,7 @@ def _there_and_back(query, window, shift, gap, best, at_stake):  # type: ignore[
             here = _loss(query, window, first, first + shift)
             if here == 0:
                 continue
-            # What is moved or inserted begins with a base that loses where it is.
+            # The stretch that moves or is inserted begins with a base that loses where it is.
             lost, gain = 0, 0
             for i in range(first, first + gap):
                 gain += _loss(query, window, i, i + shift)

@@ -19,7 +19,7 @@ from align_oracles import (
     reference_of,
 )
 
-from esa.align.extend.gapped import FEWEST_LANES, Tasks, align_gapped, align_tasks, make_scratch
+from esa.align.extend.gapped import FEWEST_LANES, Tasks, align_gapped, align_tasks, make_scratch, score_tasks
 from esa.align.extend.lanes import LANES, LONGEST
 from esa.sequence import dna
 from esa.sequence.genome import Genome
@@ -71,7 +71,7 @@ def one_by_one(tasks: list[Task], genome: Genome) -> list[Found]:
 
 
 def together(tasks: list[Task], genome: Genome, extra: int = 0) -> list[Found]:
-    """``extra``: of the tasks, that are not asked for."""
+    """All but the last ``extra`` tasks side by side; `score_tasks` agrees."""
     reads = [task.read for task in tasks]
     codes = np.concatenate([np.empty(0, np.uint8), *reads])
     rows = Tasks(
@@ -80,9 +80,18 @@ def together(tasks: list[Task], genome: Genome, extra: int = 0) -> list[Found]:
         np.array([task.contig for task in tasks], np.int32),
         np.array([task.diagonal for task in tasks], np.int64),
         np.array([task.band for task in tasks], np.int32),
+        np.full(len(tasks), -(1 << 24), np.int32),
     )
     count = len(tasks) - extra
     done = align_tasks(rows, count, codes, offsets_of(reads), reference_of(genome))
+    for to_beat in (-(1 << 24), 60):
+        rows.to_beat[:] = to_beat
+        scored = score_tasks(rows, count, codes, offsets_of(reads), reference_of(genome))
+        needed = done.total > to_beat
+        assert scored.total.tolist() == done.total.tolist()
+        for name in ("begin", "stop", "start", "end"):
+            assert getattr(scored, name)[needed].tolist() == getattr(done, name)[needed].tolist()
+        assert len(scored.ops) == 0
     assert len(done.total) == count
     assert done.ops_offsets[0] == 0
     assert done.ops_offsets[-1] == len(done.ops)

@@ -38,14 +38,14 @@ class Found:
 
 
 def alone(query: Codes, window: Codes) -> Found:
-    total, i, b, matrices, profile = align(query, window)
+    total, i, b, profile, band = align(query, window)
     ops = np.empty(2 * len(window), np.uint8)
-    count, first, column = trace(query, profile, *matrices, i, b, ops)
+    count, first, column = trace(query, profile, band, i, b, ops)
     return Found(total, (i, b), ops[:count].tolist(), (first, column))
 
 
 def side_by_side(lanes: Lanes, pairs: list[tuple[Codes, Codes]]) -> list[Found]:
-    """The pairs in the first lanes; of the others, what is left there counts for nothing."""
+    """The pairs in the first lanes, the others being ignored."""
     lanes.lengths[:] = 0
     columns = 0
     for lane, (query, window) in enumerate(pairs):
@@ -197,7 +197,7 @@ def test_the_longest_queries_fit_16_bits(band: int) -> None:
     assert found[2].total == 1
     assert found[4].ops.count(DELETION) == 2 * band
     assert found[5].ops.count(INSERTION) == 2 * band
-    # Nothing has wrapped around: the least is what is impossible, and a gap from there.
-    least = int(lanes.state[:-LANES].min())  # behind it, the widths of lanes that hold garbage
-    assert IMPOSSIBLE - 2 * band - LONGEST - 10 <= least <= IMPOSSIBLE
+    # Nothing has wrapped around: the lowest total is `IMPOSSIBLE`, less a gap.
+    lowest = int(lanes.state[:-LANES].min())  # behind it, the widths of lanes that hold garbage
+    assert IMPOSSIBLE - 2 * band - LONGEST - 10 <= lowest <= IMPOSSIBLE
     assert int(lanes.state[: LANES * 3 * (2 * band + 1)].max()) <= n + 2 * BONUS

@@ -6,13 +6,14 @@ import itertools
 
 import numpy as np
 import pytest
-from align_oracles import Codes, make_genome, query_of, reference_of
+from align_oracles import PAIR, Codes, local_score, make_genome, query_of, reference_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from esa.align.config import VerifyConfig
 from esa.align.extend.band_state import score_ungapped
+from esa.align.extend.banded import local_score_of_path
 from esa.align.extend.gapped import make_scratch
 from esa.align.extend.mismatch_masks import (
     WORD,
@@ -24,7 +25,7 @@ from esa.align.extend.mismatch_masks import (
     orient,
     words_for,
 )
-from esa.align.extend.ungapped import extend_ungapped, local_score
+from esa.align.extend.ungapped import extend_ungapped
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
@@ -225,11 +226,14 @@ def test_extension_from_marks_equals_that_base_by_base(differs: list[bool]) -> N
 
 @given(patterns, st.data())
 @settings(max_examples=400)
-def test_best_part_from_marks_equals_that_base_by_base(differs: list[bool], data: st.DataObject) -> None:
+def test_local_score_from_marks_equals_that_base_by_base(differs: list[bool], data: st.DataObject) -> None:
     query, window = sequences(differs)
     lo = data.draw(st.integers(0, len(differs)))
     hi = data.draw(st.integers(lo, len(differs)))
-    assert local_score_marked(mask_of(differs), lo, hi) == local_score(query, window, 0, lo, hi)
+    expected = local_score(query.tolist(), window.tolist(), 0, lo, hi)
+    assert local_score_marked(mask_of(differs), lo, hi) == expected
+    pairs = np.full(hi - lo, PAIR, np.uint8)
+    assert local_score_of_path(query, window, pairs, lo, lo) == expected
 
 
 def test_a_word_holds_as_many_bases_as_these_tests_say() -> None:

@@ -13,6 +13,7 @@ from align_oracles import (
     Codes,
     Path,
     best_ungapped,
+    local_score,
     mutate,
     score_pair,
 )
@@ -20,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_banded import align_path
 
-from esa.align.extend.ungapped import extend_ungapped, gap_gain, local_score
+from esa.align.extend.banded import local_score_of_path
+from esa.align.extend.ungapped import extend_ungapped, gap_gain
 from esa.sequence import dna
 
 bases = st.integers(0, 4)
@@ -73,7 +75,7 @@ def test_extend_of_short_reads_with_one_mismatch(length: int):
             assert total == 0 or end > begin
 
 
-def test_the_best_part_is_the_best_of_all_parts():
+def test_the_local_score_is_the_best_of_all_stretches():
     rng = np.random.default_rng(4)
     for _ in range(300):
         window = rng.integers(0, 5, 30).astype(np.uint8)
@@ -82,7 +84,10 @@ def test_the_best_part_is_the_best_of_all_parts():
         hi = int(rng.integers(lo, len(query) + 1))
         scores = [score_pair(int(query[i]), int(window[i + 4])) for i in range(len(query))]
         stretches = [sum(scores[i:j]) for i in range(lo, hi) for j in range(i, hi + 1)]
-        assert local_score(query, window, 4, lo, hi) == max(stretches, default=0)
+        expected = max(stretches, default=0)
+        assert local_score(query.tolist(), window.tolist(), 4, lo, hi) == expected
+        pairs = np.full(hi - lo, PAIR, np.uint8)
+        assert local_score_of_path(query, window, pairs, lo, lo + 4) == expected
 
 
 def best_one_gap(query: Codes, window: Codes, shift: int, max_gap: int) -> int:

@@ -23,7 +23,7 @@ from esa.align.config import AlignConfig, VerifyConfig
 from esa.align.extend.band_state import FIRST_BAND, min_score_of
 from esa.align.extend.gapped import load_window
 from esa.align.extend.verify import verify
-from esa.align.loci import Candidates, Loci
+from esa.align.loci import Candidates, Loci, Reads
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 
@@ -41,7 +41,7 @@ def run(
     batch = make_batch(reads)
     loci = Loci.empty(len(reads), config.max_loci) if loci is None else loci
     salt = np.array(salts or range(len(reads)), np.uint64)
-    verify(batch.codes, batch.offsets, salt, candidates, reference_of(genome), config, loci)
+    verify(Reads(batch.codes, batch.offsets, salt), candidates, reference_of(genome), config, loci)
     return loci
 
 
@@ -220,7 +220,7 @@ def test_ties_do_not_depend_on_the_order_of_candidates_but_on_the_read():
     assert len(winners) > 3
 
 
-def test_candidates_capped_make_loci_capped_and_no_candidates_leave_a_read_alone():
+def test_truncated_candidates_make_truncated_loci_and_no_candidates_leave_a_read_alone():
     genome = random_genome(np.random.default_rng(10), [400])
     reads = [genome.fetch(100, 160), genome.fetch(200, 260), genome.fetch(300, 360)]
     kept = Locus(44, 7, 1, 0, 8, 60)
@@ -246,7 +246,7 @@ def test_what_a_read_has_is_kept_beside_better_and_worse_candidates():
     assert [x.score for x in loci_of(loci, 0)] == [100, 95, 85, 80, 75]
 
 
-def test_ends_of_pairs_have_a_lower_least_score():
+def test_ends_of_pairs_have_a_lower_minimum_score():
     genome = random_genome(np.random.default_rng(15), [400])
     read = np.random.default_rng(16).integers(0, 4, 100).astype(np.uint8)
     read[:25] = genome.fetch(100, 125)
@@ -256,13 +256,13 @@ def test_ends_of_pairs_have_a_lower_least_score():
         loci = Loci.empty(1, 8)
         limits = config._replace(pair=config.pair._replace(min_rescued_score=min_rescued_score))
         verify(
-            batch.codes, batch.offsets, salt, make_candidates([[(100, 0, 0)]]), reference_of(genome), limits,
-            loci, paired,
+            Reads(batch.codes, batch.offsets, salt), make_candidates([[(100, 0, 0)]]), reference_of(genome),
+            limits, loci, paired,
         )  # fmt: skip
         assert loci.held[0] == held
 
 
-def test_scores_below_the_least_are_no_loci():
+def test_scores_below_the_minimum_are_no_loci():
     genome = random_genome(np.random.default_rng(11), [400])
     read = np.random.default_rng(12).integers(0, 4, 100).astype(np.uint8)
     read[:30] = genome.fetch(100, 130)
@@ -281,13 +281,13 @@ def test_what_reaching_an_end_costs_is_no_reason_not_to_report(reverse: int):
     candidates = make_candidates([[(100, reverse, 0)]])
     if reverse:
         read = dna.reverse_complement(read)
-    for least, held in ((30, 1), (31, 0)):
-        loci = run(genome, [read], candidates, CONFIG._replace(min_score=least))
+    for min_score, held in ((30, 1), (31, 0)):
+        loci = run(genome, [read], candidates, CONFIG._replace(min_score=min_score))
         found = [(x.start, x.end, x.score, x.part) for x in loci_of(loci, 0)]
         assert found == [(147, 180, 28, 30)] * held
 
 
-def test_only_a_part_of_what_is_aligned_counts():
+def test_only_the_stretch_that_is_aligned_counts():
     """26 bases at the end of the read win over 30 within, for the end's bonus; these are not reported."""
     genome = random_genome(np.random.default_rng(19), [400])
     read = 3 - genome.fetch(100, 200)
@@ -299,7 +299,7 @@ def test_only_a_part_of_what_is_aligned_counts():
     assert (found.start, found.end, found.score, found.part) == (100, 126, 26, 26)
 
 
-def test_the_best_part_of_a_gapped_alignment():
+def test_the_local_score_of_a_gapped_alignment():
     """30 bases, 2 of them after a gap of 1 base, a mismatch and 2 bases to the end of the read."""
     genome = random_genome(np.random.default_rng(20), [400])
     right = np.concatenate([genome.fetch(125, 147), genome.fetch(148, 168)])
@@ -311,7 +311,7 @@ def test_the_best_part_of_a_gapped_alignment():
     assert (found.start, found.end, found.score, found.part) == (125, 168, part - 4 + 2, part)
 
 
-def test_least_score_is_scaled_down_for_short_reads():
+def test_minimum_score_is_scaled_down_for_short_reads():
     shortest = (1, 37, 39, 40, 59, 60, 61, 250)
     assert [min_score_of(n, 30) for n in shortest] == [19, 19, 19, 20, 29, 30, 30, 30]
     assert [min_score_of(n, 12) for n in (1, 60)] == [12, 12]

@@ -21,7 +21,7 @@ from align_oracles import (
 
 from esa.align.config import AlignConfig, PairConfig
 from esa.align.inserts import ASSUMED, FF, FR, ORIENTATIONS, RF, RR, InsertSizes, learn_insert_sizes
-from esa.align.loci import Loci
+from esa.align.loci import Loci, Reads
 from esa.align.pairing.choose import (
     LEARNT_MAX,
     TIED_MAPQ,
@@ -358,16 +358,18 @@ def run_rescue(
     loci: Loci,
     inserts: InsertSizes,
     active: bool = True,
-    doubtful: Sequence[bool] | None = None,
+    maybe_other_copy: Sequence[bool] | None = None,
     max_loci: int = 2,
 ) -> None:
     """What is left of the loci's room is for those rescued."""
     batch = make_batch(reads, paired=True)
     salts = np.repeat(np.arange(len(reads) // 2, dtype=np.uint64), 2)
     which = np.full(len(reads) // 2, active)
-    again = None if doubtful is None else np.array(doubtful)
+    again = None if maybe_other_copy is None else np.array(maybe_other_copy)
     config = ALIGN._replace(max_loci=max_loci)
-    rescue(batch.codes, batch.offsets, salts, which, reference_of(genome), inserts, config, loci, again)
+    rescue(
+        Reads(batch.codes, batch.offsets, salts), which, reference_of(genome), inserts, config, loci, again
+    )
 
 
 @pytest.fixture(scope="module")
@@ -458,7 +460,7 @@ def test_a_poor_locus_is_no_reason_not_to_look_for_the_mate_there(genome: Genome
 
 
 @pytest.mark.parametrize("apart", [60, 150])
-def test_another_copy_of_a_tandem_repeat_is_found_for_doubtful_ends(genome: Genome, apart: int):
+def test_another_copy_of_a_tandem_repeat_is_found_for_maybe_other_copy_ends(genome: Genome, apart: int):
     rng = np.random.default_rng(apart)
     codes = genome.fetch(0, int(genome.offsets[-1]))
     unit = rng.integers(0, 4, apart).astype(np.uint8)
@@ -468,11 +470,11 @@ def test_another_copy_of_a_tandem_repeat_is_found_for_doubtful_ends(genome: Geno
     copies = [place(4200 + apart * i, 1, 100, 100, 1) for i in range(3)]
     reads = [read_at(tandem, 4000, 0, 100), read_at(tandem, 4200, 1, 100)]
     for known in copies:
-        for doubtful in (None, [False, False], [True, False], [False, True]):
+        for maybe_other_copy in (None, [False, False], [True, False], [False, True]):
             loci = make_loci([[place(4000, 0, 100, 100, 1)], [known]], room=4)
-            run_rescue(tandem, reads, loci, inserts, doubtful=doubtful)
+            run_rescue(tandem, reads, loci, inserts, maybe_other_copy=maybe_other_copy)
             found = loci_of(loci, 1)
-            assert len(found) == (2 if doubtful == [False, True] else 1)
+            assert len(found) == (2 if maybe_other_copy == [False, True] else 1)
             assert known in found
             assert all(x in copies for x in found)
             assert loci.held[0] == 1
@@ -495,7 +497,7 @@ def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
     mate = read_at(genome, 4300, 1, 100)
     mate[7::8] = 3 - mate[7::8]
     assert ALIGN.voting.k > 7
-    for doubtful, entries, held in (
+    for maybe_other_copy, entries, held in (
         (None, [], 0),
         ([True, False], [], 0),
         ([False, True], [], 1),
@@ -503,7 +505,9 @@ def test_an_end_that_shares_no_kmers_is_rescued_last(genome: Genome):
         ([False, True], [place(1600, 0, 100, ALIGN.min_score, 1)], 1),
     ):
         loci = make_loci([[place(4000, 0, 100, 100, 1)], entries])
-        run_rescue(genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts, doubtful=doubtful)
+        run_rescue(
+            genome, [read_at(genome, 4000, 0, 100), mate], loci, inserts, maybe_other_copy=maybe_other_copy
+        )
         assert loci.held[1] == held
         assert (4300 in [x.diagonal for x in loci_of(loci, 1)]) == (held > len(entries))
 

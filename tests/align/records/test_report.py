@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from esa.align.config import AlignConfig, VerifyConfig
 from esa.align.extend.band_state import FIRST_BAND
 from esa.align.extend.verify import verify
-from esa.align.loci import Loci
+from esa.align.loci import Loci, Reads
 from esa.align.pairing.choose import Choice
 from esa.align.records.report import make_records
 from esa.io.records import (
@@ -78,7 +78,7 @@ def report(
     loci = Loci.empty(len(reads), 2)
     candidates = make_candidates([[p] if p else [] for p in places])
     salts = np.zeros(len(reads), np.uint64)
-    verify(batch.codes, batch.offsets, salts, candidates, reference_of(genome), config, loci)
+    verify(Reads(batch.codes, batch.offsets, salts), candidates, reference_of(genome), config, loci)
     choice = Choice.empty(len(reads))
     choice.locus[:] = np.where(loci.held > 0, 0, -1)
     choice.mapq[:] = np.where(loci.held > 0, 40, 0)

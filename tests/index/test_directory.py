@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 
 from esa import __version__
 from esa.errors import IndexFormatError, OutputError
-from esa.index import manifest, storage
+from esa.index import manifest, reader
 from esa.index import writer as index_writer
 from esa.index.manifest import Contig, Manifest
-from esa.index.storage import open_directory, read_file
+from esa.index.reader import open_directory, read_file
 from esa.index.writer import DirectoryWriter
-from esa.io.fasta import read_genome
-from esa.sequence.genome import Genome
 
 PARAMETERS = {"fragmenter": {"window": 16, "half": 24}, "encoder": {"name": "projection", "seed": 0.5}}
 CONTIGS = (Contig("chr1", 8, "0" * 32), Contig("chr2", 5, "f" * 32))
@@ -198,70 +196,6 @@ def test_what_cannot_be_stored_is_a_programming_error(tmp_path: Path) -> None:
 # ---- the genome
 
 
-GENOME_FASTA = b">chr1 first\nNNACGTRYacg\n>chr2\nT\n>chr3\nACGTN\n"
-
-
-def test_genome_round_trip(tmp_path: Path) -> None:
-    (tmp_path / "x.fa").write_bytes(GENOME_FASTA)
-    genome = read_genome(str(tmp_path / "x.fa"))
-    with DirectoryWriter(tmp_path / "x.esa") as writer:
-        for name, array in storage.genome_arrays(genome).items():
-            writer.add(name, array)
-        writer.commit(**FACTS | {"contigs": storage.contigs_of(genome)})
-    back = storage.genome_from(*open_directory(tmp_path / "x.esa"))
-    assert (back.names, back.m5) == (genome.names, genome.m5)
-    for name in ("lengths", "packed", "n_starts", "n_ends", "offsets"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(genome, name))
-        assert getattr(back, name).dtype == getattr(genome, name).dtype
-    assert back.fetch(0, back.bases).tolist() == genome.fetch(0, genome.bases).tolist()
-
-
-def test_a_genome_of_thousands_of_contigs_round_trips(tmp_path: Path) -> None:
-    n = 4000
-    genome = Genome(
-        names=tuple(f"contig{i}" for i in range(n)),
-        lengths=np.arange(1, n + 1),
-        m5=tuple(f"{i:032x}" for i in range(n)),
-        packed=np.zeros(-(-n * (n + 1) // 2 // 4), np.uint8),
-        n_starts=np.empty(0, np.int64),
-        n_ends=np.empty(0, np.int64),
-    )
-    with DirectoryWriter(tmp_path / "x.esa") as writer:
-        for name, array in storage.genome_arrays(genome).items():
-            writer.add(name, array)
-        writer.commit(**FACTS | {"contigs": storage.contigs_of(genome)})
-    back = storage.genome_from(*open_directory(tmp_path / "x.esa"))
-    assert (back.names, back.m5) == (genome.names, genome.m5)
-    assert back.lengths.tolist() == genome.lengths.tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [
-        ("genome_packed", None),
-        ("genome_packed", np.zeros(3, np.uint8)),
-        ("genome_packed", np.zeros(4, np.int8)),
-        ("genome_packed", np.zeros((2, 2), np.uint8)),
-        ("genome_n_starts", np.array([0, 5, 9])),
-        ("genome_n_starts", np.array([-1, 5])),
-        ("genome_n_starts", np.array([5, 0])),
-        ("genome_n_starts", np.array([0, 1])),
-        ("genome_n_ends", np.array([2, 14])),
-    ],
-)
-def test_arrays_that_fit_no_genome_are_refused(name: str, array: Any) -> None:
-    arrays = {
-        "genome_packed": np.zeros(4, np.uint8),
-        "genome_n_starts": np.array([0, 5]),
-        "genome_n_ends": np.array([2, 13]),
-    }
-    facts = Manifest(**FACTS, arrays=(), files=())
-    assert storage.genome_from(facts, arrays).bases == 13
-    arrays = arrays | {name: array} if array is not None else {k: v for k, v in arrays.items() if k != name}
-    with pytest.raises(IndexFormatError, match=r"^x.esa: .*genome_.*rebuild"):
-        storage.genome_from(facts, arrays, "x.esa")
-
-
 # ---- damage is refused
 
 
@@ -411,10 +345,10 @@ def test_auto_reads_the_smallest_files_up_to_a_limit(index: Path, monkeypatch: p
     largest = max(sizes, key=lambda file: sizes[file])
     content = (index / largest).read_bytes()
     (index / largest).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    monkeypatch.setattr(storage, "AUTO_VERIFY_BYTES", sum(sizes.values()))
+    monkeypatch.setattr(reader, "AUTO_VERIFY_BYTES", sum(sizes.values()))
     with pytest.raises(IndexFormatError, match=largest):
         open_directory(index)
-    monkeypatch.setattr(storage, "AUTO_VERIFY_BYTES", sum(sizes.values()) - 1)
+    monkeypatch.setattr(reader, "AUTO_VERIFY_BYTES", sum(sizes.values()) - 1)
     open_directory(index)
     open_directory(index, verify="sizes")
     with pytest.raises(IndexFormatError, match=largest):

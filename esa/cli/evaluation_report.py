@@ -1,4 +1,4 @@
-"""The measures of `esa eval` as text for a terminal of 100 columns."""
+"""The report of `esa eval`: its measures as text for a terminal of 100 columns."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from esa.eval.metrics import CONFIDENT_MAPQ, MIN_OVERLAP, Evaluation
 from esa.eval.truth import FROM_FILE, NO_TRUTH
 
 MAX_NAME = 16
-"""Columns for a file's name in a table, at most."""
+"""Longest file name in a table, in columns."""
 ABSENT = "-"
 LABEL, COUNT, PERCENT, LEVEL, LOCUS = 24, 13, 9, 8, 16
-"""Widths of columns: row labels, counts, percentages, mapping qualities, agreement."""
+"""Widths of table columns: row labels, counts, percentages, mapping qualities, agreement."""
 
 
-def render_text(evaluation: Evaluation) -> str:
-    """The report: tables of the files, of their reads by mapping quality and of their agreement; a legend."""
+def evaluation_report(evaluation: Evaluation) -> str:
+    """Tables of the files, of their reads by mapping quality and of their agreement, and a legend."""
     sections = [_heading(evaluation), _files(evaluation), _warnings(evaluation), _by_mapq(evaluation)]
     sections += [_agreement(evaluation), _legend(evaluation)]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -39,7 +39,7 @@ def _short(name: str) -> str:
 
 
 def _table(rows: Iterable[Sequence[str]], widths: Sequence[int]) -> str:
-    """Rows of cells, the first flush left, the others flush right. A cell too wide pushes the rest along."""
+    """Rows of cells, the first flush left, the others flush right; a cell that is too wide moves the rest."""
     lines = []
     for first, *others in rows:
         cells = [f" {cell}".rjust(width) for cell, width in zip(others, widths[1:], strict=True)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from samfile import line, write
 
+from esa.cli.evaluation_report import evaluation_report
 from esa.eval.evaluate import evaluate, parse_inputs
-from esa.eval.render import render_text
 
 NAMES = [f"chr1_101_301_0_1_{i // 9}_{i // 9}_0:0:0_0:0:0_{i}" for i in range(10)]
 
@@ -63,16 +63,16 @@ def test_report_with_truth(tmp_path: Path) -> None:
         f"ours={write(tmp_path / 'a.sam', *ours)}",
         f"another_aligner_of_long_name={write(tmp_path / 'b.sam', *other)}",
     ]
-    text = render_text(evaluate(parse_inputs(inputs)))
+    text = evaluation_report(evaluate(parse_inputs(inputs)))
     assert text == WITH_TRUTH
     assert max(map(len, text.splitlines())) <= 100
 
 
 def test_report_without_truth(tmp_path: Path) -> None:
-    assert render_text(evaluate(parse_inputs([write(tmp_path / "a.sam", line("x"))]))) == WITHOUT_TRUTH
+    assert evaluation_report(evaluate(parse_inputs([write(tmp_path / "a.sam", line("x"))]))) == WITHOUT_TRUTH
 
 
 def test_long_names_keep_to_100_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.sam", line("x"))
-    text = render_text(evaluate(parse_inputs([f"{letter * 40}={path}" for letter in "abc"])))
+    text = evaluation_report(evaluate(parse_inputs([f"{letter * 40}={path}" for letter in "abc"])))
     assert max(map(len, text.splitlines())) <= 100

@@ -1,9 +1,8 @@
-"""An index directory on disk: named arrays and files under a manifest, written beside and renamed into place.
+"""Reads an index directory: manifest and memory-mapped arrays, their sizes and digests checked.
 
-The directory holds `manifest.json` (`esa.index.manifest`) and one file for each array (numpy's npy format, C order,
-little-endian, memory-mapped on opening) or other file. The manifest gives the size and digest of every file
-and a digest of itself, and is written last: a directory without it is not an index. `esa.index.writer`
-writes, this module reads.
+The directory holds ``manifest.json`` (`esa.index.manifest`) and one file for each array (numpy's npy format, C order,
+little-endian) or other file. The manifest gives the size and digest of every file and a digest of itself. It is
+written last: a directory without it is not an index. `esa.index.writer` writes what this module reads.
 """
 
 from __future__ import annotations
@@ -13,44 +12,37 @@ import mmap
 import os
 import stat
 import zlib
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from esa.errors import IndexFormatError
 from esa.index.manifest import (
     MANIFEST_NAME,
     ArrayEntry,
-    Contig,
     FileEntry,
     Manifest,
-    array_bytes,
     digest_of_file,
-    npy_header,
     parse,
     refusal,
 )
+from esa.index.npy import array_bytes, npy_header
 from esa.io.compressed import is_gzip
-from esa.kernels.madvise import in_large_pages
-
-if TYPE_CHECKING:  # `esa info` needs no genome, and need not wait for numba
-    from esa.sequence.genome import Genome
 
 AUTO_VERIFY_BYTES = 500_000_000
-"""Opening reads this much, at most, to check digests (some 0.3 s of one core); see `_files_to_read`."""
+"""Most bytes that opening reads to check digests (some 0.3 s of one core); see `_files_to_read`."""
 
 Verify = Literal["auto", "full", "sizes"]
 
 
 def read_manifest(path: Path | str) -> Manifest:
-    """The manifest of an index directory, itself checked; the other files are not looked at.
+    """The manifest of an index directory, its own digest checked; no other file is read.
 
     Raises:
-        IndexFormatError: `path` is missing or no index directory, or its manifest was altered.
+        IndexFormatError: ``path`` is missing or no index directory, or its manifest was altered.
     """
     directory = Path(path)
     try:
@@ -71,16 +63,19 @@ def read_manifest(path: Path | str) -> Manifest:
 def open_directory(
     path: Path | str, *, verify: Verify = "auto", threads: int = 1
 ) -> tuple[Manifest, dict[str, NDArray[Any]]]:
-    """Open an index directory: its manifest, and its arrays memory-mapped, plain and read-only.
+    """Open an index directory.
 
     Args:
         path: the directory.
-        verify: "sizes" checks the manifest and the size and header of every file, "full" also every digest,
-            "auto" the digests of as many files as make up `AUTO_VERIFY_BYTES`, smallest first.
-        threads: how many files are read at a time.
+        verify: "sizes" checks the manifest and the size and header of every file. "full" checks every digest, too.
+            "auto" checks the digests of files up to `AUTO_VERIFY_BYTES` in all, smallest first.
+        threads: files read at a time.
+
+    Returns:
+        The manifest, and the arrays by name, memory-mapped and read-only.
 
     Raises:
-        IndexFormatError: anything that is not as it was written; the message names it and the remedy.
+        IndexFormatError: a file is missing, truncated or altered; the message names it and the remedy.
     """
     directory = Path(path)
     manifest = read_manifest(directory)
@@ -99,7 +94,7 @@ def read_file(path: Path | str, manifest: Manifest, name: str) -> bytes:
     """Content of a file that `DirectoryWriter.add_file` wrote, its digest checked.
 
     Raises:
-        IndexFormatError: the index holds no such file, or not as it was written.
+        IndexFormatError: the index holds no such file, or it was truncated or altered.
     """
     directory = Path(path)
     for entry in manifest.files:
@@ -109,67 +104,6 @@ def read_file(path: Path | str, manifest: Manifest, name: str) -> bytes:
                 raise refusal(directory, f"{entry.file}: altered (the digest does not match)")
             return (directory / entry.file).read_bytes()
     raise refusal(directory, f"holds no file {name!r}")
-
-
-def require_array(
-    arrays: Mapping[str, NDArray[Any]], name: str, dtype: DTypeLike, ndim: int, path: Path | str = "index"
-) -> NDArray[Any]:
-    """The array of that name.
-
-    Raises:
-        IndexFormatError: there is none, or it is of another dtype or number of dimensions.
-    """
-    array = arrays.get(name)
-    if array is None:
-        raise refusal(path, f"holds no array '{name}'")
-    if array.dtype != np.dtype(dtype) or array.ndim != ndim:
-        raise refusal(path, f"array '{name}' is {array.dtype} in {array.ndim} dimensions")
-    return array
-
-
-def contigs_of(genome: Genome) -> tuple[Contig, ...]:
-    """The genome's contigs, for the manifest."""
-    return tuple(map(Contig, genome.names, genome.lengths.tolist(), genome.m5))
-
-
-def genome_arrays(genome: Genome) -> dict[str, NDArray[Any]]:
-    """The arrays that hold a genome in an index; names, lengths and M5 are in the manifest (`contigs_of`)."""
-    return {
-        "genome_packed": genome.packed,
-        "genome_n_starts": genome.n_starts,
-        "genome_n_ends": genome.n_ends,
-    }
-
-
-def genome_from(manifest: Manifest, arrays: Mapping[str, NDArray[Any]], path: Path | str = "index") -> Genome:
-    """The genome of an open index (`genome_arrays`, `contigs_of`), on the mapped arrays, the bases in large pages.
-
-    Raises:
-        IndexFormatError: the arrays are missing or do not fit the contigs.
-    """
-    from esa.sequence.genome import Genome
-
-    packed = require_array(arrays, "genome_packed", np.uint8, 1, path)
-    starts = require_array(arrays, "genome_n_starts", np.int64, 1, path)
-    ends = require_array(arrays, "genome_n_ends", np.int64, 1, path)
-    if len(packed) != -(-manifest.bases // 4):
-        raise refusal(path, f"'genome_packed' holds {len(packed)} bytes for {manifest.bases} bases")
-    bounds = np.empty(2 * len(starts), np.int64)
-    if len(starts) == len(ends):
-        bounds[0::2], bounds[1::2] = starts, ends
-    if len(starts) != len(ends) or (
-        len(bounds) and (bounds[0] < 0 or bounds[-1] > manifest.bases or (bounds[1:] < bounds[:-1]).any())
-    ):
-        raise refusal(path, "'genome_n_starts' and 'genome_n_ends' are no sorted runs inside the genome")
-    in_large_pages(packed)
-    return Genome(
-        names=tuple(contig.name for contig in manifest.contigs),
-        lengths=np.array([contig.length for contig in manifest.contigs], np.int64),
-        m5=tuple(contig.m5 for contig in manifest.contigs),
-        packed=packed,
-        n_starts=starts,
-        n_ends=ends,
-    )
 
 
 def _no_directory(path: Path) -> IndexFormatError:
@@ -194,9 +128,9 @@ def _looks_like_fasta(path: Path) -> bool:
 def _files_to_read(manifest: Manifest, verify: Verify) -> list[FileEntry]:
     """The files whose digests are checked on opening.
 
-    This is the place where a file too large for "auto" is passed over, and where block digests, checked when
-    a block is first touched, would be set up for it. (What is read here comes into memory in small pages, if it was not
-    there: of chr20's index, 109 MB, a run with those was as fast as one with large ones.)
+    "auto" passes over a file that is too large. Block digests for such a file, checked when a block is first touched,
+    would be set up here. (Files read here enter the page cache in small pages. With the index of chr20, 109 MB, a run
+    on small pages was as fast as one on huge pages.)
     """
     if verify == "sizes":
         return []
