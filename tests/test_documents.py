@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import click
 import pytest
-from test_layering import RANKS
+from test_layering import PACKAGE
 
 from esa.cli.main import SUBCOMMANDS, cli
 
@@ -242,7 +242,7 @@ def test_the_architecture_counts_the_modules_of_a_pair() -> None:
 def test_the_architecture_has_the_rows_of_the_layering_test() -> None:
     section = section_of(ARCHITECTURE.read_text(), "Rooms, and what each may import")
     rows = [CODE_SPAN.findall(row[1]) for row in rows_of(section)][1:]
-    assert [set(row) for row in rows] == [set(rooms) for rooms in RANKS]
+    assert [set(row) for row in rows] == [set(rooms) for rooms in PACKAGE.ranks]
 
 
 def test_what_falls_short_would_be_seen() -> None:

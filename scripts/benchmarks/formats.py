@@ -10,7 +10,6 @@ the arrays and the SAM lines of both sides are compared.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ from esa.io.sam import SamFormatter
 from esa.sequence import dna
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
-from scripts.common.command_line import guarded
+from scripts.common.command_line import guarded, script_parser
 from scripts.common.programs import BenchError
 from scripts.common.tables import table, write_json
 from scripts.common.timed_runs import commit, median_seconds, processor_name
@@ -277,8 +276,8 @@ def measured(plain: Path, packed: Path, reads: int, rounds: int, folder: Path) -
 
 
 def main() -> None:
-    assert __doc__ is not None
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Run the command."""
+    parser = script_parser(__doc__)
     parser.add_argument("fastq", type=Path, nargs="?", default=DEFAULT_READS, help="FASTQ, plain or gzip")
     parser.add_argument("--reads", type=int, default=200_000, help="reads; the file's are repeated or cut")
     parser.add_argument("--rounds", type=int, default=5, help="turns, of which the median counts")

@@ -14,7 +14,6 @@ Exit code: 0 if every release passes, 1 if one does not.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import subprocess
@@ -30,7 +29,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from scripts.checks.output_differences import differing_arrays, output_lines
-from scripts.common.command_line import add_out_option, guarded
+from scripts.common.command_line import add_out_option, guarded, script_parser
 from scripts.common.programs import ROOT, BenchError, Command, note, run
 from scripts.common.tables import table
 from scripts.common.workplace import DATA
@@ -184,9 +183,7 @@ def check(release: str, reads: Sequence[Path], expected: tuple[Path, Path], out:
 
 def main() -> None:
     """Check the releases named, print a row for each."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__)
     parser.add_argument(
         "releases", nargs="*", metavar="RELEASE", help="of numba; all allowed if none is named"
     )
