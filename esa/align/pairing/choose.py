@@ -271,12 +271,15 @@ def _next_pairs(loci: Loci, r: Int, end: Int, chosen: Int, joint: I64Array, reac
 
     ``joint``: score of each pair; ``reached``: ``int64[loci]``, overwritten.
     """
-    n, m, mine = loci.held[r], loci.held[r + 1], r + end
+    mine, mates = r + end, loci.held[r + 1 - end]
     second, near = HOPELESS, 0
     for locus in range(loci.held[mine]):
         if rival(loci, mine, chosen, locus):
-            reached[locus] = joint[:n, locus].max() if end else joint[locus, :m].max()
-            second = max(second, reached[locus])
+            top = HOPELESS
+            for other in range(mates):
+                top = max(top, joint[other, locus] if end else joint[locus, other])
+            reached[locus] = top
+            second = max(second, top)
     for locus in range(loci.held[mine]):
         near += rival(loci, mine, chosen, locus) and reached[locus] >= second - TIE
     return _NextPairs(second, near)
