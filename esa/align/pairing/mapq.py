@@ -42,7 +42,7 @@ ends hit one. If both did and both ends have equals elsewhere, only the insert s
 `esa.align.pairing.choose.TIED_MAPQ`.
 
 The constants are fitted to single reads of 50 to 250 bases with 0.6 to 10 % divergence, on *C. elegans* chromosome X
-and *P. falciparum*. Human chromosome 20 and *M. tuberculosis* were left out; there the README shows how well the
+and *P. falciparum*. Human chromosome 20 and *M. tuberculosis* were left out; scripts/README.md shows how well the
 constants hold. `TIED_MAPQ` alone is from chromosome 20.
 """
 
