@@ -47,8 +47,27 @@ def place_of(table: BandTable, row: Int) -> Place:
 
 
 @njit(inline="always")
+def keep_wanting(next_band_of: Callable[[Any, Int], Int], run: Any, rows: I64Array, bands: I64Array) -> Int:
+    """Ask every row for its next band; returns how many want one, which with their bands come first afterwards.
+
+    Args:
+        next_band_of: kernel ``(run, row) -> half-width`` of the band that a row wants next; 0: none ever. It may first
+            replace the row's place and state by another one to be aligned.
+        run: its first argument.
+        rows, bands: ``int64``, overwritten.
+    """
+    count = 0
+    for x in range(len(rows)):
+        band = next_band_of(run, rows[x])
+        if band:
+            rows[count], bands[count] = rows[x], band
+            count += 1
+    return count
+
+
+@njit(inline="always")
 def align_until_done(
-    next_band_of: Callable[[Any, Int], Int],
+    next_bands: Callable[[Any, I64Array, I64Array], Int],
     run: Any,
     rows: I64Array,
     table: BandTable,
@@ -58,20 +77,15 @@ def align_until_done(
     """Align rows of a table with gaps until none of them wants another band.
 
     Args:
-        next_band_of: kernel ``(run, row) -> half-width`` of the band that a row wants next; 0: none ever. It may first
-            replace the row's place and state by another one to be aligned.
+        next_bands: kernel ``(run, rows, bands) -> count``, `keep_wanting` of some rows. It is an inline kernel, so that
+            no references to the arrays of ``run`` are counted for each row.
         run: its first argument.
         rows: ``int64``, the rows to begin with; overwritten.
         table, reads, reference: the rows, the batch that they belong to, and the reference.
     """
     bands = np.empty(len(rows), np.int64)
     while len(rows):
-        count = 0
-        for row in rows:
-            band = next_band_of(run, row)
-            if band:
-                rows[count], bands[count] = row, band
-                count += 1
+        count = next_bands(run, rows, bands)
         rows = rows[:count]
         if count:
             _align_round(rows, bands, table, reads, reference)

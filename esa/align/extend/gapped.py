@@ -219,7 +219,11 @@ def align_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, ref
 
 @njit
 def score_tasks(tasks: Tasks, count: Int, codes: U8Array, offsets: I64Array, reference: Reference) -> Gapped:
-    """`align_tasks` without operations; what does not beat `Tasks.to_beat` is not traced."""
+    """`align_tasks` without operations; a total that does not beat `Tasks.to_beat` is not traced.
+
+    Against `align_tasks` the CPU time of verification was .95 times as long on simulated pairs (2x150) and as long on
+    CEU pairs (2x76). That of mate rescue did not change (medians of seven runs in turns).
+    """
     return _align_tasks(tasks, count, codes, offsets, reference, True)
 
 

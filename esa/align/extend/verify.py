@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from esa.align.config import AlignConfig, VerifyConfig
-from esa.align.extend.band_driver import BandTable, align_until_done, make_states, place_of
+from esa.align.extend.band_driver import BandTable, align_until_done, keep_wanting, make_states, place_of
 from esa.align.extend.band_state import (
     Site,
     Ungapped,
@@ -158,7 +158,7 @@ def _verify(
     table = BandTable(read, candidates.diagonal, candidates.reverse, candidates.contig, make_states(count))
     run = _Run(reads, candidates, reference, config, limits, loci, table, buffers)
     wanting = buffers.wanting[: _score_reads(run)]
-    align_until_done(_next_band_of, run, wanting, table, reads, reference)
+    align_until_done(_next_bands, run, wanting, table, reads, reference)
     _offer_reads(run)
 
 
@@ -168,6 +168,11 @@ def _next_band_of(run: _Run, c: Int) -> Int:
     offsets, limits, r = run.reads.offsets, run.limits, run.table.read[c]
     thresholds = thresholds_of(offsets[r + 1] - offsets[r], limits.min_score, limits.min_rescued_score)
     return next_band(state_at(run.table.states, c), thresholds.min_local_score)
+
+
+@inline_njit
+def _next_bands(run: _Run, candidates: I64Array, bands: I64Array) -> Int:
+    return keep_wanting(_next_band_of, run, candidates, bands)
 
 
 @inline_njit

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from esa.align.config import AlignConfig, PairConfig, VerifyConfig, VotingConfig
-from esa.align.extend.band_driver import BandTable, align_until_done, make_states, place_of
+from esa.align.extend.band_driver import BandTable, align_until_done, keep_wanting, make_states, place_of
 from esa.align.extend.band_state import (
     Place,
     Site,
@@ -300,7 +300,7 @@ def _score_for_place(run: _Run, p: Int) -> None:
     _put_place(run, p, Place(window.start + shift, window.reverse, contig))
 
 
-@inline_njit
+@njit(inline="always")
 def _site_of(run: _Run, p: Int) -> Site:
     """Pair p's mate at its place."""
     place = place_of(run.table, p)
@@ -356,6 +356,11 @@ def _search_on(run: _Run, p: Int) -> Int:
             _try_place(run, p)
 
 
+@inline_njit
+def _next_bands(run: _Run, pairs: I64Array, bands: I64Array) -> Int:
+    return keep_wanting(_search_on, run, pairs, bands)
+
+
 @njit
 def _rescue(
     reads: Reads,
@@ -376,4 +381,4 @@ def _rescue(
     searches, table = _make_searches(len(active)), _make_table(len(active))
     run = _Run(reads, lengths, maybe_other_copy, reference, inserts, config, loci, buffers, searches, table)
     # Each pair goes on until it needs an alignment with gaps; then all of these are made together.
-    align_until_done(_search_on, run, np.flatnonzero(active), table, reads, reference)
+    align_until_done(_next_bands, run, np.flatnonzero(active), table, reads, reference)
