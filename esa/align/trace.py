@@ -136,9 +136,11 @@ def fragments_of(found: Found, r: int) -> str:
 def verdict(stage: Stage, state: SearchState, r: int) -> str:
     """Whether row r stops after a stage, and why."""
     if isinstance(stage, SampledMinimizers):
-        settled = bool(stage.settles(state)[r]) if isinstance(state, MappingState) else False
-        wanted = f"a single candidate of {stage.settled} % with {stage.min_searched} fragments searched settles a read"
-        return f"{'good enough' if settled else 'all its fragments are looked up next'}: {wanted}"
+        settled = isinstance(state, MappingState) and bool(stage.settles(state)[r])
+        return (
+            f"{'good enough' if settled else 'not settled'}: a single candidate of {stage.settled} % of the bases, with "
+            f"{stage.min_searched} fragments searched, would be enough"
+        )
     fragments, shares = np.array(stage.resolved, np.float64).T
     share = float(np.interp(float(state.searched[r]), fragments, shares))
     best, length = int(state.loci.ranked(0)[r]), int(state.expected[r])

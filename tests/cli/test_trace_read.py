@@ -24,7 +24,7 @@ def test_a_read_is_told_of_and_the_records_stay(
     index: Path, data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], threads: int
 ) -> None:
     reads = tmp_path / "r"
-    esa("simulate", data_dir / "lambda_phage.fa.gz", "--pairs", 200, "-o", reads, "-q")
+    esa("simulate", data_dir / "lambda_phage.fa.gz", "--pairs", 200, "-o", reads)
     files = [f"{reads}_R{end}.fq.gz" for end in (1, 2)]
     esa("align", index, *files, "-o", tmp_path / "plain.sam", "-q", "-t", threads)
     name = records(tmp_path / "plain.sam")[-1].split("\t")[0]
