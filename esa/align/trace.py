@@ -137,9 +137,10 @@ def verdict(stage: Stage, state: SearchState, r: int) -> str:
     """Whether row r stops after a stage, and why."""
     if isinstance(stage, SampledMinimizers):
         settled = isinstance(state, MappingState) and bool(stage.settles(state)[r])
+        answer = "good enough" if settled else "not settled"
         return (
-            f"{'good enough' if settled else 'not settled'}: a single candidate of {stage.settled} % of the bases, with "
-            f"{stage.min_searched} fragments searched, would be enough"
+            f"{answer}: a single candidate of {stage.settled} % of the bases, with {stage.min_searched} fragments "
+            "searched, would be enough"
         )
     fragments, shares = np.array(stage.resolved, np.float64).T
     share = float(np.interp(float(state.searched[r]), fragments, shares))
