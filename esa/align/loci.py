@@ -75,7 +75,7 @@ _LOCUS = np.dtype(
         ("band", np.int32),
         ("query_begin", np.int32),
         ("query_end", np.int32),
-        ("part", np.int32),
+        ("local_score", np.int32),
         ("reverse", np.uint8),
         ("rescued", np.uint8),
     ],
@@ -96,7 +96,7 @@ class Loci(NamedTuple):
     start, end: ``int64``, global interval of the reference that the alignment covers.
     band: ``int32``, half-width of the band that holds the alignment; 0: it has no gaps.
     query_begin, query_end: ``int32``, interval of the read that is aligned, in the direction it was sequenced.
-    part: ``int32``, the local score: best score of any stretch of the alignment, ``score`` or more. It is compared
+    local_score: ``int32``, best score of any stretch of the alignment, ``score`` or more. It is compared
         with the minimum score: to reach a read end may cost up to `END_BONUS` of the score, yet is no reason to
         report less. (Where the score is high enough anyhow, it stands here.)
     rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `OfferRules`.
@@ -116,7 +116,7 @@ class Loci(NamedTuple):
     band: I32Array
     query_begin: I32Array
     query_end: I32Array
-    part: I32Array
+    local_score: I32Array
     rescued: U8Array
     rescues: I32Array
     truncated: U8Array
@@ -217,7 +217,7 @@ class Locus(NamedTuple):
     band: Int
     query_begin: Int
     query_end: Int
-    part: Int
+    local_score: Int
 
 
 class OfferRules(NamedTuple):
@@ -246,7 +246,7 @@ def _put(loci: Loci, r: Int, k: Int, locus: Locus, rescued: Int) -> None:
     loci.band[r, k] = locus.band
     loci.query_begin[r, k] = locus.query_begin
     loci.query_end[r, k] = locus.query_end
-    loci.part[r, k] = locus.part
+    loci.local_score[r, k] = locus.local_score
     loci.rescued[r, k] = rescued
 
 
@@ -261,7 +261,7 @@ def _move(loci: Loci, r: Int, origin: Int, k: Int) -> None:
     loci.band[r, k] = loci.band[r, origin]
     loci.query_begin[r, k] = loci.query_begin[r, origin]
     loci.query_end[r, k] = loci.query_end[r, origin]
-    loci.part[r, k] = loci.part[r, origin]
+    loci.local_score[r, k] = loci.local_score[r, origin]
     loci.rescued[r, k] = loci.rescued[r, origin]
 
 

@@ -55,9 +55,13 @@ class SearchState:
 
     def unresolved(self, resolved: Resolved) -> NDArray[np.bool_]:
         """``bool[n]``: reads whose best score is under the share of `expected` that ``resolved`` demands."""
+        return self.loci.ranked(0) * 100 < self.expected * self.threshold(resolved)
+
+    def threshold(self, resolved: Resolved) -> NDArray[np.float64]:
+        """``float64[n]``: the share (per cent) of `expected` that resolves each read, by its fragments searched."""
         fragments, shares = np.array(resolved, np.float64).T
-        share: NDArray[np.float64] = np.interp(self.searched.astype(np.float64), fragments, shares)
-        return self.loci.ranked(0) * 100 < self.expected * share
+        threshold: NDArray[np.float64] = np.interp(self.searched.astype(np.float64), fragments, shares)
+        return threshold
 
 
 @dataclass

@@ -142,9 +142,10 @@ def verdict(stage: Stage, state: SearchState, r: int) -> str:
             f"{answer}: a single candidate of {stage.settled} % of the bases, with {stage.min_searched} fragments "
             "searched, would be enough"
         )
-    fragments, shares = np.array(stage.resolved, np.float64).T
-    share = float(np.interp(float(state.searched[r]), fragments, shares))
+    share = float(state.threshold(stage.resolved)[r])
     best, length = int(state.loci.ranked(0)[r]), int(state.expected[r])
+    if not share:
+        return f"best score {best}: nothing more is asked after this stage"
     resolved = best * 100 >= length * share
     return (
         f"{'resolved' if resolved else 'not resolved'}: best score {best}, threshold {share:.0f} % of {length} bases "

@@ -1,6 +1,6 @@
 """The parts of an index (genome, encoder, store) as the named arrays and contigs that its directory holds.
 
-The names of a part's arrays begin with the part's own: ``genome_packed``, ``encoder_table``, ``store_codes``.
+The names of a part's arrays begin with the part's own: ``genome_packed``, ``encoder_table``, ``store_entries``.
 """
 
 from __future__ import annotations

@@ -122,7 +122,10 @@ class Worker:
     forks: bool
 
     def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
-        """Run the first level. Returns (insert sample of the first ``pairs`` pairs, the batch for `finish`)."""
+        """Run the levels that need no insert sizes.
+
+        Returns (insert sample of the first ``pairs`` pairs, the batch for `finish`).
+        """
         state = self.mapper.seed(batch)
         return self.mapper.insert_sample(state, pairs), state.waiting()
 

@@ -240,7 +240,7 @@ def main() -> None:
     args = parser.parse_args()
     for program in ("bwa", "dwgsim"):
         if shutil.which(program) is None:
-            sys.exit(f"make_data: {program} is not installed (Debian package of the same name)")
+            sys.exit(f"bundled: {program} is not installed (Debian package of the same name)")
     args.out.mkdir(parents=True, exist_ok=True)
     for name in WHOLE_FILES:
         shutil.copyfile(args.collection / name, args.out / Path(name).name)

@@ -270,14 +270,14 @@ class Locus:
     start: int
     end: int
     band: int = 0
-    part: int = field(default=0, compare=False)
+    local_score: int = field(default=0, compare=False)
     """Its best local score; 0: the score."""
 
 
 def loci_of(loci: Loci, read: int) -> list[Locus]:
     """The loci of a read, in their order."""
     return [
-        Locus(*(int(array[read, k]) for array in (*loci[1:8], loci.part)))  # type: ignore[index]
+        Locus(*(int(array[read, k]) for array in (*loci[1:8], loci.local_score)))  # type: ignore[index]
         for k in range(loci.held[read])
     ]
 
@@ -288,8 +288,8 @@ def make_loci(reads: Sequence[Sequence[Locus]], room: int = 8) -> Loci:
     for r, entries in enumerate(reads):
         loci.held[r] = len(entries)
         for k, entry in enumerate(entries):
-            values = {**vars(entry), "part": entry.part or entry.score}
-            for array, value in zip((*loci[1:8], loci.part), values.values(), strict=True):
+            values = {**vars(entry), "local_score": entry.local_score or entry.score}
+            for array, value in zip((*loci[1:8], loci.local_score), values.values(), strict=True):
                 array[r, k] = value
             loci.rescued[r, k] = 0
             # The whole read, as far as rivals go.

@@ -265,7 +265,7 @@ def offer_state(
             locus.score, locus.diagonal, locus.reverse, locus.contig, locus.start, locus.end, locus.band,
             locus.query_begin, locus.query_end, _local_score_of(site, state),
         )  # fmt: skip
-    if locus.part < thresholds.min_local_score:
+    if locus.local_score < thresholds.min_local_score:
         return False
     offer(loci, r, locus, rules)
     return True

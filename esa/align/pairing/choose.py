@@ -124,7 +124,7 @@ def choose_single(loci: Loci, lengths: I64Array, config: AlignConfig, choice: Ch
 @inline_njit
 def _stands_alone(loci: Loci, r: Int, k: Int, length: Int, min_score: Int) -> Bool:
     """Whether locus k of read r is reported whatever its mate has."""
-    return loci.part[r, k] >= min_score_of(length, min_score)
+    return loci.local_score[r, k] >= min_score_of(length, min_score)
 
 
 @inline_njit
@@ -242,7 +242,9 @@ def _weak_together(loci: Loci, r: Int, j: Int, k: Int, lengths: I64Array, min_sc
     if _stands_alone(loci, r + 1, k, lengths[r + 1], min_score):
         return False
     shared = min(loci.end[r, j], loci.end[r + 1, k]) - max(loci.start[r, j], loci.start[r + 1, k])
-    return np.int64(loci.part[r, j]) + np.int64(loci.part[r + 1, k]) - max(0, shared) < min_score
+    return (
+        np.int64(loci.local_score[r, j]) + np.int64(loci.local_score[r + 1, k]) - max(0, shared) < min_score
+    )
 
 
 @inline_njit

@@ -265,7 +265,7 @@ def _choose_segments(
                 break
             begin = gaps.low[g] + loci.query_begin[g, k]
             end = gaps.low[g] + loci.query_end[g, k]
-            masked = loci.part[g, k] < least or end - begin < least
+            masked = loci.local_score[g, k] < least or end - begin < least
             for segment in range(count):
                 masked |= same_bases(begin, end, cover.begin[r, segment], cover.end[r, segment])
             if not masked:
@@ -335,7 +335,7 @@ def _with_secondaries(
         first = made
         for k in range(loci.held[i]):
             share = loci.score[i, locus[i]] * config.min_share
-            worth = loci.part[i, k] >= least[i] and loci.score[i, k] * 100 >= share
+            worth = loci.local_score[i, k] >= least[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue
             if of_read == config.most:

@@ -226,7 +226,7 @@ def test_truncated_candidates_make_truncated_loci_and_no_candidates_leave_a_read
     kept = Locus(44, 7, 1, 0, 8, 60)
     loci = Loci.empty(3, 8)
     loci.held[2] = 1
-    for array, value in zip((*loci[1:8], loci.part), vars(kept).values(), strict=True):
+    for array, value in zip((*loci[1:8], loci.local_score), vars(kept).values(), strict=True):
         array[2, 0] = value
     run(genome, reads, make_candidates([[(100, 0, 0)], [(200, 0, 0)], []], truncated=[0, 1, 0]), loci=loci)
     assert loci.truncated.tolist() == [0, 1, 0]
@@ -283,7 +283,7 @@ def test_what_reaching_an_end_costs_is_no_reason_not_to_report(reverse: int):
         read = dna.reverse_complement(read)
     for min_score, held in ((30, 1), (31, 0)):
         loci = run(genome, [read], candidates, CONFIG._replace(min_score=min_score))
-        found = [(x.start, x.end, x.score, x.part) for x in loci_of(loci, 0)]
+        found = [(x.start, x.end, x.score, x.local_score) for x in loci_of(loci, 0)]
         assert found == [(147, 180, 28, 30)] * held
 
 
@@ -296,7 +296,7 @@ def test_only_the_stretch_that_is_aligned_counts():
     candidates = make_candidates([[(100, 0, 0)]])
     assert not loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=30)), 0)
     [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=26)), 0)
-    assert (found.start, found.end, found.score, found.part) == (100, 126, 26, 26)
+    assert (found.start, found.end, found.score, found.local_score) == (100, 126, 26, 26)
 
 
 def test_the_local_score_of_a_gapped_alignment():
@@ -308,7 +308,7 @@ def test_the_local_score_of_a_gapped_alignment():
     candidates = make_candidates([[(100, 0, 0)]])
     [found] = loci_of(run(genome, [read], candidates, CONFIG._replace(min_score=25)), 0)
     part = 22 - 7 + 17
-    assert (found.start, found.end, found.score, found.part) == (125, 168, part - 4 + 2, part)
+    assert (found.start, found.end, found.score, found.local_score) == (125, 168, part - 4 + 2, part)
 
 
 def test_minimum_score_is_scaled_down_for_short_reads():

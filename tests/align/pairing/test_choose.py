@@ -269,7 +269,7 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
     choose_single(make_loci([[good], [weak]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, -1]
     # What counts is the best part.
-    part = replace(weak, diagonal=9000, part=ALIGN.min_score)
+    part = replace(weak, diagonal=9000, local_score=ALIGN.min_score)
     choose_single(make_loci([[good], [part]]), np.array([100, 100]), ALIGN, single)
     assert single.locus.tolist() == [0, 0]
     assert choose(make_loci([[good], [part]]), [100, 100], inserts).locus.tolist() == [0, 0]
@@ -280,7 +280,7 @@ def test_what_scores_too_little_to_stand_alone_is_reported_in_a_proper_pair_only
         assert choice.locus.tolist() == [1, -1]
     weakest = place(1200, 1, 100, 10)
     for evidence, locus in ((9, -1), (19, 0)):
-        apart = make_loci([[place(1000, 0, 100, 11)], [replace(weakest, start=1200, part=evidence)]])
+        apart = make_loci([[place(1000, 0, 100, 11)], [replace(weakest, start=1200, local_score=evidence)]])
         assert choose(apart, [100, 100], inserts).locus.tolist() == [locus, locus]
 
 
@@ -460,7 +460,7 @@ def test_a_poor_locus_is_no_reason_not_to_look_for_the_mate_there(genome: Genome
 
 
 @pytest.mark.parametrize("apart", [60, 150])
-def test_another_copy_of_a_tandem_repeat_is_found_for_maybe_other_copy_ends(genome: Genome, apart: int):
+def test_another_copy_of_a_tandem_repeat_is_found_for_ends_that_may_have_one(genome: Genome, apart: int):
     rng = np.random.default_rng(apart)
     codes = genome.fetch(0, int(genome.offsets[-1]))
     unit = rng.integers(0, 4, apart).astype(np.uint8)

@@ -31,7 +31,7 @@ def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
         loci.held[r] = len(entries)
         for k, (score, begin, end, *local_score) in enumerate(entries):
             loci.score[r, k], loci.query_begin[r, k], loci.query_end[r, k] = score, begin, end
-            loci.part[r, k] = max(score, *local_score, 0)
+            loci.local_score[r, k] = max(score, *local_score, 0)
             loci.diagonal[r, k] = loci.start[r, k] = 1000 * k
     return loci
 
