@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +37,6 @@ class SearchState:
     searched: NDArray[np.int32]
     statistics: RunStatistics = field(default_factory=RunStatistics)
 
-    @classmethod
-    def unsearched(cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int) -> Self:
-        """Reads without loci, with room for ``max_loci`` each."""
-        return cls(batch, salts, Loci.empty(len(batch), max_loci), np.zeros(len(batch), np.int32))
-
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """``int64[n]``, bases of each read."""
@@ -72,13 +66,14 @@ class MappingState(SearchState):
         settled: ``bool[n]``, reads that a sample of their fragments was enough for.
     """
 
-    settled: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    settled: NDArray[np.bool_] = field(kw_only=True)
 
     @classmethod
-    def unsearched(cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int) -> Self:
-        state = super().unsearched(batch, salts, max_loci)
-        state.settled = np.zeros(len(batch), np.bool_)
-        return state
+    def unsearched(cls, batch: ReadBatch, salts: NDArray[np.uint64], max_loci: int) -> MappingState:
+        """Reads without loci, with room for ``max_loci`` each."""
+        n = len(batch)
+        nothing = Loci.empty(n, max_loci), np.zeros(n, np.int32)
+        return cls(batch, salts, *nothing, settled=np.zeros(n, np.bool_))
 
     def full(self, max_loci: int) -> NDArray[np.bool_]:
         """``bool[n]``: reads with ``max_loci`` perfect loci: whatever a search finds is no better."""

@@ -48,19 +48,20 @@ class Places:
         at = position - int(self._genome.offsets[contig]) + 1
         return f"{self._genome.names[contig]}:{at:,} {STRANDS[reverse]}"
 
+    def locus(self, loci: Loci, r: int, k: int) -> str:
+        """A line for entry k of row r."""
+        place = self.text(int(loci.contig[r, k]), int(loci.start[r, k]), int(loci.reverse[r, k]))
+        gaps = f"band {loci.band[r, k]}" if loci.band[r, k] else "no gaps"
+        rescued = ", found by its mate" if loci.rescued[r, k] else ""
+        return (
+            f"locus {place}: score {loci.score[r, k]}, bases {loci.query_begin[r, k]}-"
+            f"{loci.query_end[r, k]} of the read, {gaps}{rescued}"
+        )
+
     def loci(self, loci: Loci, r: int) -> list[str]:
         """A line for each locus of row r."""
         held = int(loci.held[r])
-        lines = []
-        for k in range(min(held, SHOWN)):
-            place = self.text(int(loci.contig[r, k]), int(loci.start[r, k]), int(loci.reverse[r, k]))
-            gaps = f"band {loci.band[r, k]}" if loci.band[r, k] else "no gaps"
-            rescued = ", found by its mate" if loci.rescued[r, k] else ""
-            lines.append(
-                f"locus {place}: score {loci.score[r, k]}, bases {loci.query_begin[r, k]}-"
-                f"{loci.query_end[r, k]} of the read, {gaps}{rescued}"
-            )
-        return [*lines, *_others(held)]
+        return [*(self.locus(loci, r, k) for k in range(min(held, SHOWN))), *_others(held)]
 
     def candidates(self, candidates: Candidates, r: int) -> list[str]:
         """A line for each candidate of row r."""
@@ -195,7 +196,7 @@ class TracedMapper(Mapper):
         k = int(choice.locus[r])
         if k < 0:
             return "no locus scores enough"
-        line = self._places.loci(state.loci, r)[k] if k < SHOWN else f"locus {k}"
+        line = self._places.locus(state.loci, r, k)
         proper = ", in a proper pair" if choice.proper[r] else ""
         other = f"best other score {choice.second[r]}" if choice.second[r] >= 0 else "no other locus"
         return f"{line}{proper}; {other}, MAPQ {choice.mapq[r]}"
@@ -205,7 +206,7 @@ class TracedMapper(Mapper):
         if segments is not None:
             for r in rows_named(state.batch, self._name):
                 for i in np.flatnonzero(segments.read == r).tolist():
-                    line = self._places.loci(segments.loci, i)[int(segments.locus[i])]
+                    line = self._places.locus(segments.loci, i, int(segments.locus[i]))
                     bases = f"{segments.low[i]}-{segments.high[i]}"
                     self._tell(f"  {label(state, r)}, further segment, found in bases {bases}: {line}")
         return segments
