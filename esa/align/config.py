@@ -1,14 +1,17 @@
-"""Every number beside the ladders (`esa.align.levels`) that decides an alignment, by name.
+"""Every number beside the ladders (`esa.align.ladders`) that decides an alignment, by name.
 
-They stand on one page since most of them serve several stages. The classes are ``NamedTuple``s because numba kernels
-take them whole.
+They stand on one page, not each beside its code: `esa align -k` and `-a` change several at once, and who tunes one
+reads the others. The classes are ``NamedTuple``s because numba kernels take them whole.
+
+Defaults that bwa mem has are said to be its. The others were set by hand with `make bench-accuracy`, those of split
+reads with `make bench-split`; a docstring that names a script says that the number was swept with it.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from esa.align.stages import Stage
+from esa.align.levels import Level
 from esa.align.state import Resolved
 from esa.stores.base import MAX_SCANNED, SATELLITE_BUCKET, SearchEffort
 
@@ -82,7 +85,7 @@ class PairConfig(NamedTuple):
         min_rescued_score: an end found by its mate is reported from this score up, or from the minimum score if that is
             lower (bwa mem's 19). By chance a window of some hundred bases holds nothing that scores so much.
         longest_scored: longest end, in bases, that is scored on every diagonal of its mate's window. This is done if
-            after all stages it has no locus to be reported by itself, and shared k-mers lead to nothing there. (Longer
+            after all levels it has no locus to be reported by itself, and shared k-mers lead to nothing there. (Longer
             ends with a stretch that aligns share some.)
     """
 
@@ -107,8 +110,8 @@ class SplitConfig(NamedTuple):
         effort: of the search with the fragmenter's own fragments. They are few, and some reach beyond the bases left
             over, so their codes are uncertain: many probes. A short segment in a repeat has few fragments to tell its
             copy by: many hits.
-        resolved: as of `esa.align.stages.Stage`, of the bases left over. What is not resolved is searched for at the
-            last stage of the ladder for reads of any length, too.
+        resolved: as of `esa.align.levels.Level`, of the bases left over. What is not resolved is searched for at the
+            last level of the ladder for reads of any length, too.
         max_candidates: clusters of what is left over that are verified.
     """
 
@@ -148,14 +151,14 @@ class AlignConfig(NamedTuple):
     """All settings of an alignment.
 
     Attributes:
-        levels: the ladder of stages, cheapest first.
+        levels: the ladder of levels, cheapest first.
         max_loci: loci kept of a read, for pairing and MAPQ; those found by its mate come on top.
         min_score: alignments with a lower local score are not reported (of reads of 60 bases and more), except ends of
             proper pairs (`PairConfig.min_rescued_score`).
         seed: varies how ties are broken.
     """
 
-    levels: tuple[Stage, ...]
+    levels: tuple[Level, ...]
     cluster: ClusterConfig = ClusterConfig()
     voting: VotingConfig = VotingConfig()
     verify: VerifyConfig = VerifyConfig()

@@ -1,111 +1,219 @@
-"""The ladders of `esa align`: the stages of each preset, cheapest first, with every number that was fitted.
+"""The levels of the escalation: one class a mode of search, with its own parameters.
 
-The more fragments of a read were searched, the less likely it is that all those of its true locus were missed. So a
-lower score is enough to show that nothing better was overlooked. The shares of ``resolved`` are about where the next
-stage finds a better locus for one read in 500.
-
-The numbers were fitted with `make bench-levels`, which prints what each stage is asked, costs and finds. They were
-fitted on reads of human chromosome 20 (others than those of the results), *C. elegans* chromosome X, *P. falciparum*
-and *E. coli* DSM 30083.
+A level says which of the reads that earlier levels left over it takes, and which fragments of them are looked up. It
+says how far the store is searched, and which candidates are kept. It reads what is known of the reads, returns plain
+values and changes nothing. `esa.align.search.searcher` does the search, `esa.align.placer` adds what it found.
 """
 
 from __future__ import annotations
 
-from esa.align.stages import Edits, Minimizers, Overhang, Repeats, SampledMinimizers, Sliding, Stage, Windows
-from esa.align.state import Resolved
-from esa.stores.base import MAX_SCANNED, REPEAT_BUCKET, SATELLITE_BUCKET, SearchEffort
+from dataclasses import dataclass, field
+from typing import ClassVar, NamedTuple
 
-NEVER: Resolved = ((0, 0),)
-"""`Stage.resolved` of a stage after which nothing more is asked: a last one, or one with a sample."""
+import numpy as np
+from numpy.typing import NDArray
 
-MINIMIZER_HITS = 192
-"""Hits of a fragment in its own bucket: more than `REPEAT_BUCKET`, so that none of such a bucket is left out."""
-MINIMIZER_RADIUS = 12
-"""Hamming distance of 64 bits within which a code in the own bucket is a hit: unrelated codes differ in some 32."""
-EDIT_RADIUS = 18
-"""The same where keys of edits are looked up: the fragment has an error more."""
-TWO_EDITS_RADIUS = 22
-"""The same for two edits."""
+from esa.align.loci import Candidates
+from esa.align.scoring import MAX_READ_LENGTH
+from esa.align.state import MappingState, Resolved, SearchState
+from esa.fragments.base import Fragmenter, Fragments
+from esa.sequence.reads import ReadBatch
+from esa.stores.base import SearchEffort
 
-REPEAT_HITS = SATELLITE_BUCKET // 4
-"""Size of the largest bucket whose hits are all taken at the repeats stage: what several fragments share tells copies
-apart. Larger buckets hold so many equal places that to see some of them shows no more than that they are there."""
-REPEATS_LONGEST = 10_000
-"""Longer reads reach beyond most repeats, and would have millions of hits in those, bases."""
-REPEATS_BELOW: Resolved = ((4, 100), (5, 88))
-"""The fragments of a read of a satellite may all lie in repeat buckets, except those with an error. It then finds the
-copies that happen to have the same error, not its own. So reads with few fragments outside of these buckets look into
-them, too, unless they are perfect."""
+ANY_SCORE: Resolved = ((0, 0),)
+"""`Level.resolved` of a level that hands no read on by its score: the last one, and one with a sample."""
+FRAGMENT_SPACING = 8
+"""Bases between fragments at the fragmenter's own places: a low guess, which only bounds memory."""
 
-EDITED_HITS = 1024
-"""Hits of a fragment over the buckets of all its edits."""
-EDITED_BUCKET = 4096
-"""Codes of the largest bucket that an edit may lead to."""
-OVERHANG_HITS = 256
-"""Hits of a fragment that overhangs: its own are among many, since its code is uncertain."""
-OVERHANG_PROBES = 128
-"""Probes of a fragment that hangs over the read's end: it covers seven uncertain bits of a key."""
-SLIDING_HITS = 64
-"""Hits of a sliding fragment: they are many, and only those that lie on a minimizer of the reference have any."""
-SLIDING_BUCKET = 512
-"""Codes of the largest bucket that an edit of a sliding fragment may lead to: sliding fragments are many."""
-TWO_EDITS_BUCKET = 256
-"""The same for two edits, which lead to many more buckets."""
-TWO_EDITS_LONGEST = 53
-"""Reads of more bases nearly always have some fragment with one edit at most."""
 
-_MINIMIZERS = SearchEffort(MINIMIZER_HITS, probes=1, radius=MINIMIZER_RADIUS, max_bucket=REPEAT_BUCKET)
-_BY_MINIMIZERS: Resolved = ((0, 101), (1, 100), (2, 92), (5, 88), (8, 82), (14, 72), (26, 60), (55, 45))
-_BY_EDITS: Resolved = ((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (26, 42), (55, 30))
-_BY_OVERHANG: Resolved = ((0, 101), (1, 96), (2, 80), (5, 68), (8, 60), (14, 50), (26, 40), (55, 30))
-_BY_SLIDING: Resolved = ((0, 70),)
+class Cut(NamedTuple):
+    """Fragments of some reads of a batch. ``thinned``: ``bool[reads of the batch]``, of whom some are left out."""
 
-ANCHORED_LEVELS: tuple[Stage, ...] = (
-    SampledMinimizers("sampled minimizers", _MINIMIZERS, NEVER),
-    Minimizers("minimizers", _MINIMIZERS, _BY_MINIMIZERS),
-    Repeats(
-        "repeats",
-        SearchEffort(REPEAT_HITS, probes=1, radius=MINIMIZER_RADIUS, max_bucket=REPEAT_HITS),
-        _BY_MINIMIZERS,
-        longest=REPEATS_LONGEST,
-        below=REPEATS_BELOW,
-    ),
-    Edits(
-        "edited minimizers",
-        SearchEffort(
-            EDITED_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=EDITED_BUCKET,
-            max_scanned=SATELLITE_BUCKET, edits=1,
-        ),
-        _BY_EDITS,
-    ),
-    Overhang(
-        "overhang",
-        SearchEffort(
-            OVERHANG_HITS, probes=OVERHANG_PROBES, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET,
-            max_edited=SATELLITE_BUCKET, max_scanned=MAX_SCANNED,
-        ),
-        _BY_OVERHANG,
-    ),
-    Sliding(
-        "sliding",
-        SearchEffort(
-            SLIDING_HITS, radius=EDIT_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=SLIDING_BUCKET, edits=1
-        ),
-        _BY_SLIDING,
-    ),
-    Sliding(
-        "two edits",
-        SearchEffort(
-            SLIDING_HITS, radius=TWO_EDITS_RADIUS, max_bucket=SATELLITE_BUCKET, max_edited=TWO_EDITS_BUCKET, edits=2
-        ),
-        NEVER,
-        longest=TWO_EDITS_LONGEST,
-    ),
-)  # fmt: skip
-"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second stage."""
+    fragments: Fragments
+    thinned: NDArray[np.bool_]
 
-DENSE_LEVELS: tuple[Stage, ...] = (
-    Windows("nearest", SearchEffort(max_hits=16), ((0, 75),)),
-    Windows("farther", SearchEffort(max_hits=64, probes=4), NEVER),
-)
-"""Escalation of the dense presets."""
+
+@dataclass(frozen=True)
+class Level:
+    """All fragments at the fragmenter's own places: at a read's minimizers, or windows of fixed stride.
+
+    Other modes of search are classes of their own below.
+
+    Attributes:
+        name: for run statistics.
+        effort: how far the store is searched.
+        resolved: which reads stop here; `ANY_SCORE`: all of them.
+        longest: longer reads are not searched at this level, bases.
+    """
+
+    name: str
+    effort: SearchEffort
+    resolved: Resolved
+    longest: int = MAX_READ_LENGTH
+
+    samples: ClassVar[bool] = False
+    """Only some of a read's fragments are looked up. The next level has all of them."""
+    at_minimizers: ClassVar[bool] = True
+    """Fragments lie at the fragmenter's own places."""
+    replaces_truncation: ClassVar[bool] = True
+    """The fragments are those of earlier levels with wider limits: what narrower limits hid is seen now."""
+    pairs_ends: ClassVar[bool] = False
+    """Clusters of both ends of a pair are weighed together, and what the level resolves has no other copy."""
+
+    def bases(self, batch: ReadBatch, padding: int) -> ReadBatch:
+        """The bases that fragments are cut from; with ``padding`` N on either side for levels that overhang."""
+        return batch
+
+    def cut(self, fragmenter: Fragmenter, bases: ReadBatch, reads: NDArray[np.int32]) -> Cut:
+        """The fragments of ``reads`` (``int32``, ascending indices of reads of ``bases``)."""
+        fragments = fragmenter.queries(bases.codes, bases.offsets, reads, stride=0)
+        return Cut(fragments, np.zeros(len(bases), np.bool_))
+
+    def estimated_fragments(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """About how many fragments reads of these lengths have."""
+        return lengths // FRAGMENT_SPACING
+
+    def active(self, state: MappingState, wanted: NDArray[np.bool_], paired: bool) -> NDArray[np.bool_]:
+        """``bool[n]``: the reads to search. ``wanted``: ``bool[n]``, those that no level has resolved."""
+        return wanted
+
+    def settles(self, state: SearchState) -> NDArray[np.bool_]:
+        """``bool[n]``: reads that the fragments looked up are enough for, although others were left out."""
+        return np.zeros(len(state.batch), np.bool_)
+
+    def verdict(self, state: SearchState, r: int, thinned: bool) -> str:
+        """Whether row r stops after this level, and why, as text. ``thinned``: some of its fragments were left out."""
+        best, length = int(state.loci.ranked(0)[r]), int(state.expected[r])
+        if self.resolved == ANY_SCORE:
+            return f"best score {best}: the last level"
+        share = float(state.threshold(self.resolved)[r])
+        resolved = best * 100 >= length * share
+        return (
+            f"{'resolved' if resolved else 'not resolved'}: best score {best}, threshold {share:.0f} % of {length} "
+            f"bases for {state.searched[r]} fragments searched"
+        )
+
+    def declined(self) -> str:
+        """Why `active` leaves out a read that no level has resolved, as text."""
+        return ""
+
+    def uncounted(self, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """``uint8[fragments]``, 1 for each that does not count as searched, of those that a limit was hit for."""
+        return truncated
+
+    def kept(self, candidates: Candidates, thinned: NDArray[np.bool_]) -> Candidates:
+        """The candidates to verify. ``thinned``: as of `Cut`."""
+        return candidates
+
+    def on_reads(self, candidates: Candidates, padding: int) -> Candidates:
+        """Candidates for the bases of `bases` as those of the reads."""
+        return candidates
+
+
+@dataclass(frozen=True)
+class SampledMinimizers(Level):
+    """A first look, with a sample of a read's fragments.
+
+    Attributes:
+        fragments: so many of a read, spread over it.
+        min_searched: of them, at least so many must be searched without a limit being hit to settle the read.
+        settled: a read with a single candidate is settled by a score of this share (per cent) of its length. With so
+            many fragments a lower score would show that nothing better was overlooked (`resolved`); that the candidate
+            is the only one shows that there is no near copy.
+    """
+
+    fragments: int = field(kw_only=True)
+    min_searched: int = field(kw_only=True)
+    settled: int = field(kw_only=True)
+
+    samples: ClassVar[bool] = True
+
+    def cut(self, fragmenter: Fragmenter, bases: ReadBatch, reads: NDArray[np.int32]) -> Cut:
+        everything = super().cut(fragmenter, bases, reads)
+        return Cut(*everything.fragments.sample(self.fragments, len(bases)))
+
+    def kept(self, candidates: Candidates, thinned: NDArray[np.bool_]) -> Candidates:
+        # What is thinned and has rivals is looked at with all its fragments next.
+        return candidates.without_rivals(thinned)
+
+    def settles(self, state: SearchState) -> NDArray[np.bool_]:
+        loci = state.loci
+        good = (loci.held == 1) & (loci.score[:, 0] * 100 >= state.lengths * self.settled)
+        return good & (state.searched >= self.min_searched)
+
+    def verdict(self, state: SearchState, r: int, thinned: bool) -> str:
+        if not thinned:
+            return "the sample was all of its fragments: judged as after the next level"
+        return (
+            f"{'settled' if self.settles(state)[r] else 'not settled'}: it takes a single candidate of "
+            f"{self.settled} % of the bases, and {self.min_searched} fragments searched"
+        )
+
+
+@dataclass(frozen=True)
+class Repeats(Level):
+    """The same fragments in the buckets of repeats. It takes reads of which a limit hid something.
+
+    Attributes:
+        below: reads that do not reach these shares are taken, too, if an earlier level has resolved them. Of a pair
+            both ends are taken if either is.
+    """
+
+    below: Resolved = ()
+
+    pairs_ends: ClassVar[bool] = True
+
+    def active(self, state: MappingState, wanted: NDArray[np.bool_], paired: bool) -> NDArray[np.bool_]:
+        truncated = state.loci.truncated != 0
+        active = (wanted | state.unresolved(self.below)) & truncated
+        if paired:
+            active = np.repeat(active[0::2] | active[1::2], 2) & truncated
+        return active
+
+    def declined(self) -> str:
+        return "no limit left anything out"
+
+
+@dataclass(frozen=True)
+class Edits(Level):
+    """The same fragments by the codes that edits of them would have (``effort.edits``).
+
+    Heuristic: fragments of which a limit hid something count as searched, too. Mostly they lie in a satellite, and so
+    do those of later levels.
+    """
+
+    def uncounted(self, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.zeros_like(truncated)
+
+
+@dataclass(frozen=True)
+class Overhang(Level):
+    """Fragments at minimizers that reach beyond the read by up to half their length.
+
+    The bits of their codes that hang on missing bases are guessed by many probes.
+    """
+
+    replaces_truncation: ClassVar[bool] = False
+
+    def bases(self, batch: ReadBatch, padding: int) -> ReadBatch:
+        return batch.padded(padding)
+
+    def on_reads(self, candidates: Candidates, padding: int) -> Candidates:
+        return candidates._replace(diagonal=candidates.diagonal + padding)
+
+
+@dataclass(frozen=True)
+class Sliding(Level):
+    """A fragment at every ``stride``-th offset, on both strands: the read's minimizers need not survive."""
+
+    stride: int = 1
+
+    at_minimizers: ClassVar[bool] = False
+    replaces_truncation: ClassVar[bool] = False
+
+    def cut(self, fragmenter: Fragmenter, bases: ReadBatch, reads: NDArray[np.int32]) -> Cut:
+        fragments = fragmenter.queries(bases.codes, bases.offsets, reads, self.stride)
+        return Cut(fragments, np.zeros(len(bases), np.bool_))
+
+    def estimated_fragments(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        return lengths * 2 // self.stride

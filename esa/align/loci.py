@@ -1,4 +1,4 @@
-"""Candidates and loci: the flat arrays that pass between the stages of the mapper."""
+"""Candidates and loci: the flat arrays that pass between the levels of the mapper."""
 
 from __future__ import annotations
 

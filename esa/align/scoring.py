@@ -1,4 +1,4 @@
-"""The score of an alignment, and the limits of a read: constants that every stage shares."""
+"""The score of an alignment, and the limits of a read: constants that every level shares."""
 
 from __future__ import annotations
 

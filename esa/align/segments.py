@@ -6,40 +6,40 @@ import numpy as np
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import InsertSizes
+from esa.align.levels import Level
 from esa.align.loci import Loci
 from esa.align.pairing.choose import Choice, choose_loci
 from esa.align.placer import SPLIT, Placer
 from esa.align.records.split import Alignments, Gaps, Segments
 from esa.align.scoring import MAX_READ_LENGTH
-from esa.align.stages import Split, Stage
 from esa.align.state import MappingState, StretchState
 from esa.fragments.base import Fragmenter
 
 
-def split_stages(config: AlignConfig, fragmenter: Fragmenter) -> tuple[Stage, ...]:
-    """The stages that stretches go through: `Split`, then the last one of the ladder for reads of any length.
+def split_levels(config: AlignConfig, fragmenter: Fragmenter) -> tuple[Level, ...]:
+    """The levels that stretches go through: one of their own, then the last of the ladder for reads of any length.
 
     Fragmenters whose hits fix no diagonal go to the last one at once.
     """
-    last = tuple(stage for stage in config.levels if stage.longest == MAX_READ_LENGTH)[-1:]
+    last = tuple(level for level in config.levels if level.longest == MAX_READ_LENGTH)[-1:]
     if not fragmenter.exact_diagonal:
         return last
-    return (Split(SPLIT, config.split.effort, config.split.resolved), *last)
+    return (Level(SPLIT, config.split.effort, config.split.resolved), *last)
 
 
 class SegmentFinder:
     """Finds the segments of split reads beside their primary alignments."""
 
     def __init__(self, placer: Placer, config: AlignConfig) -> None:
-        self._placer, self._config = placer, config
-        self.stages = split_stages(config, placer.searcher.fragmenter)
+        self.placer, self.config = placer, config
+        self.levels = split_levels(config, placer.searcher.fragmenter)
 
     def find(self, state: MappingState, choice: Choice, inserts: InsertSizes | None) -> Alignments | None:
         """Segments beside the primary alignments of ``choice``; None if there are none.
 
         The MAPQ in ``choice`` of reads that have some is that of their primary segment afterwards.
         """
-        config = self._config
+        config = self.config
         segments = Segments(state.loci, choice, state.lengths, config.split, config.min_score)
         for found in range(config.split.max_segments - 1):
             gaps = segments.gaps()
@@ -62,16 +62,16 @@ class SegmentFinder:
 
     def _search(self, state: MappingState, gaps: Gaps) -> Loci:
         """Loci of the stretches of gaps."""
-        stretches = stretches_of(state, gaps, self._placer.searcher.padding)
+        stretches = stretches_of(state, gaps, self.placer.searcher.padding)
         active = np.ones(len(gaps.read), np.bool_)
-        for stage in self.stages:
-            self._placer.place_stretches(stage, stretches, active)
-            active &= stretches.unresolved(stage.resolved)
+        for level in self.levels:
+            self.placer.place_stretches(level, stretches, active)
+            active &= stretches.unresolved(level.resolved)
         return stretches.loci
 
 
 def stretches_of(state: MappingState, gaps: Gaps, padding: int) -> StretchState:
-    """The stretches of gaps before their first stage, one row a gap.
+    """The stretches of gaps before their first level, one row a gap.
 
     Fragments are cut from the bases left over alone: none finds what the neighbouring segment aligns.
     """

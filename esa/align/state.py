@@ -26,8 +26,8 @@ class SearchState:
     Attributes:
         batch: the n reads that are aligned.
         salts: ``uint64[n]``, `esa.sequence.hashing.salt_reads`.
-        loci: n rows; stages add to it in place.
-        searched: ``int32[n]``, fragments of each read that its last stage searched without a limit being hit.
+        loci: n rows; levels add to it in place.
+        searched: ``int32[n]``, fragments of each read that its last level searched without a limit being hit.
         statistics: of the batch that the reads belong to.
     """
 

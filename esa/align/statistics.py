@@ -23,8 +23,9 @@ STAGES = (
     "compress",
     "write",
 )
-"""In the order of the pipeline. Minimizers are found in ``cut``. CIGAR and MD are made in ``trace``. ``split`` is the
-time of split reads beside the stages that their segments go through like others. ``compress`` takes time for BAM."""
+"""Of the pipeline, in its order: what the clock is kept of. A level of the escalation (`esa.align.levels`) goes through
+``cut`` to ``verify``. Minimizers are found in ``cut``. CIGAR and MD are made in ``trace``. ``split`` is the time of
+split reads beside the stages that their segments go through like others. ``compress`` takes time for BAM."""
 
 LEVEL_COUNTS = (
     "reads",

@@ -1,4 +1,4 @@
-"""The way of one read through the mapper, as text: what each stage looked up and found, and why the read stopped."""
+"""The way of one read through the mapper, as text: what each level looked up and found, and why the read stopped."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.inserts import InsertSizes
+from esa.align.levels import Level
 from esa.align.loci import Candidates, Loci
 from esa.align.mapper import Mapper
 from esa.align.pairing.choose import Choice
 from esa.align.placer import Placer
-from esa.align.records.split import Alignments
+from esa.align.records.split import Alignments, Gaps
 from esa.align.search.searcher import Found
-from esa.align.stages import SampledMinimizers, Stage
-from esa.align.state import MappingState, SearchState
+from esa.align.segments import SegmentFinder
+from esa.align.state import MappingState, SearchState, StretchState
 from esa.io.records import CIGAR_LETTERS, Records
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
@@ -25,7 +26,7 @@ SHOWN = 10
 """Candidates and loci of a read that are listed; the others are counted."""
 STRANDS = "+-"
 
-Tell = Callable[[str], object]
+Show = Callable[[str], object]
 
 
 def rows_named(batch: ReadBatch, name: bytes) -> list[int]:
@@ -63,15 +64,22 @@ class Places:
         held = int(loci.held[r])
         return [*(self.locus(loci, r, k) for k in range(min(held, SHOWN))), *_others(held)]
 
-    def candidates(self, candidates: Candidates, r: int) -> list[str]:
-        """A line for each candidate of row r."""
+    def candidates(self, candidates: Candidates, loci: Loci, r: int, near: int) -> list[str]:
+        """A line for each candidate of row r, with the score of the locus held that lies ``near`` (bases) it."""
         begin, end = int(candidates.offsets[r]), int(candidates.offsets[r + 1])
-        lines = [
-            "candidate "
-            + self.text(int(candidates.contig[c]), int(candidates.diagonal[c]), int(candidates.reverse[c]))
-            + f": weight {candidates.weight[c]}"
-            for c in range(begin, min(end, begin + SHOWN))
-        ]
+        lines = []
+        for c in range(begin, min(end, begin + SHOWN)):
+            contig, diagonal = int(candidates.contig[c]), int(candidates.diagonal[c])
+            reverse = int(candidates.reverse[c])
+            scores = [
+                int(loci.score[r, k])
+                for k in range(int(loci.held[r]))
+                if (loci.contig[r, k], loci.reverse[r, k]) == (contig, reverse)
+                and abs(int(loci.diagonal[r, k]) - diagonal) <= near
+            ]
+            found = f"score {max(scores)}" if scores else "no locus kept"
+            place = self.text(contig, diagonal, reverse)
+            lines.append(f"candidate {place}: weight {candidates.weight[c]}, {found}")
         return [*lines, *_others(end - begin)]
 
 
@@ -80,38 +88,84 @@ def _others(count: int) -> list[str]:
 
 
 class TracedPlacer(Placer):
-    """A placer that tells what it looks up and finds for the reads of a name."""
+    """A placer that shows what it looks up and finds for the reads of a name."""
 
-    def __init__(self, placer: Placer, name: bytes, places: Places, tell: Tell) -> None:
+    def __init__(self, placer: Placer, name: bytes, places: Places, show: Show) -> None:
         super().__init__(placer.searcher, placer.reference, placer.config)
-        self._name, self._places, self._tell = name, places, tell
+        self._name, self._places, self._show = name, places, show
         self._of_thread = threading.local()
 
     def place(
         self,
-        stage: Stage,
+        level: Level,
         state: MappingState,
         active: NDArray[np.bool_],
         inserts: InsertSizes | None = None,
     ) -> NDArray[np.bool_]:
-        rows = [r for r in rows_named(state.batch, self._name) if active[r]]
-        found: dict[int, list[str]] = {r: [] for r in rows}
-        self._of_thread.found = found
-        thinned = super().place(stage, state, active, inserts)
-        for r in rows:
-            lines = [*found[r], *self._places.loci(state.loci, r), verdict(stage, state, r)]
-            self._tell(_indented(f"{label(state, r)}, stage '{stage.name}'", lines))
+        rows = rows_named(state.batch, self._name)
+        found = self._followed({r: label(state, r) for r in rows if active[r]})
+        thinned = super().place(level, state, active, inserts)
+        self._report(level, state, found, thinned)
         return thinned
 
+    def follow_stretches(self, labels: dict[int, str]) -> None:
+        """The rows of the next stretches that are shown, and what they are called."""
+        self._of_thread.stretches = labels
+
+    def place_stretches(self, level: Level, state: StretchState, active: NDArray[np.bool_]) -> None:
+        found = self._followed({r: name for r, name in self._of_thread.stretches.items() if active[r]})
+        super().place_stretches(level, state, active)
+        self._report(level, state, found, np.zeros(len(state.batch), np.bool_))
+
+    def _followed(self, labels: dict[int, str]) -> dict[int, list[str]]:
+        """The lines of each row that `_take` collects from now on."""
+        self._of_thread.labels = labels
+        self._of_thread.found = {r: [] for r in labels}
+        found: dict[int, list[str]] = self._of_thread.found
+        return found
+
+    def _report(
+        self, level: Level, state: SearchState, found: dict[int, list[str]], thinned: NDArray[np.bool_]
+    ) -> None:
+        for r, lines in found.items():
+            verdict = level.verdict(state, r, bool(thinned[r]))
+            too_long = [] if state.lengths[r] <= level.longest else [_too_long(level)]
+            lines = too_long or [*lines, *self._places.loci(state.loci, r), verdict]
+            self._show(_indented(f"{self._of_thread.labels[r]}, level '{level.name}'", lines))
+
     def _take(self, state: SearchState, found: Found, candidates: Candidates, name: str) -> None:
+        super()._take(state, found, candidates, name)
+        near = self.config.verify.max_gap
         for r, lines in self._of_thread.found.items():
             if own := fragments_of(found, r):
-                lines += [own, *self._places.candidates(candidates, r)]
-        super()._take(state, found, candidates, name)
+                lines += [own, *self._places.candidates(candidates, state.loci, r, near)]
+
+
+class TracedSegmentFinder(SegmentFinder):
+    """A finder of segments that shows the search for what the reads of a name leave over."""
+
+    def __init__(self, finder: SegmentFinder, placer: TracedPlacer, name: bytes) -> None:
+        super().__init__(placer, finder.config)
+        self._traced, self._name = placer, name
+
+    def _search(self, state: MappingState, gaps: Gaps) -> Loci:
+        rows = set(rows_named(state.batch, self._name))
+        self._traced.follow_stretches(
+            {
+                g: f"{label(state, r)}, bases {gaps.begin[g]}-{gaps.end[g]} left over"
+                for g, r in enumerate(gaps.read.tolist())
+                if r in rows
+            }
+        )
+        return super()._search(state, gaps)
 
 
 def _indented(head: str, lines: list[str]) -> str:
     return "\n".join([f"  {head}:", *(f"    {line}" for line in lines)])
+
+
+def _too_long(level: Level) -> str:
+    return f"not searched: longer than {level.longest:,} bases"
 
 
 def label(state: SearchState, r: int) -> str:
@@ -134,62 +188,66 @@ def fragments_of(found: Found, r: int) -> str:
     )
 
 
-def verdict(stage: Stage, state: SearchState, r: int) -> str:
-    """Whether row r stops after a stage, and why."""
-    if isinstance(stage, SampledMinimizers):
-        settled = isinstance(state, MappingState) and bool(stage.settles(state)[r])
-        answer = "good enough" if settled else "not settled"
-        return (
-            f"{answer}: a single candidate of {stage.settled} % of the bases, with {stage.min_searched} fragments "
-            "searched, would be enough"
-        )
-    share = float(state.threshold(stage.resolved)[r])
-    best, length = int(state.loci.ranked(0)[r]), int(state.expected[r])
-    if not share:
-        return f"best score {best}: nothing more is asked after this stage"
-    resolved = best * 100 >= length * share
-    return (
-        f"{'resolved' if resolved else 'not resolved'}: best score {best}, threshold {share:.0f} % of {length} bases "
-        f"for {state.searched[r]} fragments searched"
-    )
-
-
 class TracedMapper(Mapper):
-    """A mapper that tells the way of the reads of one name; what it returns is the same."""
+    """A mapper that shows the way of the reads of one name; what it returns is the same."""
 
-    def follow(self, genome: Genome, name: str, tell: Tell) -> None:
-        """Tell the way of the reads named ``name``, step by step."""
-        self._name, self._places, self._tell = name.encode(), Places(genome), tell
+    def follow(self, genome: Genome, name: str, show: Show) -> None:
+        """Show the way of the reads named ``name``, step by step."""
+        self._name, self._places, self._show = name.encode(), Places(genome), show
         self._genome = genome
-        self.placer = TracedPlacer(self.placer, self._name, self._places, tell)
+        self.placer = TracedPlacer(self.placer, self._name, self._places, show)
+        stretches = TracedPlacer(self.segments.placer, self._name, self._places, show)
+        self.segments = TracedSegmentFinder(self.segments, stretches, self._name)
 
-    def seed(self, batch: ReadBatch) -> MappingState:
+    def begin(self, batch: ReadBatch) -> MappingState:
         rows = rows_named(batch, self._name)
         if rows:
             lengths = " and ".join(str(len(batch.sequence(r))) for r in rows)
-            self._tell(f"{self._name.decode()}: {lengths} bases")
-        return super().seed(batch)
+            self._show(f"{self._name.decode()}: {lengths} bases")
+        return super().begin(batch)
 
-    def rescue(
-        self,
-        state: MappingState,
-        inserts: InsertSizes | None,
-        reads: NDArray[np.bool_],
-        again: bool = False,
+    def left_over(self, level: Level, state: MappingState, wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        left = super().left_over(level, state, wanted)
+        for r in rows_named(state.batch, self._name):
+            if wanted[r] and not left[r]:
+                full = state.full(self.config.max_loci)[r]
+                why = "as many perfect loci as are kept" if full else level.verdict(state, r, thinned=False)
+                self._show(f"  {label(state, r)} stops after level '{level.name}': {why}")
+        return left
+
+    def taken(
+        self, level: Level, state: MappingState, wanted: NDArray[np.bool_], paired: bool
+    ) -> NDArray[np.bool_]:
+        active = super().taken(level, state, wanted, paired)
+        for r in rows_named(state.batch, self._name):
+            if wanted[r] and not active[r]:
+                self._show(f"  {label(state, r)} is left out of level '{level.name}': {level.declined()}")
+        return active
+
+    def rescue(self, state: MappingState, inserts: InsertSizes | None, reads: NDArray[np.bool_]) -> None:
+        before = self._loci(state)
+        super().rescue(state, inserts, reads)
+        self._show_new(state, before, "rescue")
+
+    def rescue_thoroughly(
+        self, state: MappingState, inserts: InsertSizes | None, reads: NDArray[np.bool_]
     ) -> None:
-        rows = rows_named(state.batch, self._name) if inserts is not None else []
-        before = {r: self._places.loci(state.loci, r) for r in rows}
-        super().rescue(state, inserts, reads, again)
-        for r in rows:
-            after = self._places.loci(state.loci, r)
-            if after != before[r]:
-                how = "thorough rescue" if again else "rescue"
-                self._tell(_indented(f"{label(state, r)}, {how} in its mate's window", after))
+        before = self._loci(state)
+        super().rescue_thoroughly(state, inserts, reads)
+        self._show_new(state, before, "thorough rescue")
+
+    def _loci(self, state: MappingState) -> dict[int, list[str]]:
+        return {r: self._places.loci(state.loci, r) for r in rows_named(state.batch, self._name)}
+
+    def _show_new(self, state: MappingState, before: dict[int, list[str]], how: str) -> None:
+        for r, lines in self._loci(state).items():
+            if lines != before[r]:
+                self._show(_indented(f"{label(state, r)}, {how} in its mate's window", lines))
 
     def choose(self, state: MappingState, inserts: InsertSizes | None) -> Choice:
         choice = super().choose(state, inserts)
         for r in rows_named(state.batch, self._name):
-            self._tell(f"  {label(state, r)}, chosen: {self._chosen(state, choice, r)}")
+            self._show(f"  {label(state, r)}, chosen: {self._chosen(state, choice, r)}")
         return choice
 
     def _chosen(self, state: MappingState, choice: Choice, r: int) -> str:
@@ -208,14 +266,14 @@ class TracedMapper(Mapper):
                 for i in np.flatnonzero(segments.read == r).tolist():
                     line = self._places.locus(segments.loci, i, int(segments.locus[i]))
                     bases = f"{segments.low[i]}-{segments.high[i]}"
-                    self._tell(f"  {label(state, r)}, further segment, found in bases {bases}: {line}")
+                    self._show(f"  {label(state, r)}, other segment, found in bases {bases}: {line}")
         return segments
 
     def report(self, state: MappingState, choice: Choice, segments: Alignments | None) -> Records:
         records = super().report(state, choice, segments)
         for r in rows_named(state.batch, self._name):
             for i in np.flatnonzero(records.read == r).tolist():
-                self._tell(f"  {label(state, r)}, record: {record_text(records, self._genome, i)}")
+                self._show(f"  {label(state, r)}, record: {record_text(records, self._genome, i)}")
         return records
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from esa.align.config import AlignConfig
     from esa.align.inserts import InsertSizes
-    from esa.align.stages import Stage
+    from esa.align.levels import Level
     from esa.io.fastq import ReadSource
     from esa.io.sam_header import ReadGroup
     from esa.run.pipeline import AlignOptions, AlignSummary, ReadTrace
@@ -66,8 +66,8 @@ def command(
     from esa.kernels.malloc import keep_freed_memory
     from esa.run.pipeline import align
 
-    told: set[str] = set()
-    options = replace(_options(files, read_group, alignment, records, run), trace=_trace(run, told))
+    traced: set[str] = set()
+    options = replace(_options(files, read_group, alignment, records, run), trace=_trace(run, traced))
     keep_freed_memory()
     with ReadSource(
         files.reads1, files.reads2, interleaved=files.interleaved, batch_size=run.batch_size
@@ -84,7 +84,7 @@ def command(
             # After the alignments were renamed into place: statistics never exist without them.
             if stats_file is not None:
                 stats_file.write(align_stats(summary, options).encode())
-    if options.trace is not None and not told:
+    if options.trace is not None and not traced:
         click.echo(f"esa: no read is named {options.trace.name!r}, so none was traced", err=True)
     if not run.quiet:
         click.echo(align_summary(summary), err=True)
@@ -113,7 +113,7 @@ def _options(
     )
 
 
-def _config(levels: tuple[Stage, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
+def _config(levels: tuple[Level, ...], alignment: AlignmentOptions, records: RecordOptions) -> AlignConfig:
     from esa.align.config import AlignConfig
 
     config = AlignConfig(levels, seed=alignment.seed)
@@ -124,19 +124,19 @@ def _config(levels: tuple[Stage, ...], alignment: AlignmentOptions, records: Rec
     return config.with_xa() if records.xa else config
 
 
-def _trace(run: RunOptions, told: set[str]) -> ReadTrace | None:
-    """The read to trace; its name is ``told`` once its trace begins."""
+def _trace(run: RunOptions, traced: set[str]) -> ReadTrace | None:
+    """The read to trace; its name is among the ``traced`` once its trace begins."""
     from esa.run.pipeline import ReadTrace
 
     name = run.trace_read
     if name is None:
         return None
 
-    def tell(text: str) -> None:
-        told.add(name)
+    def show(text: str) -> None:
+        traced.add(name)
         click.echo(text, err=True)
 
-    return ReadTrace(name, tell)
+    return ReadTrace(name, show)
 
 
 def _inserts(alignment: AlignmentOptions) -> InsertSizes | None:

@@ -204,7 +204,7 @@ run_options = option_group(
     click.option(
         "--trace-read",
         metavar="NAME",
-        help="Tell on stderr what each stage looked up and found for the read NAME, and why it stopped.",
+        help="Show on stderr what each level looked up and found for the read NAME, and why it stopped.",
     ),
     quiet_option,
 )

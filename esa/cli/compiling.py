@@ -20,13 +20,13 @@ def compiled_kernels(preset: str, threads: int, quiet: bool) -> Iterator[None]:
 
     A message says so, once; likewise when code in the context compiles further kernels.
     """
-    tell = _once(_message(), quiet)
+    announce = _once(_message(), quiet)
     mark = complete_mark()
     if preset == DEFAULT_PRESET and mark is not None and not mark.exists():
         from esa.run.precompile import compile_kernels
 
-        compile_kernels(threads, tell, _once(_WAITING, quiet))
-    with _on_compilation(tell):
+        compile_kernels(threads, announce, _once(_WAITING, quiet))
+    with _on_compilation(announce):
         yield
 
 
@@ -34,13 +34,13 @@ def _once(message: str, quiet: bool) -> Callable[[], None]:
     """A function that prints the message at its first call, or never if ``quiet``."""
     done = quiet
 
-    def tell() -> None:
+    def announce() -> None:
         nonlocal done
         if not done:
             done = True
             click.echo(f"esa: {message}", err=True)
 
-    return tell
+    return announce
 
 
 def _message() -> str:
@@ -53,13 +53,13 @@ def _message() -> str:
 
 
 @contextmanager
-def _on_compilation(tell: Callable[[], None]) -> Iterator[None]:
-    """Calls ``tell`` when numba compiles a kernel, because no earlier run has kept it."""
+def _on_compilation(announce: Callable[[], None]) -> Iterator[None]:
+    """Calls ``announce`` when numba compiles a kernel, because no earlier run has kept it."""
     from numba.core import event
 
     class Listener(event.Listener):
         def on_start(self, _event: Any) -> None:
-            tell()
+            announce()
 
         def on_end(self, _event: Any) -> None:
             pass

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from esa.align.levels import ANCHORED_LEVELS, DENSE_LEVELS
-from esa.align.stages import Stage
+from esa.align.ladders import ANCHORED, DENSE
+from esa.align.levels import Level
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import UsageError, needed_by
@@ -34,7 +34,7 @@ class Preset(Protocol):
     name: str
     kind: Kind
     default_encoder: str
-    levels: tuple[Stage, ...]
+    levels: tuple[Level, ...]
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         """The fragmenter with these parameters (from the manifest or an encoder), defaults for the rest."""
@@ -59,7 +59,7 @@ class Anchored(Preset):
     name = "anchored"
     kind: Kind = "codes"
     default_encoder = "codes"
-    levels = ANCHORED_LEVELS
+    levels = ANCHORED
 
     def fragmenter(self, parameters: Mapping[str, Any]) -> Fragmenter:
         """Minimizer fragments."""
@@ -85,7 +85,7 @@ class Dense(Preset):
     """Long overlapping fragments of fixed stride, one vector each, searched by faiss."""
 
     kind: Kind = "dense"
-    levels = DENSE_LEVELS
+    levels = DENSE
 
     def __init__(self, name: str) -> None:
         # Each dense preset is named after its encoder.

@@ -12,10 +12,10 @@ The *main thread* submits one call a batch to the pool and holds the futures in 
 come out in input order, and only this thread writes. While the input pauses, the queue gives None every `PATIENCE`
 seconds, and the main thread writes what is done.
 
-The *pool* is an executor (`esa.run.workers.pool_of`) whose workers seed, finish, format and, for BAM, compress. Single
+The *pool* is an executor (`esa.run.workers.pool_of`) whose workers begin, finish, format and, for BAM, compress. Single
 reads, and pairs whose insert sizes are given, take one call: `Worker.align`. Other pairs begin with batches that are
-only seeded (`Worker.seed`), until the first pairs of the input have been sampled. Insert sizes are then learnt, once.
-The seeded batches are finished (`Worker.finish`), and all later ones take one call.
+only begun (`Worker.begin`), until the first pairs of the input have been sampled. Insert sizes are then learnt, once.
+The batches begun are finished (`Worker.finish`), and all later ones take one call.
 
 *Stop*: the stop token ends the loop, and leaving the pool's context ends the workers. After an exception the pool drops
 the calls that have not begun, and the reader thread ends as its `_closed` event is set.
@@ -68,15 +68,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class ReadTrace:
-    """A read whose way through the mapper is told (`esa.align.trace`).
+    """A read whose way through the mapper is shown (`esa.align.trace`).
 
     Attributes:
         name: as in SAM's QNAME; both ends of a pair are followed.
-        tell: takes one or several lines of text; not called if no read has the name.
+        show: takes one or several lines of text; not called if no read has the name.
     """
 
     name: str
-    tell: Callable[[str], object]
+    show: Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class AlignOptions:
         xa: secondary alignments as XA tags, not as records.
         inserts: insert sizes of pairs; None: they are learnt from the first pairs.
         bam: BAM instead of SAM.
-        trace: the read whose way through the mapper is told; None: of none.
+        trace: the read whose way through the mapper is shown; None: of none.
         command_line: for @PG.
         version: for @PG.
     """
@@ -199,15 +199,14 @@ def align(
 
 
 def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:
-    parts = (index.genome, index.fragmenter, index.encoder, index.store)
     formatter = _formatter(index.genome, options)
     if options.trace is None:
-        mapper = Mapper(*parts, config, options.eqx, options.soft_clips)
+        mapper = Mapper(index, config, options.eqx, options.soft_clips)
         return Worker(mapper, formatter, forks=index.preset.kind == "codes")
     from esa.align.trace import TracedMapper
 
-    traced = TracedMapper(*parts, config, options.eqx, options.soft_clips)
-    traced.follow(index.genome, options.trace.name, options.trace.tell)
+    traced = TracedMapper(index, config, options.eqx, options.soft_clips)
+    traced.follow(index.genome, options.trace.name, options.trace.show)
     return Worker(traced, formatter, forks=False)
 
 
@@ -226,7 +225,7 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
 
 
 _InsertSample = tuple[NDArray[np.int64], Callable[[], MappingState]]
-"""What `Worker.seed` returns."""
+"""What `Worker.begin` returns."""
 
 
 def _learn(
@@ -236,9 +235,9 @@ def _learn(
     config: AlignConfig,
     threads: int,
 ) -> tuple[InsertSizes, deque[Future[_InsertSample]]]:
-    """Insert sizes, learnt from the first pairs, and the seeded batches so far.
+    """Insert sizes, learnt from the first pairs, and the batches begun so far.
 
-    Idle workers seed the batches that follow in the meantime.
+    Idle workers begin the batches that follow in the meantime.
     """
     samples_ahead: deque[Future[_InsertSample]] = deque()
     # Exactly the first pairs, wherever a batch ends: the result must not depend on the batch size.
@@ -248,7 +247,7 @@ def _learn(
             pairs = min(wanted, len(batch) // 2)
             samples_wanted += wanted > 0
             wanted -= pairs
-            samples_ahead.append(pool.submit(worker.seed, batch, pairs))
+            samples_ahead.append(pool.submit(worker.begin, batch, pairs))
         while waited_for < len(samples_ahead) and (
             samples_ahead[waited_for].done() or len(samples_ahead) - waited_for > threads + READ_AHEAD
         ):

@@ -45,13 +45,13 @@ _INSERT = 300
 Codes = NDArray[np.uint8]
 
 
-def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[[], object]) -> None:
+def compile_kernels(threads: int, announce: Callable[[], object], waiting: Callable[[], object]) -> None:
     """Compile the kernels that no earlier run has compiled, in two processes if ``threads`` is 2 or more.
 
     If that fails (a full disk, say), a run compiles each kernel when it calls it.
 
     Args:
-        tell: called before the compilation.
+        announce: called before the compilation.
         waiting: called before waiting for another process that is compiling.
     """
     mark = complete_mark()
@@ -61,7 +61,7 @@ def compile_kernels(threads: int, tell: Callable[[], object], waiting: Callable[
         with alone("warming", waiting):
             if mark.exists():  # another process was faster
                 return
-            tell()
+            announce()
             with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
                 call_kernels(Path(folder), threads)
             if all_kept():
@@ -131,7 +131,7 @@ def _later_half(folder: Path) -> None:
     index = open_index(str(folder / _INDEX))
     config = AlignConfig(index.preset.levels)
     last = config.levels[-1:]
-    mapper = Mapper(index.genome, index.fragmenter, index.encoder, index.store, config._replace(levels=last))
+    mapper = Mapper(index, config._replace(levels=last))
     batch = ReadBatch.pair(np.zeros(2 * _READ, np.uint8))
     records = mapper.finish(mapper.unsearched(batch), ASSUMED)
     for kind in (SamFormatter, BamFormatter):

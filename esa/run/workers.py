@@ -121,21 +121,21 @@ class Worker:
     formatter: Formatter
     forks: bool
 
-    def seed(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
+    def begin(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
         """Run the levels that need no insert sizes.
 
         Returns (insert sample of the first ``pairs`` pairs, the batch for `finish`).
         """
-        state = self.mapper.seed(batch)
+        state = self.mapper.begin(batch)
         return self.mapper.insert_sample(state, pairs), state.waiting()
 
     def finish(self, waiting: Callable[[], MappingState], inserts: InsertSizes | None) -> AlignedBatch:
-        """The records of a batch that was seeded."""
+        """The records of a batch that was begun."""
         return self._finish(waiting(), inserts)
 
     def align(self, batch: ReadBatch, inserts: InsertSizes | None) -> AlignedBatch:
         """The records of a batch."""
-        return self._finish(self.mapper.seed(batch), inserts)
+        return self._finish(self.mapper.begin(batch), inserts)
 
     def _finish(self, state: MappingState, inserts: InsertSizes | None) -> AlignedBatch:
         records = self.mapper.finish(state, inserts)

@@ -20,7 +20,6 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ class TimedMapper(Mapper):
 
     def __init__(self, index: Index) -> None:
         config = AlignConfig(index.preset.levels)
-        super().__init__(index.genome, index.fragmenter, index.encoder, index.store, config)
+        super().__init__(index, config)
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._within: list[str] = []
         self.placer = TimedPlacer(self.placer, self._timed)
@@ -91,15 +90,18 @@ class TimedMapper(Mapper):
             self.seconds[self._within[-1]] -= spent
         return result
 
-    def rescue(self, *arguments: Any, **options: Any) -> None:
-        self._timed(RESCUE, partial(super().rescue, **options), *arguments)
+    def rescue(self, *arguments: Any) -> None:
+        self._timed(RESCUE, super().rescue, *arguments)
+
+    def rescue_thoroughly(self, *arguments: Any) -> None:
+        self._timed(RESCUE, super().rescue_thoroughly, *arguments)
 
     def split(self, *arguments: Any) -> Any:
         return self._timed(SPLIT, super().split, *arguments)
 
     def map(self, batch: ReadBatch) -> Counter[str]:
         """Align a batch; returns how many reads came to each level."""
-        state = self.seed(batch)
+        state = self.begin(batch)
         inserts = None
         if batch.paired:
             sample = self.insert_sample(state, self.config.pair.learning_pairs)

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import FR, InsertSizes
-from esa.align.levels import NEVER
+from esa.align.levels import ANY_SCORE, Cut, Edits, Level, Overhang, Repeats
 from esa.align.loci import Candidates
 from esa.align.mapper import Mapper
 from esa.align.placer import SPLIT, Placer
 from esa.align.scoring import MAX_READ_LENGTH
 from esa.align.search import searcher
-from esa.align.stages import Cut, Edits, Minimizers, Overhang, Repeats, SampledMinimizers, Stage
 from esa.align.state import MappingState
 from esa.encoders.registry import create_encoder
 from esa.fragments.base import Fragmenter
@@ -52,10 +51,10 @@ def build(name: str, contigs: list[Codes]) -> Index:
     return assemble(make_genome(contigs), preset, fragmenter, encoder)[0]
 
 
-def mapper_of(built: Index, levels: Iterable[Stage] | None = None, **settings: Any) -> Mapper:
+def mapper_of(built: Index, levels: Iterable[Level] | None = None, **settings: Any) -> Mapper:
     """The mapper of an index, with other levels or settings (fields of `AlignConfig`) than its preset's."""
     config = AlignConfig(built.preset.levels if levels is None else tuple(levels))._replace(**settings)
-    return Mapper(built.genome, built.fragmenter, built.encoder, built.store, config)
+    return Mapper(built, config)
 
 
 def reads_of(built: Index, n: int) -> list[Codes]:
@@ -73,7 +72,7 @@ def reads_of(built: Index, n: int) -> list[Codes]:
 
 def run(built: Index, batch: ReadBatch) -> Records:
     made = mapper_of(built)
-    return made.finish(made.seed(batch), None)
+    return made.finish(made.begin(batch), None)
 
 
 def row(records: Records, r: int) -> dict[str, object]:
@@ -127,14 +126,14 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
     batch = make_batch(reads_of(built, 60))
     together = run(built, batch)
     sizes = []
-    cut = Stage.cut
+    cut = Level.cut
 
-    def count(self: Stage, fragmenter: Fragmenter, bases: ReadBatch, reads: NDArray[np.int32]) -> Cut:
+    def count(self: Level, fragmenter: Fragmenter, bases: ReadBatch, reads: NDArray[np.int32]) -> Cut:
         sizes.append(len(reads))
         return cut(self, fragmenter, bases, reads)
 
     monkeypatch.setattr(searcher, "FRAGMENTS_TOGETHER", 200)
-    monkeypatch.setattr(Stage, "cut", count)
+    monkeypatch.setattr(Level, "cut", count)
     apart = run(built, batch)
     assert len(sizes) > len(built.preset.levels)
     assert 0 < max(sizes) < len(batch) / 2
@@ -143,9 +142,9 @@ def test_how_many_fragments_are_searched_together_does_not_matter(
 
 def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     reads = reads_of(built, 5)
-    assert all(stage.longest <= MAX_READ_LENGTH for stage in built.preset.levels)
-    made = mapper_of(built, (replace(stage, longest=100) for stage in built.preset.levels))
-    state = made.seed(make_batch(reads))
+    assert all(level.longest <= MAX_READ_LENGTH for level in built.preset.levels)
+    made = mapper_of(built, (replace(level, longest=100) for level in built.preset.levels))
+    state = made.begin(make_batch(reads))
     counts = [counts["reads"] for counts in state.statistics.levels.values()]
     assert sum(counts) == sum(len(read) <= 100 for read in reads) < len(reads)
 
@@ -160,19 +159,19 @@ def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     place = Placer.place
 
     def ask(
-        self: Placer, stage: Stage, state: MappingState, active: NDArray[np.bool_], *inserts: Any
+        self: Placer, level: Level, state: MappingState, active: NDArray[np.bool_], *inserts: Any
     ) -> NDArray[np.bool_]:
-        taken = active & (state.lengths <= stage.longest)
-        asked.append((stage.name, set(np.flatnonzero(taken).tolist())))
-        return place(self, stage, state, active, *inserts)
+        taken = active & (state.lengths <= level.longest)
+        asked.append((level.name, set(np.flatnonzero(taken).tolist())))
+        return place(self, level, state, active, *inserts)
 
     monkeypatch.setattr(Placer, "place", ask)
     reads = reads_of(built, 150)
-    made.finish(made.seed(make_batch(reads)), None)
+    made.finish(made.begin(make_batch(reads)), None)
     # No bucket of this genome is a repeat's.
-    assert [name for name, _ in asked] == [stage.name for stage in levels if not isinstance(stage, Repeats)]
+    assert [name for name, _ in asked] == [level.name for level in levels if not isinstance(level, Repeats)]
     # What has few fragments was looked at with all of them at once.
-    sampled = [isinstance(stage, SampledMinimizers) for stage in levels if not isinstance(stage, Repeats)]
+    sampled = [level.samples for level in levels if not isinstance(level, Repeats)]
     assert all(asked[i + 1][1] < asked[i][1] for i in range(len(asked) - 1) if sampled[i])
     whole = [reads for (_, reads), sample in zip(asked, [False, *sampled], strict=False) if not sample]
     for before, after in itertools.pairwise(whole):
@@ -189,7 +188,7 @@ def test_a_sample_of_fragments_settles_only_reads_that_stand_alone():
 
     def state(begin: int, edits: int) -> MappingState:
         reads = [index.genome.fetch(begin + 10 * i, begin + 10 * i + 200) for i in range(100)]
-        return made.seed(make_batch([mutate(rng, read, edits, 0) for read in reads]))
+        return made.begin(make_batch([mutate(rng, read, edits, 0) for read in reads]))
 
     assert state(500, 0).settled.mean() > 0.9
     assert state(500, 2).settled.mean() > 0.9
@@ -217,7 +216,7 @@ def test_reads_of_crowded_repeats_go_to_their_copy():
     found = {}
     for in_repeats in (True, False):
         made = mapper_of(index, (x for x in index.preset.levels if in_repeats or not isinstance(x, Repeats)))
-        records = made.finish(made.seed(make_batch(reads)), None)
+        records = made.finish(made.begin(make_batch(reads)), None)
         found[in_repeats] = int((abs(records.position - starts) < 5).sum())
         sure = (records.mapq >= 20) & (abs(records.position - starts) >= 5)
         assert not sure.any() or not in_repeats
@@ -248,10 +247,10 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
     made = mapper_of(
         index,
         (
-            stage
-            if isinstance(stage, Repeats)
-            else replace(stage, effort=replace(stage.effort, max_bucket=16))
-            for stage in config.levels
+            level
+            if isinstance(level, Repeats)
+            else replace(level, effort=replace(level.effort, max_bucket=16))
+            for level in config.levels
         ),
         max_loci=10,
         cluster=config.cluster._replace(max_candidates=10, max_paired_candidates=10),
@@ -265,25 +264,24 @@ def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pyt
         asked.add(arguments[-1])
         return clustered(*arguments[:-1], arguments[-1] if together else None)
 
-    place, rescued = Placer.place, Mapper.rescue
+    place, rescued = Placer.place, Mapper.rescue_thoroughly
     taken, other_copy = [], []
 
-    def look(self: Placer, stage: Stage, state: MappingState, active: NDArray[np.bool_], *rest: Any) -> Any:
-        if isinstance(stage, Repeats):
+    def look(self: Placer, level: Level, state: MappingState, active: NDArray[np.bool_], *rest: Any) -> Any:
+        if isinstance(level, Repeats):
             taken.append((active.copy(), state.loci.truncated != 0))
-        return place(self, stage, state, active, *rest)
+        return place(self, level, state, active, *rest)
 
-    def rescue(self: Mapper, *arguments: Any, again: bool = False) -> None:
-        if again:
-            other_copy.append(arguments[-1])
-        rescued(self, *arguments, again=again)
+    def rescue(self: Mapper, *arguments: Any) -> None:
+        other_copy.append(arguments[-1])
+        rescued(self, *arguments)
 
     monkeypatch.setattr(searcher, "cluster_hits", cluster)
     monkeypatch.setattr(Placer, "place", look)
-    monkeypatch.setattr(Mapper, "rescue", rescue)
+    monkeypatch.setattr(Mapper, "rescue_thoroughly", rescue)
     right_ones = {}
     for together in (True, False):
-        records = made.finish(made.seed(make_batch(reads, paired=True)), inserts)
+        records = made.finish(made.begin(make_batch(reads, paired=True)), inserts)
         right_ones[together] = int((records.position == true).sum())
     assert asked == {None, inserts.range}
     assert right_ones[True] > 0.95 * len(reads)
@@ -339,12 +337,12 @@ def test_reads_of_low_complexity_are_searched_in_more_parts(monkeypatch: pytest.
 
 
 def test_what_is_searched_together_is_bounded_and_holds_both_ends_of_a_pair():
-    stage = Minimizers("", SearchEffort(1 << 20), NEVER)
+    level = Level("", SearchEffort(1 << 20), ANY_SCORE)
     lengths = np.full(400, 80)
     # A read has some ten fragments, and there is room for the hits of 32.
     assert searcher.HITS_TOGETHER >> 20 == 32
     reads = np.sort(np.random.default_rng(5).choice(400, 300, replace=False)).astype(np.int32)
-    parts = list(searcher.chunks(reads, lengths, stage))
+    parts = list(searcher.chunks(reads, lengths, level))
     assert np.concatenate(parts).tolist() == reads.tolist()
     assert max(map(len, parts)) <= 5
     pairs = [set((part // 2).tolist()) for part in parts]
@@ -358,15 +356,15 @@ def test_what_a_limit_hid_counts_as_searched_where_later_levels_would_hide_it_to
     asked = {}
     for counts in (True, False):
         levels = []
-        for stage in index.preset.levels:
-            changed = replace(stage, effort=replace(stage.effort, max_hits=4))
-            if not isinstance(stage, Edits):
+        for level in index.preset.levels:
+            changed = replace(level, effort=replace(level.effort, max_hits=4))
+            if not isinstance(level, Edits):
                 changed = replace(changed, resolved=((0, 101), (1, 100)))
             elif not counts:
-                changed = Minimizers(stage.name, changed.effort, stage.resolved)
+                changed = Level(level.name, changed.effort, level.resolved)
             levels.append(changed)
         made = mapper_of(index, levels)
-        state = made.seed(make_batch([unit[50:200]]))
+        state = made.begin(make_batch([unit[50:200]]))
         made.finish(state, None)
         asked[counts] = [name for name, count in state.statistics.levels.items() if count["reads"]]
     assert asked[True] == asked[False][: len(asked[True])]
@@ -381,9 +379,9 @@ def test_a_read_with_as_many_perfect_loci_as_are_kept_is_not_searched_for_any_fu
     index = build(
         "anchored", [part for _ in range(copies) for part in (unit, rng.integers(0, 4, 50).astype(np.uint8))]
     )
-    made = mapper_of(index, (replace(stage, resolved=((0, 101),)) for stage in index.preset.levels))
+    made = mapper_of(index, (replace(level, resolved=((0, 101),)) for level in index.preset.levels))
     assert made.config.max_loci == 64
-    state = made.seed(make_batch([unit[50:200], unit[100:300]]))
+    state = made.begin(make_batch([unit[50:200], unit[100:300]]))
     made.finish(state, None)
     further = [name for name, counts in state.statistics.levels.items() if counts["reads"]]
     assert ("edited minimizers" in further) == (copies < 64)
@@ -391,14 +389,14 @@ def test_a_read_with_as_many_perfect_loci_as_are_kept_is_not_searched_for_any_fu
 
 def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: Index):
     config = AlignConfig(built.preset.levels).reporting(5, everything=False)
-    made = Mapper(built.genome, built.fragmenter, built.encoder, built.store, config)
-    batch = made.seed(make_batch(reads_of(built, 20)))
-    whole = next(x for x in built.preset.levels if not isinstance(x, SampledMinimizers))
+    made = Mapper(built, config)
+    batch = made.begin(make_batch(reads_of(built, 20)))
+    whole = next(x for x in built.preset.levels if not x.samples)
     assert list(batch.statistics.levels) == [whole.name]
 
 
 def test_what_an_alignment_leaves_over_is_searched_at_levels_for_reads_of_any_length(built: Index):
-    names = [stage.name for stage in mapper_of(built).segments.stages]
+    names = [level.name for level in mapper_of(built).segments.levels]
     assert names == {"anchored": [SPLIT, "sliding"]}.get(built.preset.name, ["farther"])
 
 
@@ -441,13 +439,13 @@ def test_short_reads_without_a_whole_fragment_are_found_by_those_that_overhang()
         dna.reverse_complement(read) if back else read for read, back in zip(reads, reverse, strict=True)
     ]
 
-    def right(levels: Iterable[Stage]) -> int:
+    def right(levels: Iterable[Level]) -> int:
         made = mapper_of(built, levels)
-        found = made.finish(made.seed(make_batch(reads)), None)
+        found = made.finish(made.begin(make_batch(reads)), None)
         return np.count_nonzero((found.position == starts) & ((found.flag & FLAG_REVERSE > 0) == reverse))
 
     assert right(built.preset.levels) >= 295
-    assert right(stage for stage in built.preset.levels if not isinstance(stage, Overhang)) < 250
+    assert right(level for level in built.preset.levels if not isinstance(level, Overhang)) < 250
 
 
 def test_padded_reads_keep_their_bases():

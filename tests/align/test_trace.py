@@ -1,4 +1,4 @@
-"""`esa.align.trace`: what is told of a read is what happened to it, and its records are those of any run."""
+"""`esa.align.trace`: what is shown of a read is what happened to it, and its records are those of any run."""
 
 from __future__ import annotations
 
@@ -47,53 +47,63 @@ def pairs(index: Index) -> list[Codes]:
 
 
 def mapped(made: Mapper, batch: ReadBatch) -> tuple[Records, dict[str, int]]:
-    state = made.seed(batch)
+    state = made.begin(batch)
     records = made.finish(state, INSERTS if batch.paired else None)
     return records, {name: counts["reads"] for name, counts in state.statistics.levels.items()}
 
 
-def parts(index: Index, stages: int | None = None) -> tuple[object, ...]:
-    levels = index.preset.levels[:stages]
-    return index.genome, index.fragmenter, index.encoder, index.store, AlignConfig(levels)
+def config(index: Index, levels: int | None = None) -> AlignConfig:
+    return AlignConfig(index.preset.levels[:levels])
 
 
-def traced(index: Index, batch: ReadBatch, row: int, stages: int | None = None) -> tuple[Records, str]:
-    told: list[str] = []
-    made = TracedMapper(*parts(index, stages))  # type: ignore[arg-type]
-    made.follow(index.genome, batch.name(row), told.append)
-    return mapped(made, batch)[0], "\n".join(told)
+def traced(index: Index, batch: ReadBatch, row: int, levels: int | None = None) -> tuple[Records, str]:
+    shown: list[str] = []
+    made = TracedMapper(index, config(index, levels))
+    made.follow(index.genome, batch.name(row), shown.append)
+    return mapped(made, batch)[0], "\n".join(shown)
 
 
 @pytest.mark.parametrize("paired", [True, False])
 def test_a_traced_run_gives_the_same_records(index: Index, paired: bool) -> None:
     batch = make_batch(pairs(index), paired=paired)
-    plain, _ = mapped(Mapper(*parts(index)), batch)  # type: ignore[arg-type]
+    plain, _ = mapped(Mapper(index, config(index)), batch)
     followed, _ = traced(index, batch, 2)
     for name in ("read", "flag", "contig", "position", "mapq", "cigar", "alignment_score"):
         assert np.array_equal(getattr(plain, name), getattr(followed, name))
 
 
 @pytest.mark.parametrize("row", range(8))
-def test_the_stages_told_are_those_that_a_read_goes_through(index: Index, row: int) -> None:
+def test_the_levels_shown_are_those_that_a_read_goes_through(index: Index, row: int) -> None:
     codes = pairs(index)[row]
     alone = make_batch([codes])
-    _, reached = mapped(Mapper(*parts(index)), alone)  # type: ignore[arg-type]
+    _, reached = mapped(Mapper(index, config(index)), alone)
     records, text = traced(index, alone, 0)
-    told = re.findall(r"stage '([^']+)'", text)
-    assert told == [name for name, reads in reached.items() if reads and name != "split"]
+    shown = re.findall(r"^  read, level '([^']+)':", text, re.MULTILINE)
+    assert shown == [name for name, reads in reached.items() if reads and name != "split"]
+    # Each other level has a reason, or the read stopped before.
+    left_out = re.findall(r"is left out of level '([^']+)'", text)
+    stops = re.findall(r"stops after level '([^']+)'", text)
+    assert len(stops) <= 1
+    names = [level.name for level in index.preset.levels]
+    last = names.index(stops[0]) if stops else len(names) - 1
+    unsampled = {names[0]: names[1]}
+    gone_through = {*shown, *left_out, *(unsampled[name] for name in shown if name in unsampled)}
+    assert gone_through == set(names[: last + 1]) - {"two edits"} | gone_through & {"two edits"}
     assert text.startswith(f"{alone.name(0)}: {len(codes)} bases")
     assert f"record: flag {records.flag[0]}, " in text
     assert f"MAPQ {records.mapq[0]}" in text
 
 
-def test_a_mate_s_rescue_and_a_further_segment_are_told(index: Index) -> None:
+def test_a_mate_s_rescue_and_another_segment_are_shown(index: Index) -> None:
     batch = make_batch(pairs(index), paired=True)
-    # Further stages would find the lost end by sliding fragments.
-    _, rescued = traced(index, batch, 2, stages=2)
+    # Later levels would find the lost end by sliding fragments.
+    _, rescued = traced(index, batch, 2, levels=2)
     assert re.search(r"end 2, (thorough )?rescue in its mate's window:\n    locus c0:4,301 -", rescued)
     records, split = traced(index, batch, 4)
     assert np.count_nonzero(records.read == 4) == 2
-    assert "end 1, further segment" in split
+    assert "end 1, other segment" in split
+    assert re.search(r"end 1, bases 80-1\d\d left over, level 'split':\n    \d+ fragments looked up", split)
+    assert re.search(r"candidate c0:14,9\d\d \+: weight \d+, score \d+", split)
     assert split.count("end 1, record: ") == 2
 
 

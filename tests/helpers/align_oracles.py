@@ -20,14 +20,14 @@ from esa.sequence.reads import ReadBatch
 Codes = NDArray[np.uint8]
 OUTSIDE = 5
 BONUS = 5
-NEVER = -(10**9)
+ANY_SCORE = -(10**9)
 PAIR, INSERTION, DELETION = range(3)
 
 
 def score_pair(query_base: int, reference_base: int) -> int:
     """Match 1, mismatch -4, an N with anything -1; nothing aligns outside the contig."""
     if reference_base == OUTSIDE:
-        return NEVER
+        return ANY_SCORE
     if query_base == dna.N or reference_base == dna.N:
         return -1
     return 1 if query_base == reference_base else -4
@@ -42,15 +42,15 @@ def best_by_ends(
     6 + k and opens from a pair only.
     """
     n, width = len(query), len(window)
-    out = dict.fromkeys([(a, b) for a in (False, True) for b in (False, True)], NEVER)
+    out = dict.fromkeys([(a, b) for a in (False, True) for b in (False, True)], ANY_SCORE)
     for from_start in (False, True):
-        above = [[NEVER] * (width + 1) for _ in range(3)]
+        above = [[ANY_SCORE] * (width + 1) for _ in range(3)]
         for i in range(n):
-            rows = [[NEVER] * (width + 1) for _ in range(3)]
+            rows = [[ANY_SCORE] * (width + 1) for _ in range(3)]
             for j in range(width):
                 # Index j + 1 of a row is window base j.
                 if (lowest is None or j - i >= lowest) and (highest is None or j - i <= highest):
-                    fresh = 0 if (i == 0) == from_start else NEVER
+                    fresh = 0 if (i == 0) == from_start else ANY_SCORE
                     before = max(fresh, above[PAIR][j], above[INSERTION][j], above[DELETION][j])
                     rows[PAIR][j + 1] = before + score_pair(query[i], window[j])
                 rows[INSERTION][j + 1] = max(above[PAIR][j + 1] - 7, above[INSERTION][j + 1] - 1)

@@ -1,19 +1,19 @@
-"""From reads to candidates at one stage: fragments, embeddings, hits, clusters."""
+"""From reads to candidates at one level: fragments, embeddings, hits, clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esa.align.config import ClusterConfig, VotingConfig
 from esa.align.inserts import InsertRange
+from esa.align.levels import Level
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.search.candidates import cluster_hits
 from esa.align.search.kmer_voting import vote_hits
-from esa.align.stages import Stage
 from esa.align.state import SearchState
 from esa.align.statistics import RunStatistics
 from esa.encoders.base import Encoder
@@ -22,6 +22,7 @@ from esa.fragments.base import Fragmenter, Fragments
 from esa.fragments.minimizers import MinimizerFragmenter
 from esa.kernels.arrays import I32Array, U8Array
 from esa.kernels.decorator import inline_njit
+from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 from esa.stores.base import Hits, Keys, Store
 from esa.stores.codes import CodeStore
@@ -39,7 +40,7 @@ class Found(NamedTuple):
     Attributes:
         candidates: of the bases that fragments were cut from.
         searched: ``int32[n]``, fragments of each read that count as searched.
-        thinned: ``bool[n]``, reads of which fragments were left out (`esa.align.stages.Cut`).
+        thinned: ``bool[n]``, reads of which fragments were left out (`esa.align.levels.Cut`).
         fragments: those that were looked up.
         hits: their hits.
     """
@@ -62,6 +63,26 @@ class Found(NamedTuple):
         }
 
 
+class SearchedIndex(Protocol):
+    """What the mapper takes of an index (`esa.index.open.Index`)."""
+
+    @property
+    def genome(self) -> Genome:
+        """What reads are aligned to."""
+
+    @property
+    def fragmenter(self) -> Fragmenter:
+        """Cuts reads as it cut the genome."""
+
+    @property
+    def encoder(self) -> Encoder:
+        """Embeds their fragments."""
+
+    @property
+    def store(self) -> Store:
+        """Holds the embedded fragments of the genome."""
+
+
 class Searcher:
     """Searches an index for reads.
 
@@ -70,16 +91,10 @@ class Searcher:
     """
 
     def __init__(
-        self,
-        fragmenter: Fragmenter,
-        encoder: Encoder,
-        store: Store,
-        reference: Reference,
-        cluster: ClusterConfig,
-        voting: VotingConfig,
+        self, index: SearchedIndex, reference: Reference, cluster: ClusterConfig, voting: VotingConfig
     ) -> None:
-        self.fragmenter = fragmenter
-        self._encoder, self._store, self._reference = encoder, store, reference
+        self.fragmenter = index.fragmenter
+        self._encoder, self._store, self._reference = index.encoder, index.store, reference
         self._cluster, self._voting = cluster, voting
 
     @property
@@ -89,7 +104,7 @@ class Searcher:
 
     def search(
         self,
-        stage: Stage,
+        level: Level,
         state: SearchState,
         bases: ReadBatch,
         reads: NDArray[np.int32],
@@ -101,12 +116,12 @@ class Searcher:
             bases: what the reads' fragments are cut from, one row a read of the state's batch.
             pairs: with it the clusters of both ends of a pair are weighed together.
         """
-        for chunk in chunks(reads, state.lengths, stage):
-            yield from self._search_chunk(stage, state, bases, chunk, pairs)
+        for chunk in chunks(reads, state.lengths, level):
+            yield from self._search_chunk(level, state, bases, chunk, pairs)
 
     def _search_chunk(
         self,
-        stage: Stage,
+        level: Level,
         state: SearchState,
         bases: ReadBatch,
         reads: NDArray[np.int32],
@@ -114,24 +129,24 @@ class Searcher:
     ) -> Iterator[Found]:
         statistics = state.statistics
         with statistics.stage("cut"):
-            fragments, thinned = stage.cut(self.fragmenter, bases, reads)
+            fragments, thinned = level.cut(self.fragmenter, bases, reads)
         middle = _between_pairs(reads)
-        if middle and len(fragments) * stage.effort.max_hits > 2 * HITS_TOGETHER:
+        if middle and len(fragments) * level.effort.max_hits > 2 * HITS_TOGETHER:
             # Of low complexity: more fragments than estimated.
-            yield from self._search_chunk(stage, state, bases, reads[:middle], pairs)
-            yield from self._search_chunk(stage, state, bases, reads[middle:], pairs)
+            yield from self._search_chunk(level, state, bases, reads[:middle], pairs)
+            yield from self._search_chunk(level, state, bases, reads[middle:], pairs)
             return
-        hits = self._look_up(stage, bases, fragments, statistics)
+        hits = self._look_up(level, bases, fragments, statistics)
         searched = np.zeros(len(bases), np.int32)
-        _count_searched(fragments.owner, stage.uncounted(hits.truncated), searched)
+        _count_searched(fragments.owner, level.uncounted(hits.truncated), searched)
         with statistics.stage("cluster"):
             candidates = self._candidates(bases, state.salts, hits, fragments, pairs)
-        yield Found(stage.kept(candidates, thinned), searched, thinned, fragments, hits)
+        yield Found(level.kept(candidates, thinned), searched, thinned, fragments, hits)
 
     def _look_up(
-        self, stage: Stage, bases: ReadBatch, fragments: Fragments, statistics: RunStatistics
+        self, level: Level, bases: ReadBatch, fragments: Fragments, statistics: RunStatistics
     ) -> Hits:
-        encoder, store, effort = self._encoder, self._store, stage.effort
+        encoder, store, effort = self._encoder, self._store, level.effort
         # Only probes of the least certain bits depend on how certain each is.
         signs_suffice = effort.edits > 0 or effort.probes == 1
         if not (signs_suffice and isinstance(encoder, CodeEncoder) and isinstance(store, CodeStore)):
@@ -143,18 +158,18 @@ class Searcher:
         with statistics.stage("encode"):
             queries = encoder.signs(bases.codes, fragments)
             if effort.edits:
-                keys = self._edited_keys(stage, bases, fragments, encoder, store)
+                keys = self._edited_keys(level, bases, fragments, encoder, store)
         with statistics.stage("probe"):
             return store.search_codes(queries, effort, keys)
 
     def _edited_keys(
-        self, stage: Stage, bases: ReadBatch, fragments: Fragments, encoder: CodeEncoder, store: CodeStore
+        self, level: Level, bases: ReadBatch, fragments: Fragments, encoder: CodeEncoder, store: CodeStore
     ) -> Keys:
         assert isinstance(self.fragmenter, MinimizerFragmenter)
-        edits = self.fragmenter.minimizer_edits(bases.codes, fragments, on_minimizers=stage.at_minimizers)
+        edits = self.fragmenter.minimizer_edits(bases.codes, fragments, on_minimizers=level.at_minimizers)
         return Keys(
             *encoder.edited_keys(
-                bases.codes, bases.offsets, fragments, store.key_bits, edits, stage.effort.edits
+                bases.codes, bases.offsets, fragments, store.key_bits, edits, level.effort.edits
             )
         )
 
@@ -183,13 +198,13 @@ def _count_searched(owner: I32Array, truncated: U8Array, searched: I32Array) -> 
         searched[owner[f]] += truncated[f] == 0
 
 
-def chunks(reads: NDArray[np.int32], lengths: NDArray[np.int64], stage: Stage) -> Iterator[NDArray[np.int32]]:
+def chunks(reads: NDArray[np.int32], lengths: NDArray[np.int64], level: Level) -> Iterator[NDArray[np.int32]]:
     """Runs of reads that are searched together, so that neither long reads nor repeats fill the memory.
 
     A run has about `FRAGMENTS_TOGETHER` fragments, or `HITS_TOGETHER` hits. Mates stay together.
     """
-    fragments = stage.estimated_fragments(lengths[reads])
-    most = max(1, min(FRAGMENTS_TOGETHER, HITS_TOGETHER // stage.effort.max_hits))
+    fragments = level.estimated_fragments(lengths[reads])
+    most = max(1, min(FRAGMENTS_TOGETHER, HITS_TOGETHER // level.effort.max_hits))
     run = np.cumsum(fragments) // most
     mates = np.diff(reads // 2) == 0
     run[1:][mates] = run[:-1][mates]

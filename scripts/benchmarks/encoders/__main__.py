@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from esa.align.levels import ANCHORED_LEVELS
+from esa.align.ladders import ANCHORED
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind
 from esa.errors import EsaError
@@ -186,7 +186,7 @@ def code_rows(table: MarkdownTable, m: Measured) -> None:
         cells = (AtCost(f.share, f.at_size(factor)) for f in found)
         table.add(f"{one.name}, {what}", where.key_bits, *cells, *no_costs)
 
-    for level in ANCHORED_LEVELS:
+    for level in ANCHORED:
         # What edit-directed keys find is in `make bench-levels`.
         if not level.effort.edits:
             add(f"level `{level.name}`", store, level.effort.probes, level.effort.max_bucket)

@@ -90,8 +90,8 @@ def compare(data_dir: Path, name: str, rows: list[dict[str, str]]) -> Iterator[C
             for record in records:
                 sequences[record.id.removesuffix(f"/{end}"), end] = record.sequence
     reads = [dna.encode(sequences[row["name"], row["end"]].encode()) for row in rows]
-    mapper = Mapper(genome, fragmenter, built.encoder, built.store, AlignConfig(preset.levels))
-    found = mapper.finish(mapper.seed(make_batch(reads)), None)
+    mapper = Mapper(built, AlignConfig(preset.levels))
+    found = mapper.finish(mapper.begin(make_batch(reads)), None)
     for r, row in enumerate(rows):
         strand = "-" if found.flag[r] & FLAG_REVERSE else "+"
         if (
