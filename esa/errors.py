@@ -9,7 +9,6 @@ EXIT_DATA = 1
 EXIT_USAGE = 2
 EXIT_SIGINT = 130
 EXIT_BROKEN_PIPE = 141
-EXIT_SIGTERM = 143
 
 
 class EsaError(Exception):

@@ -6,13 +6,14 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
 from esa import __version__
-from esa.cli.signals import Interrupts, Terminated
-from esa.errors import EXIT_BROKEN_PIPE, EXIT_SIGINT, EXIT_SIGTERM, EXIT_USAGE, EsaError
+from esa.cli.signals import run_until_signal, wait_if_ended
+from esa.cli.standard_streams import replace_closed_streams
+from esa.errors import EXIT_BROKEN_PIPE, EXIT_SIGINT, EXIT_USAGE, EsaError
 
 SUBCOMMANDS = {
     "index": ("esa.cli.index", "Index a reference genome."),
@@ -61,25 +62,24 @@ def cli() -> None:
 
 
 def _quiet_exit(code: int) -> int:
-    """Prevent Python's own message about a closed stdout at shutdown; returns the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Prevent Python's own message about a broken pipe at shutdown; returns the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return code
 
 
 def _invoke(arguments: list[str]) -> None:
     # Not click's main(): it exits with 1 after a broken pipe and treats an EOFError as an interrupt.
-    with cli.make_context("esa", list(arguments), obj=arguments) as context:
-        cli.invoke(context)
-    if sys.stdout is not None:  # None: the shell closed it
+    try:
+        with cli.make_context("esa", list(arguments), obj=arguments) as context:
+            cli.invoke(context)
         sys.stdout.flush()
+    except BaseException:
+        wait_if_ended()
+        raise
 
 
-def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lambda: None) -> int:
-    """Run `esa` with ``argv`` (default: the process's) and return its exit code.
-
-    Args:
-        interrupted: called when an interrupt or SIGTERM is handled.
-    """
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run `esa` with ``argv`` (default: the process's) and return its exit code."""
     try:
         _invoke(sys.argv[1:] if argv is None else list(argv))
         return 0
@@ -90,14 +90,9 @@ def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lam
         return EXIT_USAGE
     except BrokenPipeError:
         return _quiet_exit(EXIT_BROKEN_PIPE)
-    except (KeyboardInterrupt, click.Abort):
-        interrupted()
+    except KeyboardInterrupt:  # of a program that calls this
         click.echo("esa: interrupted", err=True)
         return EXIT_SIGINT
-    except Terminated:
-        interrupted()
-        click.echo("esa: terminated", err=True)
-        return EXIT_SIGTERM
     except EsaError as error:
         click.echo(f"esa: {error}", err=True)
         return error.exit_code
@@ -109,16 +104,11 @@ def run(argv: Sequence[str] | None = None, interrupted: Callable[[], None] = lam
 
 
 def main() -> None:
-    """Entry point of the console script."""
-    interrupts = Interrupts()
-    interrupts.install()
+    """Run `esa` as a process: its signals, its standard streams, its exit."""
+    replace_closed_streams()
     # Objects made by imports stay. Collecting garbage among them again and again takes a tenth of a short run, and once
     # more at exit as much.
     gc.set_threshold(GARBAGE_THRESHOLD)
-    code = run(interrupted=interrupts.taken)
+    code = run_until_signal(run)
     gc.freeze()
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,58 +1,91 @@
-"""Signals as exceptions of the main thread, without losing one."""
+"""Signals that end the command: it is abandoned, what is unfinished is removed, and the process exits.
+
+No signal raises an exception: numba ignores one that is raised while it boxes a kernel's result, and returns a null
+pointer. So the command runs in a thread of its own. The main thread waits for its end or for a signal, on the pipe that
+Python's signal handlers write to. (Waiting for a lock would lose a signal that comes just before, or that the system
+delivers to another thread.)
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
-from types import FrameType
+from collections.abc import Callable
+from typing import NoReturn
 
-REPEAT = 1.0
-"""Seconds until a signal that has not ended the command is sent to the main thread again."""
+from esa.io.unfinished import end_all
+
+ENDING = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "the terminal hung up",
+    signal.SIGQUIT: "quit",
+    signal.SIGXCPU: "the limit of processor time is reached",
+    signal.SIGUSR1: "ended by SIGUSR1",
+    signal.SIGUSR2: "ended by SIGUSR2",
+    signal.SIGALRM: "ended by SIGALRM",
+    signal.SIGVTALRM: "ended by SIGVTALRM",
+    signal.SIGPROF: "ended by SIGPROF",
+}
+"""Signals that end a process and that it may handle: what is said. Faults of the process itself are left alone."""
+
+_DONE = 0
+"""Written to the pipe at the end of the command: no signal has this number."""
+
+_ENDED = threading.Event()
+"""Set once a signal ends the command."""
 
 
-class Terminated(BaseException):
-    """SIGTERM, as an exception: unfinished files are removed on the way out."""
+def run_until_signal(command: Callable[[], int]) -> int:
+    """Run ``command`` in a thread and return its exit code. Call this once per process, in the main thread.
 
-
-class Interrupts:
-    """Raises KeyboardInterrupt for SIGINT and `Terminated` for SIGTERM, until `taken` is called.
-
-    Python alone loses a signal that arrives just before the main thread blocks (in a lock, ``wait``, ``read``), or in
-    another thread: the handler runs when the main thread wakes, perhaps never. Python also loses an exception raised in
-    a ``__del__`` or swallowed by a bare ``except``. Here a thread gets the signal from the wake-up file descriptor and
-    sends it to the main thread again until `taken` is called.
+    On one of the `ENDING` signals the process exits at once, with 128 and the signal's number. A signal that is ignored
+    stays so (`nohup esa ...`, or SIGINT of a background job).
     """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    handled = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    for number in handled:
+        signal.signal(number, lambda *_: None)
+    os.register_at_fork(after_in_child=lambda: _as_before(handled))
+    codes: list[int] = []
 
-    def __init__(self) -> None:
-        self._taken = threading.Event()
+    def run() -> None:
+        try:
+            codes.append(command())
+        finally:
+            os.write(writer, bytes([_DONE]))
 
-    def install(self) -> None:
-        """Set the handlers. Call this once per process, in the main thread. An ignored SIGINT stays ignored."""
-        signal.signal(signal.SIGTERM, self._raise)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._raise)
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        # Signals of a child process are not the parent's.
-        os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
-        threading.Thread(target=self._repeat, args=(reader,), name="esa-signals", daemon=True).start()
+    # A daemon: the process may exit while it runs.
+    threading.Thread(target=run, name="esa-command", daemon=True).start()
+    while (came := os.read(reader, 1)[0]) != _DONE:
+        if came in handled:
+            _end(came)
+    return codes[0] if codes else 1
 
-    def taken(self) -> None:
-        """Stop raising: the command is ending."""
-        self._taken.set()
 
-    def _raise(self, number: int, _frame: FrameType | None) -> None:
-        if not self._taken.is_set():
-            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+def wait_if_ended() -> None:
+    """Never returns once a signal ends the command. Errors that its end causes are not shown to the user."""
+    if _ENDED.is_set():
+        threading.Event().wait()
 
-    def _repeat(self, reader: int) -> None:
-        main = threading.main_thread().ident
-        assert main is not None
-        while True:
-            number = os.read(reader, 1)[0]
-            if number in (signal.SIGINT, signal.SIGTERM):
-                break
-        while not self._taken.wait(REPEAT):
-            signal.pthread_kill(main, number)
+
+def _as_before(handled: list[signal.Signals]) -> None:
+    """Signals of a child process are not the parent's."""
+    signal.set_wakeup_fd(-1)
+    for number in handled:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int) -> NoReturn:
+    _ENDED.set()
+    end_all()
+    # Below a progress bar.
+    begin = "\n" if sys.stderr is not None and sys.stderr.isatty() else ""
+    with contextlib.suppress(OSError):
+        os.write(2, f"{begin}esa: {ENDING[signal.Signals(number)]}\n".encode())
+    os._exit(128 + number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -35,6 +34,8 @@ from esa.index.manifest import (
     render,
 )
 from esa.index.npy import GrowingFile, array_bytes, dtype_name, npy_header
+from esa.io import unfinished
+from esa.io.unfinished import LOCK_NAME
 
 BLOCK_BYTES = 1 << 22
 """Arrays are digested and written in blocks that end at multiples of this size.
@@ -42,8 +43,6 @@ BLOCK_BYTES = 1 << 22
 A block written at once comes to lie in huge pages of the page cache, where the file system has them
 (`esa.kernels.madvise`). The first block does not, because it begins with the header."""
 
-LOCK_NAME = "writing.lock"
-"""File in a directory that is being written; the writing process holds a lock on it."""
 _TOKEN_BYTES = 4
 
 
@@ -83,12 +82,13 @@ class DirectoryWriter:
 
     def __enter__(self) -> Self:
         _remove_leftovers(self._final)
-        with self._output_errors():
-            self._temporary.mkdir()
+        with self._output_errors(), unfinished.changing():
+            unfinished.note(self._temporary)
             try:
-                self._lock = _lock(self._temporary)
+                self._temporary.mkdir()
+                self._lock = unfinished.lock_folder(self._temporary)
             except BaseException:
-                shutil.rmtree(self._temporary, ignore_errors=True)
+                self._remove()
                 raise
         return self
 
@@ -97,8 +97,13 @@ class DirectoryWriter:
     ) -> None:
         for grown in self._growing:
             grown.close()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        with unfinished.changing():
+            self._remove()
         os.close(self._lock)
+
+    def _remove(self) -> None:
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        unfinished.forget(self._temporary)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
         """Write an array.
@@ -179,10 +184,11 @@ class DirectoryWriter:
             manifest = parse(text, self.path / MANIFEST_NAME)
             self._write(MANIFEST_NAME, text)
             _sync(self._temporary)
-            self._check_final()
-            self._put_in_place()
-            # Last: without its lock, a directory that was left behind would never be removed.
-            (self._final / LOCK_NAME).unlink()
+            with unfinished.changing():
+                self._check_final()
+                self._put_in_place()
+                # Last: without its lock, a directory that was left behind would never be removed.
+                (self._final / LOCK_NAME).unlink()
             _sync(self._final.parent)
         return manifest
 
@@ -263,22 +269,6 @@ class DirectoryWriter:
             ) from error
 
 
-def _lock(directory: Path) -> int:
-    """Descriptor that holds the lock of a directory, until it is closed or the process ends."""
-    new = directory / f"{LOCK_NAME}.new"
-    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-    try:
-        # Without locks on the file system, no process gets this one, and nothing is ever removed.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Renamed once locked: under its final name it is never seen unlocked.
-        os.rename(new, directory / LOCK_NAME)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def _remove_leftovers(final: Path) -> None:
     """Remove the siblings that killed writers of a directory certainly left behind."""
     form = re.compile(rf"\.{re.escape(final.name)}\.(tmp|old)-[0-9a-f]{{{2 * _TOKEN_BYTES}}}")
@@ -286,24 +276,9 @@ def _remove_leftovers(final: Path) -> None:
         for path in list(final.parent.iterdir()):
             match = form.fullmatch(path.name)
             # Without a final directory, an old one may be the only index, or about to be renamed back.
-            if match and (final.exists() if match[1] == "old" else _is_orphan(path)):
+            if match and (final.exists() if match[1] == "old" else unfinished.is_abandoned(path / LOCK_NAME)):
                 shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_orphan(directory: Path) -> bool:
-    """Whether the process that was writing a directory has ended."""
-    try:
-        descriptor = os.open(directory / LOCK_NAME, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
+                unfinished.tell_removed(path)
 
 
 def _sync(directory: Path) -> None:

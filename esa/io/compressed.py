@@ -99,7 +99,7 @@ class _CountedFile(io.RawIOBase):
         return n
 
     def close(self) -> None:
-        if not self.closed and self._file is not sys.stdin.buffer:
+        if not self.closed and self._file is not getattr(sys.stdin, "buffer", None):
             self._file.close()
         super().close()
 
@@ -109,7 +109,7 @@ class _Inflater:
 
     def __init__(self, file: _CountedFile, label: str, error: type[EsaError]) -> None:
         self._file, self._label, self._error = file, label, error
-        self._queue: queue.Queue[tuple[bytes, int] | EsaError] = queue.Queue(_BLOCKS_AHEAD)
+        self._queue: queue.Queue[tuple[bytes, int] | BaseException] = queue.Queue(_BLOCKS_AHEAD)
         self._stopped = threading.Event()
         self._block = b""
         self._ended = False
@@ -133,6 +133,8 @@ class _Inflater:
             self._fail(f"corrupt gzip file ({fault}); test it with `gzip -t`, and copy or download it again")
         except OSError as fault:
             self._fail(f"cannot be read: {fault.strerror or fault}")
+        except BaseException as fault:  # whatever it is, the reader must not wait for ever
+            self._queue.put(fault)
 
     def _fail(self, what: str) -> None:
         self._queue.put(self._error(f"{self._label}: {what}"))
@@ -140,7 +142,7 @@ class _Inflater:
     def readinto(self, view: memoryview) -> int:
         if not self._block and not self._ended:
             item = self._queue.get()
-            if isinstance(item, EsaError):
+            if isinstance(item, BaseException):
                 self._queue.put(item)  # whoever reads on meets it again
                 raise item
             self._block, self.count = item

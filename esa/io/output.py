@@ -1,7 +1,8 @@
 """Where alignments go: stdout, a .sam or a .bam file.
 
 A regular file is written under a temporary name beside its final one and renamed in the end: a file with the final
-name is complete. Anything else (/dev/stdout, a FIFO, a device) is written directly.
+name is complete. What a killed run left under a temporary name, the next one removes (`esa.io.unfinished`). Anything
+else (/dev/stdout, a FIFO, a device) is written directly.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esa.errors import OutputError, UsageError
+from esa.io import unfinished
 
 _NEW_FILE_MODE = 0o666
 _MAX_LINKS = 40
 _NAME_KEPT = 40
 _TOKEN_BYTES = 4
+_ENDING = ".tmp"
 _PIPE_BYTES = 1 << 20
 """Size to which pipes are enlarged: the most an unprivileged process may have (/proc/sys/fs/pipe-max-size).
 
@@ -142,6 +145,7 @@ class _Place:
     final: str | None = None
     _descriptor: int | None = None
     _temporary: str | None = None
+    _lock: int | None = None
 
     def open(self) -> None:
         try:
@@ -163,14 +167,32 @@ class _Place:
             raise OutputError(
                 f"cannot write {self.label}: it is write-protected; remove it or name another file"
             )
-        temporary = os.path.join(folder, f".{name[:_NAME_KEPT]}.{secrets.token_hex(_TOKEN_BYTES)}.tmp")
-        try:
-            self._descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE_MODE)
-        except PermissionError as error:
-            raise OutputError(
-                f"cannot write {self.label}: no permission to create files in {folder}; choose another folder"
-            ) from error
+        stem = os.path.join(folder, f".{name[:_NAME_KEPT]}.")
+        _remove_leftovers(folder, os.path.basename(stem))
+        token = secrets.token_hex(_TOKEN_BYTES)
+        with unfinished.changing():
+            try:
+                self._create(f"{stem}{token}.new", f"{stem}{token}{_ENDING}")
+            except PermissionError as error:
+                raise OutputError(
+                    f"cannot write {self.label}: no permission to create files in {folder}; choose another folder"
+                ) from error
+
+    def _create(self, new: str, temporary: str) -> None:
         self._temporary = temporary
+        unfinished.note(new)
+        unfinished.note(temporary)
+        try:
+            self._descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW_FILE_MODE)
+            unfinished.lock(self._descriptor)
+            # Under this name it is never seen unlocked.
+            os.rename(new, temporary)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            raise
+        finally:
+            unfinished.forget(new)
 
     def write(self, data: memoryview) -> int:
         if self._descriptor is None:
@@ -182,19 +204,31 @@ class _Place:
         try:
             if self._descriptor is not None:
                 descriptor, self._descriptor = self._descriptor, None
+                if self._temporary is not None:
+                    self._lock = os.dup(descriptor)
                 os.close(descriptor)
             if self._temporary is not None and self.final is not None:
-                os.replace(self._temporary, self.final)
-                self._temporary = None
+                with unfinished.changing():
+                    os.replace(self._temporary, self.final)
+                    unfinished.forget(self._temporary)
+                    self._temporary = None
+                self._unlock()
         except OSError as error:
             raise self.explain(error) from error
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def discard(self) -> None:
         """Close, and remove a file that was not committed."""
         if self._temporary is not None:
-            with contextlib.suppress(OSError):
+            with unfinished.changing(), contextlib.suppress(OSError):
                 os.unlink(self._temporary)
+            unfinished.forget(self._temporary)
             self._temporary = None
+        self._unlock()
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             with contextlib.suppress(OSError):
@@ -206,6 +240,17 @@ class _Place:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             remedy = f"make room there or {remedy}"
         return OutputError(f"cannot write {self.label}: {error.strerror or error}; {remedy}")
+
+
+def _remove_leftovers(folder: str, stem: str) -> None:
+    """Remove what killed runs left of a file, and say so. ``stem``: with which its temporary names begin."""
+    form = re.compile(re.escape(stem) + rf"[0-9a-f]{{{2 * _TOKEN_BYTES}}}" + re.escape(_ENDING))
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            path = os.path.join(folder, name)
+            if form.fullmatch(name) and unfinished.is_abandoned(path):
+                os.unlink(path)
+                unfinished.tell_removed(path)
 
 
 def _place(path: str | None) -> _Place:

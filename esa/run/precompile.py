@@ -11,7 +11,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from esa.align.mapper import Mapper
 from esa.errors import EsaError
 from esa.index.build import BuildOptions, build_index
 from esa.index.open import Index, open_index
+from esa.io import unfinished
 from esa.io.bam import BamFormatter
 from esa.io.fastq import ReadSource
 from esa.io.output import open_output
@@ -34,6 +34,7 @@ from esa.run.pipeline import AlignOptions, align
 from esa.sequence.dna import N, decode, reverse_complement
 from esa.sequence.reads import ReadBatch
 
+_SCRATCH = "esa-first-run-"
 _INDEX = "reference.esa"
 _GENOME = 6000
 """Bases of the genome made here."""
@@ -62,8 +63,8 @@ def compile_kernels(threads: int, announce: Callable[[], object], waiting: Calla
             if mark.exists():  # another process was faster
                 return
             announce()
-            with tempfile.TemporaryDirectory(prefix="esa-kernels-") as folder:
-                call_kernels(Path(folder), threads)
+            with unfinished.scratch_folder(_SCRATCH) as folder:
+                call_kernels(folder, threads)
             if all_kept():
                 mark.touch()
     except (OSError, EsaError) as error:  # the inputs are made here: a folder or a disk is at fault
@@ -117,13 +118,14 @@ def _second_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": path},
     )
-    try:
-        yield process
-        if all_kept():
+    with unfinished.noted_process(process):
+        try:
+            yield process
+            if all_kept():
+                process.wait()
+        finally:
+            process.kill()
             process.wait()
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _later_half(folder: Path) -> None:

@@ -29,6 +29,7 @@ worker process dies, its calls fail with `BrokenProcessPool`, and the run ends w
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -71,6 +72,9 @@ _READ = 150
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 """Signals that end a run."""
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
 
 R = TypeVar("R")
 
@@ -263,27 +267,12 @@ class _Processes(Executor):
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Defer SIGINT and SIGTERM to the end of the context; a process forked in it unblocks them itself.
-
-    An exception that a handler raises during a fork would be printed by the child, or lost.
-    """
-    before = {}
-    noted: list[int] = []
-    if threading.current_thread() is threading.main_thread():  # only it runs handlers
-        before = {
-            number: signal.signal(number, lambda came, _: noted.append(came))
-            for number in _ENDING
-            if callable(signal.getsignal(number))
-        }
+    """Defer SIGINT and SIGTERM of this thread; a process forked in the context unblocks them itself."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for came in dict.fromkeys(noted):
-            signal.raise_signal(came)
 
 
 def _owner(array: NDArray[Any]) -> NDArray[Any]:
@@ -322,12 +311,19 @@ def _begin(worker: Worker, slots: Slots) -> None:
     # Ctrl-C reaches all processes of the terminal: the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _die_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     try:
         threading.Thread(target=_end_with_parent, name="esa-parent", daemon=True).start()
     except RuntimeError:
         # No more threads are allowed: the parent sees this process die, and uses threads of its own.
         os._exit(1)
+
+
+def _die_with_parent() -> None:
+    """Have the system kill this process with the thread that forked it, even while it is stopped (SIGSTOP)."""
+    with suppress(OSError, AttributeError):  # Linux alone has it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end_with_parent() -> None:

@@ -37,7 +37,10 @@ GENOME = {
     "b": random_bases(np.random.default_rng(32), 8000),
 }
 ALIGN = [sys.executable, "-m", "esa", "align"]
-INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import esa.__main__"
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from esa.__main__ import main; main()"
+)
 """A runner that was started in the background may have SIGINT ignored, which children inherit."""
 
 

@@ -138,7 +138,10 @@ def indexing(fifo: Path, index: Path) -> subprocess.Popen[bytes]:
     """A process that reads a reference from a FIFO."""
     os.mkfifo(fifo)
     # A runner that was started in the background may have SIGINT ignored, which children inherit.
-    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import esa.__main__"
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from esa.__main__ import main; main()"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", program, "index", "-q", str(fifo), "-o", str(index)], stderr=subprocess.PIPE
     )

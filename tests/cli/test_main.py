@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import os
@@ -13,12 +14,11 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from samples import esa, make_index, random_bases, write
+from samples import esa, fasta_text, make_index, random_bases, records_of, write
 
 from esa import __version__
 from esa.cli import main
 from esa.cli.main import SUBCOMMANDS, run
-from esa.cli.signals import Terminated
 
 HEAVY = ("numba", "torch", "numpy", "faiss", "pysam", "Bio", "tqdm")
 """Modules that `esa --help` must do without."""
@@ -139,7 +139,6 @@ def test_wrong_usage(arguments: list[str], named: str, capsys: pytest.CaptureFix
     ("raised", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "esa: interrupted\n"),
-        (Terminated(), 143, "esa: terminated\n"),
         (OSError(28, "No space left on device", "x"), 1, "esa: No space left on device: x\n"),
         (OSError("no errno"), 1, "esa: no errno\n"),
         (main.EsaError("what"), 1, "esa: what\n"),
@@ -176,17 +175,66 @@ def test_module_is_the_command() -> None:
     assert "No such command 'nix'" in done.stderr
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"]
+
+
+def with_closed(closed: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+    script = f'"$0" -m esa "$@" {closed}'
+    command = ["bash", "-c", script, sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("closed", CLOSED)
 def test_closed_streams(closed: str, tmp_path: Path) -> None:
+    """What is written into files is whole; no file takes the number of a closed descriptor, or gets what went there."""
+    reference = write(tmp_path / "ref.fa", fasta_text({"a": random_bases(np.random.default_rng(1), 2000)}))
+    index, sam, zipped = (tmp_path / name for name in ("i", "o.sam", "r.fa.gz"))
+    zipped.write_bytes(gzip.compress(b">r\nACGT\n"))
+    for arguments in (
+        ("index", reference, "-o", index),
+        ("align", index, write(tmp_path / "r.fa", ">r\nACGT\n"), "-o", sam),
+        ("align", index, zipped, "-o", tmp_path / "z.sam"),
+        ("align", index, zipped, "-o", tmp_path / "z.bam", "--stats", tmp_path / "s.json"),
+        ("simulate", reference, "--pairs", 5, "-o", tmp_path / "s"),
+    ):
+        done = with_closed(closed, *arguments)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+    assert sam.read_text().splitlines()[-1].startswith("r\t4\t")
+    assert [record.query_name for record in records_of(tmp_path / "z.bam")] == ["r"]
+    assert json.loads((tmp_path / "s.json").read_text())["reads"] == 1
+    lines = gzip.decompress((tmp_path / "s_R1.fq.gz").read_bytes()).splitlines()
+    assert len(lines) == 20
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_what_goes_to_a_closed_stdout_is_not_lost_without_a_word(closed: str, tmp_path: Path) -> None:
     index = make_index(tmp_path, {"a": random_bases(np.random.default_rng(1), 2000)})
     reads = write(tmp_path / "r.fa", ">r\nACGT\n")
-    script = f'"$0" -m esa --help {closed} && "$0" -m esa align "$1" "$2" -o "$3" {closed}'
-    out = tmp_path / "o.sam"
-    arguments = [sys.executable, index, reads, out]
-    done = subprocess.run(["bash", "-c", script, *map(str, arguments)], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert b"Traceback" not in done.stderr
-    assert out.read_text().splitlines()[-1].startswith("r\t4\t")
+    sam = tmp_path / "o.sam"
+    assert with_closed("", "align", index, reads, "-o", sam).returncode == 0
+    for arguments in (("--help",), ("info", index), ("align", index, reads), ("eval", sam)):
+        done = with_closed(closed, *arguments)
+        assert done.returncode == (1 if ">&-" in closed.replace("2>&-", "") else 0), arguments
+        assert b"Traceback" not in done.stderr
+        if done.returncode and "2>&-" not in closed:
+            assert b"esa: cannot write standard output: it is closed" in done.stderr
+
+
+def test_closed_stdin_holds_no_reads(tmp_path: Path) -> None:
+    index = make_index(tmp_path, {"a": random_bases(np.random.default_rng(1), 2000)})
+    done = with_closed("<&-", "align", index, "-")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"esa: standard input: is closed")
+
+
+def test_a_fifo_whose_reader_goes_away_and_no_stdout(tmp_path: Path) -> None:
+    index = make_index(tmp_path, {"a": random_bases(np.random.default_rng(1), 2000)})
+    reads = write(tmp_path / "r.fa", ">r\nACGT\n" * 1000)
+    fifo = tmp_path / "o.sam"
+    os.mkfifo(fifo)
+    with subprocess.Popen(["head", "-c", "1", str(fifo)], stdout=subprocess.DEVNULL):
+        done = with_closed(">&-", "align", index, reads, "-o", fifo, "-q")
+    assert (done.returncode, done.stderr) in [(141, b""), (0, b"")]
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

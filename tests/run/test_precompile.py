@@ -174,7 +174,7 @@ def test_a_full_disk_ends_no_first_run(
 
     faulty = {
         "the lock": (precompile, "alone"),
-        "the files": (precompile.tempfile, "TemporaryDirectory"),
+        "the files": (precompile.unfinished, "scratch_folder"),
         "the index": (precompile, "call_kernels"),
         "the mark": (Path, "touch"),
     }

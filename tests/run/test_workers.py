@@ -189,15 +189,10 @@ def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]
     assert children(os.getpid()) == []
 
 
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["this thread", "another thread"])
-def test_signals_amid_a_fork_come_after_it(elsewhere: bool) -> None:
-    """Whichever thread is sent them: handlers run in the main thread. An error in the context is no other case."""
+def test_signals_amid_a_fork_come_after_it() -> None:
+    """An error in the context is no other case."""
     came: list[object] = []
-    done = threading.Event()
-    thread = threading.Thread(target=done.wait)
-    thread.start()
-    target = thread.ident if elsewhere else threading.get_ident()
-    assert target is not None
+    target = threading.get_ident()
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
     try:
@@ -215,8 +210,6 @@ def test_signals_amid_a_fork_come_after_it(elsewhere: bool) -> None:
         signal.raise_signal(signal.SIGTERM)
         assert came == [signal.SIGTERM]
     finally:
-        done.set()
-        thread.join()
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
 
@@ -332,15 +325,20 @@ def test_an_interrupt_ends_all_and_leaves_nothing(
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     assert process.communicate(timeout=PATIENCE)[1] == line
     assert process.returncode == code
-    assert gone(processes)
+    until(lambda: gone(processes))
     assert [path.name for path in tmp_path.iterdir()] == ["reads.fq"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("stopped", [False, True])
 def test_processes_do_not_outlive_their_parent(
-    running: tuple[subprocess.Popen[bytes], list[int]],
+    number: signal.Signals, stopped: bool, running: tuple[subprocess.Popen[bytes], list[int]]
 ) -> None:
     process, processes = running
-    process.kill()
+    if stopped:
+        for worker in processes:
+            os.kill(worker, signal.SIGSTOP)
+    process.send_signal(number)
     process.wait()
     until(lambda: gone(processes))
 
