@@ -292,14 +292,14 @@ def reader_threads() -> list[str]:
 def test_a_failing_worker_stops_the_run(
     mates: list[Read] | None, small: Aligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seed = pipeline.Mapper.seed
+    begin = pipeline.Mapper.begin
 
     def fail_at_the_third(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.MappingState:
         if batch.name(0) == "pair100":
             raise ZeroDivisionError("a bug")
-        return seed(self, batch)
+        return begin(self, batch)
 
-    monkeypatch.setattr(pipeline.Mapper, "seed", fail_at_the_third)
+    monkeypatch.setattr(pipeline.Mapper, "begin", fail_at_the_third)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         small.sam(FIRST, mates, threads=2, batch_size=50 if mates is None else 100)
     assert reader_threads() == []
@@ -319,7 +319,7 @@ def test_an_output_that_fails_stops_the_run(small: Aligner) -> None:
 def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
     written = threading.Event()
     state = []
-    seed = pipeline.Mapper.seed
+    begin = pipeline.Mapper.begin
 
     class Full(Collected):
         def write(self, data: bytes) -> None:
@@ -332,9 +332,9 @@ def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pyt
             written.wait()
             time.sleep(0.05)
         state.append(batch.name(0))
-        return seed(self, batch)
+        return begin(self, batch)
 
-    monkeypatch.setattr(pipeline.Mapper, "seed", wait_after_the_first)
+    monkeypatch.setattr(pipeline.Mapper, "begin", wait_after_the_first)
     reads = write(small.folder / "w.fq", fastq_text(FIRST))
     with ReadSource(reads, batch_size=10) as source, pytest.raises(BrokenPipeError):
         align(small.index, source, Full(), small.config, OPTIONS)  # type: ignore[arg-type]
@@ -360,17 +360,17 @@ def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
     small: Aligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = []
-    seed = pipeline.Mapper.seed
+    begin = pipeline.Mapper.begin
 
     def slowly(self: pipeline.Mapper, batch: pipeline.ReadBatch) -> pipeline.MappingState:
         state.append(batch.name(0))
         time.sleep(0.05)
-        return seed(self, batch)
+        return begin(self, batch)
 
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(pipeline.Mapper, "seed", slowly)
+    monkeypatch.setattr(pipeline.Mapper, "begin", slowly)
     monkeypatch.setattr(pipeline, "learn_insert_sizes", fail)
     monkeypatch.setattr(small, "config", small.config._replace(pair=PairConfig(learning_pairs=10)))
     with pytest.raises(ZeroDivisionError, match="a bug"):

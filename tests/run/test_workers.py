@@ -44,17 +44,17 @@ def aligner(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
 
 
 @pytest.fixture
-def seeding(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Functions called before a batch is state."""
+def beginning(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Functions called before a batch is begun."""
     calls: list[object] = []
-    seed = Mapper.seed
+    begin = Mapper.begin
 
     def after_calls(self: Mapper, batch: ReadBatch) -> MappingState:
         for call in calls:
             call(batch)  # type: ignore[operator]
-        return seed(self, batch)
+        return begin(self, batch)
 
-    monkeypatch.setattr(Mapper, "seed", after_calls)
+    monkeypatch.setattr(Mapper, "begin", after_calls)
     return calls
 
 
@@ -113,11 +113,11 @@ def test_where_processes_die_at_once_threads_do_it(
     assert children(os.getpid()) == []
 
 
-def test_few_threads_are_threads_and_many_are_processes(aligner: Aligner, seeding: list[object]) -> None:
+def test_few_threads_are_threads_and_many_are_processes(aligner: Aligner, beginning: list[object]) -> None:
     def tell(batch: ReadBatch) -> None:
         (aligner.folder / f"{os.getpid()}.process").touch()
 
-    seeding.append(tell)
+    beginning.append(tell)
     for threads in (MANY - 1, MANY):
         aligner.sam(READS, threads=threads, batch_size=20)
         processes = {path.stem for path in aligner.folder.glob("*.process")}
@@ -167,23 +167,23 @@ def test_without_semaphores_threads_do_it(
     assert executors == [ThreadPoolExecutor, ThreadPoolExecutor]
 
 
-def test_an_error_of_a_process_is_raised_here(aligner: Aligner, seeding: list[object]) -> None:
+def test_an_error_of_a_process_is_raised_here(aligner: Aligner, beginning: list[object]) -> None:
     def fail(batch: ReadBatch) -> None:
         if batch.name(0) == "r200":
             raise ZeroDivisionError("a bug")
 
-    seeding.append(fail)
+    beginning.append(fail)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         aligner.sam(READS, MATES, threads=MANY, batch_size=40)
     assert children(os.getpid()) == []
 
 
-def test_a_process_that_dies_is_an_error(aligner: Aligner, seeding: list[object]) -> None:
+def test_a_process_that_dies_is_an_error(aligner: Aligner, beginning: list[object]) -> None:
     def die(batch: ReadBatch) -> None:
         if batch.name(0) == "r200":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    seeding.append(die)
+    beginning.append(die)
     with pytest.raises(EsaError, match=r"a process that aligns died.*fewer threads"):
         aligner.sam(READS, threads=MANY, batch_size=40)
     assert children(os.getpid()) == []
