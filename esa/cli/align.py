@@ -26,6 +26,7 @@ from esa.cli.align_options import (
 from esa.cli.compiling import compiled_kernels
 from esa.cli.options import SectionedCommand
 from esa.cli.progress import progress_bar
+from esa.io.compressed import STDIN
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -58,14 +59,18 @@ def command(
     R1 and R2 are FASTQ or FASTA files, plain or gzip; '-' is standard input. With R2, or with --interleaved,
     the reads are pairs.
     """
-    from esa.cli.stats_file import align_stats
+    from esa.cli.stats_file import KEYS, align_stats
     from esa.cli.summaries import align_summary
     from esa.index.open import open_index
+    from esa.io.distinct import require_distinct, require_replaceable
     from esa.io.fastq import ReadSource
     from esa.io.output import open_file, open_output
     from esa.kernels.malloc import keep_freed_memory
     from esa.run.pipeline import align
 
+    written = {"-o": files.output} if files.output else {"standard output": STDIN}
+    require_distinct({"R1": files.reads1, "R2": files.reads2}, {**written, "--stats": run.stats}, index)
+    require_replaceable("--stats", run.stats, KEYS, run.force)
     traced: set[str] = set()
     options = replace(_options(files, read_group, alignment, records, run), trace=_trace(run, traced))
     keep_freed_memory()

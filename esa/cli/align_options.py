@@ -81,6 +81,7 @@ class RunOptions:
     batch_size: int
     stats: str | None
     trace_read: str | None
+    force: bool
     quiet: bool
 
 
@@ -205,6 +206,9 @@ run_options = option_group(
         "--trace-read",
         metavar="NAME",
         help="Show on stderr what each level looked up and found for the read NAME, and why it stopped.",
+    ),
+    click.option(
+        "--force", is_flag=True, help="Replace the FILE of --stats even if it holds something else."
     ),
     quiet_option,
 )

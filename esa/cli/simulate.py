@@ -12,6 +12,7 @@ from esa.eval.simulate import (
     SimulationParameters,
     count_fragments,
     edit_rates,
+    output_paths,
     write_reads,
 )
 from esa.eval.simulate_indels import LAWS, indel_lengths
@@ -26,6 +27,7 @@ class OutputOptions:
 
     prefix: str
     no_gzip: bool
+    force: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ output_options = option_group(
         "-o", "--output", "prefix", metavar="PREFIX", required=True, help="Prefix of the output files."
     ),
     click.option("--no-gzip", is_flag=True, help="Write plain FASTQ instead of gzip."),
+    click.option("--force", is_flag=True, help="Replace existing files."),
 )
 
 read_options = option_group(
@@ -178,8 +181,12 @@ def command(reference: str, output: OutputOptions, reads: ReadOptions, edits: Ed
     Writes PREFIX_R1.fq.gz and PREFIX_R2.fq.gz, or PREFIX.fq.gz with --single.
     """
     from esa.cli.summaries import simulation_summary
+    from esa.io.distinct import require_distinct, require_new
 
     parameters = _parameters(reads, edits)
+    paths = output_paths(output.prefix, parameters.paired, not output.no_gzip)
+    require_distinct({"the reference": reference}, {f"output {i}": path for i, path in enumerate(paths, 1)})
+    require_new(paths, output.force)
     summary = write_reads(reference, output.prefix, parameters, compress=not output.no_gzip)
     click.echo(simulation_summary(summary), err=True)
 

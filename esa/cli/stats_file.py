@@ -9,6 +9,8 @@ from esa.align.inserts import ORIENTATIONS
 from esa.align.statistics import LEVEL_COUNTS, STAGES
 from esa.run.pipeline import AlignOptions, AlignSummary
 
+KEYS = ("version", "command_line", "reads_per_second", "stages", "levels")
+"""Some keys of the file, by which it is recognised."""
 DIGITS = 3
 """Decimals of seconds."""
 

@@ -32,6 +32,10 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+JSON_KEYS = ("format_version", "rule", "files")
+"""Some keys of the JSON file, by which it is recognised."""
+
+
 @dataclass(frozen=True)
 class MapqLevel:
     """The reads mapped with at least the mapping quality ``mapq``.

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -254,7 +255,7 @@ class DirectoryWriter:
             os.rename(self._temporary, self._final)
         finally:  # even after an interrupt, the old or the new index has the final name
             if self._final.exists():
-                shutil.rmtree(old, ignore_errors=True)
+                _remove_index(old)
             else:
                 os.rename(old, self._final)
 
@@ -277,7 +278,7 @@ def _remove_leftovers(final: Path) -> None:
             match = form.fullmatch(path.name)
             # Without a final directory, an old one may be the only index, or about to be renamed back.
             if match and (final.exists() if match[1] == "old" else unfinished.is_abandoned(path / LOCK_NAME)):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove_index(path)
                 unfinished.tell_removed(path)
 
 
@@ -303,4 +304,22 @@ def _foreign_entries(directory: Path) -> list[str]:
         return [MANIFEST_NAME]
     # The text is searched, not parsed: --force must replace a damaged index, too.
     own = (MANIFEST_NAME, LOCK_NAME)
-    return [name for name in names if name not in own and f'"file": "{name}"' not in text]
+    return [
+        name
+        for name in names
+        if not (_is_regular(directory / name) and (name in own or f'"file": "{name}"' in text))
+    ]
+
+
+def _is_regular(path: Path) -> bool:
+    """Whether a file is regular itself: not a folder, nor a link to a file that is."""
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _remove_index(directory: Path) -> None:
+    """Remove the regular files of an index directory, whole or unfinished, then the directory, if it is empty."""
+    with contextlib.suppress(OSError):
+        for path in directory.iterdir():
+            if _is_regular(path):
+                path.unlink()
+        directory.rmdir()
