@@ -89,11 +89,12 @@ def test_bounds_are_those_of_the_quartiles_and_of_the_deviation() -> None:
     rng = np.random.default_rng(3)
     for mean, deviation in ((400, 50), (60, 40), (2000, 3)):
         sizes = np.abs(np.rint(rng.normal(mean, deviation, 3999))).astype(np.int64)
-        far = np.full(100, 9000)
+        far = np.repeat([0, 9000], 50)
         sample = np.column_stack([np.full(4099, RF), np.concatenate([sizes, far])])
         learnt = learn_insert_sizes(sample, CONFIG)
         q25, _, q75 = quantiles(sample[:, 1].tolist(), n=4)
-        inliers = [s for s in sizes.tolist() if abs(s - (q25 + q75) / 2) <= (OUTLIER_IQR + 0.5) * (q75 - q25)]
+        spread = OUTLIER_IQR * (q75 - q25)
+        inliers = [size for size in sample[:, 1].tolist() if q25 - spread <= size <= q75 + spread]
         assert learnt.mean == pytest.approx(np.mean(inliers), abs=0.05)
         assert learnt.deviation == pytest.approx(np.std(inliers), abs=0.2)
         low = min(q25 - CONFIG.bound_iqr * (q75 - q25), learnt.mean - BOUND_SD * learnt.deviation)
