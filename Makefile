@@ -52,7 +52,7 @@ bench-accuracy: $(FULL) ## the core of the accuracy grid (needs bwa, bowtie2, mi
 bench-accuracy-full: $(FULL) ## the whole accuracy grid; goes on where it was cut
 	$(BIN)/python -m scripts.benchmarks.accuracy --full $(ARGS)
 
-check-simulator: $(FULL) ## are esa's simulated reads kinder than dwgsim's and mason's? (needs both, bwa and ESA_DATA)
+check-simulator: $(FULL) ## are esa's simulated reads easier than dwgsim's and mason's? (needs both, bwa and ESA_DATA)
 	$(BIN)/python -m scripts.checks.simulator $(ARGS)
 
 bench-real: $(FULL) ## real reads, reads that belong nowhere, chimp and orangutan (needs bwa, minimap2 and ESA_DATA)

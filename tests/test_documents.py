@@ -40,7 +40,7 @@ FIGURE = re.compile(r"[\d.,]*\d[\d.,]*(?: ?(?:%|x))?(?: ?\\?\*)?")
 TARGET = re.compile(r"\bmake ([a-z][a-z-]*[a-z])(?![A-Za-z-])")
 OPTION = re.compile(r"(?<![\w-])(--?[A-Za-z][a-z0-9-]*)")
 FILE = re.compile(r"[\w.][\w./-]*\.(?:py|sh|toml|yml|txt)")
-OTHERS_OPTIONS = {"--index-url", "--user"}
+OTHERS_OPTIONS = {"--dry-run", "--ignore-installed", "--index-url", "--report", "--user"}
 """Long options of pip."""
 
 

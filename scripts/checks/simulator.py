@@ -9,7 +9,7 @@ Measured alike for all, on a sample: each read is aligned exactly, with affine g
 states. From that come edits and indel events per read, indel lengths, strands of first ends and insert sizes. Measured
 on all reads: correct % of bwa mem and of esa, by `esa eval`.
 
-Each mean stands with twice its standard error. Reads of esa are KINDER where edits are fewer, or bwa mem's correct % is
+Each mean stands with twice its standard error. Reads of esa are EASIER where edits are fewer, or bwa mem's correct % is
 higher, by more than three standard errors of the difference. There are sixteen comparisons. Reads
 of dwgsim share edits, since it mutates a genome: its error is understated.
 """
@@ -332,7 +332,7 @@ def verdicts(rows: dict[str, Row]) -> list[str]:
     lines = []
     for ours, theirs in RIVALS:
         a, b = rows[ours], rows[theirs]
-        kinder = [
+        easier = [
             what
             for what, holds in (
                 ("fewer edits", b.edits.above(a.edits)),
@@ -340,7 +340,7 @@ def verdicts(rows: dict[str, Row]) -> list[str]:
             )
             if holds
         ]
-        lines.append(f"{ours} vs {theirs}: " + (f"KINDER ({', '.join(kinder)})" if kinder else "no kinder"))
+        lines.append(f"{ours} vs {theirs}: " + (f"EASIER ({', '.join(easier)})" if easier else "no easier"))
     return lines
 
 

@@ -3,7 +3,7 @@
     python -m scripts.checks.style [PATH ...]
 
 Functions: 60 lines, 7 parameters, 4 levels of nesting at most; a docstring on every public one; annotations on all.
-Modules: 400 lines. Docstrings: sentences of 30 words at most. `tests/test_style.py` holds the package to it.
+Modules: 400 lines. Docstrings: sentences of 30 words at most. `tests/test_style.py` holds `esa` and `scripts` to it.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def modules_in(paths: list[Path]) -> Iterator[Path]:
 def main() -> None:
     """Run the command."""
     parser = script_parser(__doc__)
-    parser.add_argument("paths", nargs="*", type=Path, default=[ROOT / "esa"])
+    parser.add_argument("paths", nargs="*", type=Path, default=[ROOT / "esa", ROOT / "scripts"])
     count = 0
     for path in modules_in(parser.parse_args().paths):
         for fault in faults_of(path):

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from samples import fasta_text, random_bases
 
-from scripts.benchmarks.accuracy import cells as grid_cells
 from scripts.benchmarks.accuracy.cells import (
+    DIVERGENCES,
     GENOMES,
+    LENGTHS,
     Cell,
     CellReads,
     Plan,
     all_cells,
     core_cells,
     is_kept,
+    kept_outcome,
     measure,
     measure_all,
     outcome_of,
@@ -29,6 +31,7 @@ from scripts.common.aligners import Aligner
 from scripts.common.programs import BenchError, Command
 from scripts.common.workplace import Workplace
 
+CELLS = "scripts.benchmarks.accuracy.cells"
 CELL = Cell("mtb", 100, 2.0, "paired")
 SINGLE = Cell("mtb", 100, 2.0, "single")
 READS = 40
@@ -99,8 +102,8 @@ def test_the_grid_has_every_cell_and_the_core_is_of_it() -> None:
     core = core_cells()
     assert 14 <= len(core) <= 18
     assert {c.genome for c in core} == set(GENOMES)
-    assert {c.length for c in core} == set(grid_cells.LENGTHS)
-    assert {c.divergence for c in core} == set(grid_cells.DIVERGENCES)
+    assert {c.length for c in core} == set(LENGTHS)
+    assert {c.divergence for c in core} == set(DIVERGENCES)
 
 
 def test_patterns() -> None:
@@ -126,7 +129,7 @@ def test_reads_of_a_cell() -> None:
 @pytest.mark.parametrize("order", [0, 3])
 def test_outcomes_lie_in_the_order_of_simulation(bench: Bench, order: int) -> None:
     with CellReads(bench.place, CELL, READS, 1) as reads:
-        outcome = grid_cells.kept_outcome(bench.place, bench.aligner("a"), reads, order)
+        outcome = kept_outcome(bench.place, bench.aligner("a"), reads, order)
         first = reads.files(order)[0].read_text().splitlines()[0]
     number = np.repeat(np.arange(READS // 2), 2)
     second = np.tile([False, True], READS // 2)
@@ -148,7 +151,7 @@ def test_what_is_done_is_not_run_again(bench: Bench, monkeypatch: pytest.MonkeyP
     def no_simulation(*_: object) -> None:
         raise AssertionError("simulated again")
 
-    monkeypatch.setattr(grid_cells, "write_reads", no_simulation)
+    monkeypatch.setattr(f"{CELLS}.write_reads", no_simulation)
     again = measure(bench.place, CELL, plan)
     assert bench.runs() == 0
     for name, outcome in result.outcomes.items():
@@ -163,7 +166,7 @@ def test_what_changed_is_run_and_nothing_else(bench: Bench, monkeypatch: pytest.
     measure(bench.place, CELL, bench.plan(bench.aligner("esa", "2"), bwa))
     assert bench.runs() == 1
     # Another simulator that makes the same reads.
-    monkeypatch.setattr(grid_cells, "simulator_digest", lambda: "other")
+    monkeypatch.setattr(f"{CELLS}.simulator_digest", lambda: "other")
     assert not is_kept(bench.place, CELL, bench.plan(esa, bwa))
     measure(bench.place, CELL, bench.plan(esa, bwa))
     assert bench.runs() == 0
