@@ -75,7 +75,11 @@ def command(
     options = replace(_options(files, read_group, alignment, records, run), trace=_trace(run, traced))
     keep_freed_memory()
     with ReadSource(
-        files.reads1, files.reads2, interleaved=files.interleaved, batch_size=run.batch_size
+        files.reads1,
+        files.reads2,
+        interleaved=files.interleaved,
+        eof_check=not files.no_eof_check,
+        batch_size=run.batch_size,
     ) as source:
         opened = open_index(index, run.threads, run.device)
         config = _config(opened.preset.levels, alignment, records)

@@ -24,12 +24,14 @@ class FileOptions:
     Attributes:
         reads1, reads2: input files; no second one for single-end or interleaved reads.
         interleaved: the first file holds pairs.
+        no_eof_check: take bgzip files without their end-of-file block.
         output: SAM or BAM file; None is SAM on stdout.
     """
 
     reads1: str
     reads2: str | None
     interleaved: bool
+    no_eof_check: bool
     output: str | None
 
 
@@ -93,6 +95,11 @@ file_options = option_group(
     click.argument("reads2", metavar="[R2]", required=False),
     click.option(
         "--interleaved", is_flag=True, help="R1 holds pairs: first and second reads of pairs alternate."
+    ),
+    click.option(
+        "--no-eof-check",
+        is_flag=True,
+        help="Take reads from bgzip files that lack their end-of-file block; they may have been cut.",
     ),
     click.option(
         "-o",

@@ -32,6 +32,11 @@ build_options = option_group(
     ),
     device_option("cpu", "Where a dense preset embeds."),
     click.option("--force", is_flag=True, help="Replace an existing index."),
+    click.option(
+        "--no-eof-check",
+        is_flag=True,
+        help="Take a bgzip reference that lacks its end-of-file block; it may have been cut.",
+    ),
 )
 
 

@@ -49,6 +49,7 @@ class BuildOptions:
         threads: worker threads.
         device: one of `esa.encoders.device.DEVICES`, where a dense encoder embeds.
         force: replace an existing index.
+        no_eof_check: take a bgzip reference without its end-of-file block.
     """
 
     preset: str = DEFAULT_PRESET
@@ -56,6 +57,7 @@ class BuildOptions:
     threads: int = 1
     device: str = "cpu"
     force: bool = False
+    no_eof_check: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def build_index(
         encoder = encoder_on_device(encoder, device)
     preset.import_store()
     with DirectoryWriter(path, options.force) as directory:
-        contents = read_fasta(reference)
+        contents = read_fasta(reference, not options.no_eof_check)
         room = _StoreRoom(directory)
         index, bare = assemble(contents.genome, preset, fragmenter, encoder, options.threads, progress, room)
         if not len(index.store):

@@ -31,7 +31,7 @@ class RecordStream:
         records_before: records of all earlier batches.
     """
 
-    def __init__(self, path: str, chunk_bytes: int) -> None:
+    def __init__(self, path: str, chunk_bytes: int, eof_check: bool = True) -> None:
         self.label = file_label(path)
         self.fasta: bool | None = None
         self.table: NDArray[np.int64] = np.empty((0, kernels.COLUMNS), np.int64)
@@ -39,7 +39,7 @@ class RecordStream:
         self.problem: ReadsError | None = None
         self.records_before = 0
         self._chunk = chunk_bytes
-        self._source = ByteSource(path, ReadsError)
+        self._source = ByteSource(path, ReadsError, eof_check)
         self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._begin = self._next = self._end = 0  # in the buffer: current batch, next record, data
         self._last = False  # whether the file ends at _end
@@ -139,7 +139,10 @@ class RecordStream:
             self._make_room(size)
         view = self._buffer.data[self._end : self._end + size]
         while view:
-            got = self._source.readinto(view)
+            try:
+                got = self._source.readinto(view)
+            except ReadsError as error:
+                raise ReadsError(f"{error} (after record {self.records_before + self.count:,})") from error
             if not got:
                 self._last = True
                 return

@@ -5,6 +5,7 @@ Compression is recognised by content, here for reads, references and indexes ali
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -18,10 +19,16 @@ from typing import IO, Any, cast
 from isal import igzip, isal_zlib
 
 from esa.errors import EsaError
+from esa.io import bgzf
 
 STDIN = "-"
 _GZIP_MAGIC = b"\x1f\x8b"
 _OTHER_MAGICS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\3\4": "zip"}
+NO_BGZF_END = (
+    "truncated bgzip file: it has no end-of-file block; copy or download it again, or give --no-eof-check if it was "
+    "made without"
+)
+_TAIL_BYTES = len(bgzf.END)
 _BLOCK_BYTES = 1 << 20
 _BLOCKS_AHEAD = 4
 _JOIN_SECONDS = 1.0
@@ -71,13 +78,33 @@ def _open(path: str) -> IO[bytes]:
         return sys.stdin.buffer  # a stand-in without a descriptor
 
 
+def lacks_bgzf_end(path: str) -> bool:
+    """Whether a regular file is bgzip without its end-of-file block: cut between two blocks it is valid gzip.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or not bgzf.is_bgzf(file.read(len(bgzf.END))):
+            return False
+        file.seek(-min(len(bgzf.END), file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return file.read() != bgzf.END
+
+
 class _CountedFile(io.RawIOBase):
-    """The stored bytes of a file. Counts them; `peek` shows the next ones without consuming them."""
+    """The stored bytes of a file. Counts them; `peek` shows the next ones without consuming them.
+
+    Attributes:
+        count: bytes read.
+        tail: the last of them.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._head = b""
+        self._expected = _rest(file)
         self.count = 0
+        self.tail = b""
 
     def readable(self) -> bool:
         return True
@@ -96,6 +123,12 @@ class _CountedFile(io.RawIOBase):
         else:
             n = self._file.readinto(view) or 0  # type: ignore[attr-defined]
         self.count += n
+        if n:
+            self.tail = (self.tail + bytes(view[max(0, n - _TAIL_BYTES) : n]))[-_TAIL_BYTES:]
+        elif len(view) and self.count < self._expected:
+            raise OSError(
+                errno.EIO, f"it ended after {self.count:,} of the {self._expected:,} bytes that it had"
+            )
         return n
 
     def close(self) -> None:
@@ -104,11 +137,23 @@ class _CountedFile(io.RawIOBase):
         super().close()
 
 
-class _Inflater:
-    """Decompresses in a thread of its own, `_BLOCKS_AHEAD` blocks ahead. The thread owns the file and closes it."""
+def _rest(file: IO[bytes]) -> int:
+    """Bytes of a regular file from here on, when it was opened; 0 for anything else."""
+    try:
+        status = os.fstat(file.fileno())
+        return status.st_size - file.tell() if stat.S_ISREG(status.st_mode) else 0
+    except (OSError, ValueError):
+        return 0
 
-    def __init__(self, file: _CountedFile, label: str, error: type[EsaError]) -> None:
-        self._file, self._label, self._error = file, label, error
+
+class _Inflater:
+    """Decompresses in a thread of its own, `_BLOCKS_AHEAD` blocks ahead. The thread owns the file and closes it.
+
+    ``ends_with``: the stored bytes must.
+    """
+
+    def __init__(self, file: _CountedFile, label: str, error: type[EsaError], ends_with: bytes) -> None:
+        self._file, self._label, self._error, self._ends_with = file, label, error, ends_with
         self._queue: queue.Queue[tuple[bytes, int] | BaseException] = queue.Queue(_BLOCKS_AHEAD)
         self._stopped = threading.Event()
         self._block = b""
@@ -124,9 +169,11 @@ class _Inflater:
                 block = None
                 while block != b"":
                     block = stream.read(_BLOCK_BYTES)
+                    if not block and not self._file.tail.endswith(self._ends_with):
+                        return self._fail(NO_BGZF_END)
                     self._queue.put((block, self._file.count))
                     if self._stopped.is_set():
-                        return
+                        return None
         except EOFError:
             self._fail("truncated gzip file: it ends before its data does; copy or download it again")
         except GZIP_DAMAGE as fault:
@@ -164,9 +211,10 @@ class ByteSource:
     Args:
         path: a file, a FIFO, or ``-`` for standard input. Opening a FIFO waits for its writer.
         error: the class of the errors raised, here and by `readinto`.
+        eof_check: whether bgzip files must have their end-of-file block.
     """
 
-    def __init__(self, path: str, error: type[EsaError]) -> None:
+    def __init__(self, path: str, error: type[EsaError], eof_check: bool = True) -> None:
         self._label, self._error = file_label(path), error
         self._stream: _CountedFile | _Inflater
         try:
@@ -177,10 +225,11 @@ class ByteSource:
             raise error(f"{self._label}: is closed; give a file or pipe the reads in") from fault
         try:
             compressed = is_gzip(file.peek(len(_GZIP_MAGIC)))
+            whole = compressed and eof_check and bgzf.is_bgzf(file.peek(len(bgzf.END)))
         except OSError as fault:
             file.close()
             raise self._cannot("read", fault) from fault
-        self._stream = _Inflater(file, self._label, error) if compressed else file
+        self._stream = _Inflater(file, self._label, error, bgzf.END if whole else b"") if compressed else file
 
     def _cannot(self, verb: str, fault: OSError) -> EsaError:
         return self._error(f"{self._label}: cannot be {verb}: {fault.strerror or fault}")

@@ -7,17 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import numpy as np
-from isal import igzip
 from numpy.typing import NDArray
 
 from esa.errors import FastaError
-from esa.io import bgzf
-from esa.io.compressed import GZIP_DAMAGE, is_gzip, other_compression
+from esa.io.compressed import NO_BGZF_END, ByteSource, lacks_bgzf_end, other_compression
 from esa.io.records import MAX_CONTIG_BASES
 from esa.kernels.arrays import BoolArray, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
@@ -72,72 +69,63 @@ def read_genome(path: str) -> Genome:
     return read_fasta(path).genome
 
 
-def read_fasta(path: str) -> FastaContents:
+def read_fasta(path: str, eof_check: bool = True) -> FastaContents:
     """Read a FASTA file, plain, gzip or bgzip (recognised by content).
 
     A contig is named by its header up to the first whitespace. Lower case is upper-cased, U is T, IUPAC
     letters are N; M5 is of the upper-cased letters as they stand. Memory: 0.25 bytes a base, 0.75 while it
-    grows.
+    grows. ``eof_check``: whether a bgzip file must have its end-of-file block.
 
     Raises:
         FastaError: the file is missing, empty, damaged, no FASTA of nucleotides, or holds names or records
             that no SAM header can describe; the message names file, record, line and remedy.
     """
     parser = _Parser(path)
-    for data in _chunks(path):
+    for data in _chunks(path, eof_check):
         parser.feed(data)
     return parser.finish()
 
 
-def _chunks(path: str) -> Iterator[bytes]:
+def _chunks(path: str, eof_check: bool) -> Iterator[bytes]:
     """The decompressed text of a file, in pieces of at most `CHUNK_BYTES`."""
+    _check_file(path, eof_check)
+    source = ByteSource(path, FastaError, eof_check)
     try:
-        with _open(path) as stream:
-            while data := stream.read(CHUNK_BYTES):
-                yield data
-    except EOFError as error:
-        raise FastaError(f"{path}: truncated gzip file: fetch or compress it again") from error
-    except GZIP_DAMAGE as error:
-        raise FastaError(f"{path}: corrupt gzip file ({error}): fetch or compress it again") from error
-    except OSError as error:
-        raise FastaError(f"{path}: cannot be read: {error.strerror or error}") from error
+        first = True
+        while data := _filled(source):
+            if first and (name := other_compression(data)):
+                raise FastaError(f"{path}: compressed with {name}: decompress it, or use gzip or bgzip")
+            first = False
+            yield data
+    finally:
+        source.close()
 
 
-@contextmanager
-def _open(path: str) -> Iterator[BinaryIO]:
-    mode = _mode(path)
-    with open(path, "rb") as stream:
-        head = stream.peek(len(bgzf.END))
-        if name := other_compression(head):
-            raise FastaError(f"{path}: compressed with {name}: decompress it, or use gzip or bgzip")
-        if not is_gzip(head):
-            yield stream
-            return
-        if stat.S_ISREG(mode) and bgzf.is_bgzf(head):
-            _check_bgzf_end(stream, path)
-        with igzip.open(stream, "rb") as unzipped:
-            yield unzipped
+def _filled(source: ByteSource) -> bytes:
+    """The next `CHUNK_BYTES`; fewer only at the end."""
+    buffer = bytearray(CHUNK_BYTES)
+    filled = 0
+    while filled < CHUNK_BYTES and (got := source.readinto(memoryview(buffer)[filled:])):
+        filled += got
+    return bytes(buffer[:filled])
 
 
-def _mode(path: str) -> int:
+def _check_file(path: str, eof_check: bool) -> None:
     if path == "-":
         raise FastaError("-: a reference cannot be read from standard input: give a FASTA file")
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
         raise FastaError(f"{path}: no such file: check the path of the reference FASTA") from error
+    except OSError as error:
+        raise FastaError(f"{path}: cannot be read: {error.strerror or error}") from error
     if stat.S_ISDIR(mode):
         raise FastaError(f"{path}: is a directory: give the FASTA file itself")
-    return mode
-
-
-def _check_bgzf_end(stream: BinaryIO, path: str) -> None:
-    """Refuse a bgzip file cut between two blocks: it is valid gzip, only its last block shows it."""
-    stream.seek(-min(len(bgzf.END), os.fstat(stream.fileno()).st_size), os.SEEK_END)
-    tail = stream.read()
-    stream.seek(0)
-    if tail != bgzf.END:
-        raise FastaError(f"{path}: truncated bgzip file (no end-of-file block): fetch or compress it again")
+    try:
+        if eof_check and stat.S_ISREG(mode) and lacks_bgzf_end(path):
+            raise FastaError(f"{path}: {NO_BGZF_END}")
+    except OSError as error:
+        raise FastaError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 @njit

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from esa.errors import ReadsError, UsageError
 from esa.io import _read_kernels as kernels
 from esa.io._record_stream import RecordStream
-from esa.io.compressed import STDIN, file_identity, file_label, size_on_disk
+from esa.io.compressed import (
+    NO_BGZF_END,
+    STDIN,
+    file_identity,
+    file_label,
+    lacks_bgzf_end,
+    size_on_disk,
+)
 from esa.sequence.reads import ReadBatch
 
 DEFAULT_BATCH_SIZE = 8192
@@ -36,11 +43,13 @@ class ReadInput:
         path1: a file, a FIFO or ``-`` (standard input).
         path2: the file of the mates, if they have their own.
         interleaved: whether ``path1`` holds first and second reads in turn.
+        eof_check: whether bgzip files must have their end-of-file block.
     """
 
     path1: str
     path2: str | None = None
     interleaved: bool = False
+    eof_check: bool = True
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -64,7 +73,7 @@ class ReadInput:
                 f"--interleaved takes one file of pairs; leave out '{self.path2}' or --interleaved"
             )
         for path in self.paths:
-            _check_file(path)
+            _check_file(path, self.eof_check)
         if self.path2 is None:
             return
         identity = file_identity(self.path1)
@@ -75,7 +84,7 @@ class ReadInput:
             )
 
 
-def _check_file(path: str) -> None:
+def _check_file(path: str, eof_check: bool) -> None:
     if path == STDIN:
         return
     try:
@@ -86,6 +95,8 @@ def _check_file(path: str) -> None:
         raise ReadsError(f"{path}: is a directory; give a FASTQ or FASTA file")
     if not os.access(path, os.R_OK):
         raise ReadsError(f"{path}: Permission denied; make the file readable")
+    if eof_check and stat.S_ISREG(mode) and lacks_bgzf_end(path):
+        raise ReadsError(f"{path}: {NO_BGZF_END}")
 
 
 class ReadSource:
@@ -95,7 +106,7 @@ class ReadSource:
     thread; any thread may read the counters.
 
     Args:
-        path1, path2, interleaved: see `ReadInput`.
+        path1, path2, interleaved, eof_check: see `ReadInput`.
         batch_size: reads a batch, a pair counting 2; an odd number is rounded up for pairs. Every batch but
             the last holds exactly as many.
         chunk_bytes: bytes read at a time; affects the speed only.
@@ -112,12 +123,13 @@ class ReadSource:
         path2: str | None = None,
         *,
         interleaved: bool = False,
+        eof_check: bool = True,
         batch_size: int = DEFAULT_BATCH_SIZE,
         chunk_bytes: int = _CHUNK_BYTES,
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"a batch size of {batch_size} makes no sense; give 1 or more")
-        self.input = ReadInput(path1, path2, interleaved)
+        self.input = ReadInput(path1, path2, interleaved, eof_check)
         self.input.check()
         self.paired = self.input.paired
         self.ambiguous_bases = 0
@@ -170,7 +182,7 @@ class ReadSource:
     def _open(self) -> None:
         # Not before the first batch: opening a FIFO waits for its writer.
         for path in self.input.paths:
-            self._streams.append(RecordStream(path, self._chunk_bytes))
+            self._streams.append(RecordStream(path, self._chunk_bytes, self.input.eof_check))
 
     def _next_batch(self) -> ReadBatch:
         if not self._streams:
