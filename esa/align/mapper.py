@@ -105,7 +105,6 @@ class Mapper:
         wanted = np.ones(len(state.batch), np.bool_)
         for before, level in itertools.pairwise([self._first, *self._later]):
             wanted = self.left_over(before, state, wanted)
-            wanted &= state.lengths <= level.longest
             active = self.taken(level, state, wanted, paired=inserts is not None)
             if not active.any():
                 continue
@@ -126,8 +125,8 @@ class Mapper:
     def taken(
         self, level: Level, state: MappingState, wanted: NDArray[np.bool_], paired: bool
     ) -> NDArray[np.bool_]:
-        """``bool[n]``: the reads that a level searches, as of `Level.active`."""
-        return level.active(state, wanted, paired)
+        """``bool[n]``: the reads that a level searches: `Level.active`, and not too long for it."""
+        return level.active(state, wanted, paired) & (state.lengths <= level.longest)
 
     def rescue(self, state: MappingState, inserts: InsertSizes | None, reads: NDArray[np.bool_]) -> None:
         """Rescue mates in the pairs that hold one of the ``reads`` (``bool[n]``)."""

@@ -221,7 +221,8 @@ class TracedMapper(Mapper):
         active = super().taken(level, state, wanted, paired)
         for r in rows_named(state.batch, self._name):
             if wanted[r] and not active[r]:
-                self._show(f"  {label(state, r)} is left out of level '{level.name}': {level.declined()}")
+                why = level.declined() if state.lengths[r] <= level.longest else _too_long(level)
+                self._show(f"  {label(state, r)} is left out of level '{level.name}': {why}")
         return active
 
     def rescue(self, state: MappingState, inserts: InsertSizes | None, reads: NDArray[np.bool_]) -> None:

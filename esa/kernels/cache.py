@@ -90,13 +90,13 @@ def all_kept() -> bool:
 def complete_mark() -> Path | None:
     """The file that marks `kernel_folder` as complete: it holds all kernels of `esa align` for this machine.
 
-    The path depends on numba's version and the processor. None: there is no `kernel_folder`.
+    The path depends on the versions of Python and numba, and on the processor. None: there is no `kernel_folder`.
     """
     folder = kernel_folder()
     if folder is None:
         return None
     # Beside the source (in the folder's name), numba looks kept code up by these.
-    state = (numba.__version__, cpu_target.target_context.codegen().magic_tuple())
+    state = (sys.version_info[:3], numba.__version__, cpu_target.target_context.codegen().magic_tuple())
     return folder / f"complete-{hashlib.sha256(repr(state).encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 

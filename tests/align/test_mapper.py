@@ -149,6 +149,22 @@ def test_a_read_too_long_for_a_level_is_not_searched_for(built: Index):
     assert sum(counts) == sum(len(read) <= 100 for read in reads) < len(reads)
 
 
+def test_a_read_too_long_for_a_level_goes_on_to_later_ones():
+    """The limit of one level is not that of those behind it."""
+    rng = np.random.default_rng(4)
+    index = build("anchored", [rng.integers(0, 4, 4000).astype(np.uint8)])
+    reads = [rng.integers(0, 4, n).astype(np.uint8) for n in (90, 150)]
+    levels = [
+        replace(level, longest=100) if level.name == "edited minimizers" else level
+        for level in index.preset.levels
+    ]
+    made = mapper_of(index, levels)
+    state = made.begin(make_batch(reads))
+    made.finish(state, None)
+    counts = {name: counts["reads"] for name, counts in state.statistics.levels.items()}
+    assert (counts["edited minimizers"], counts["overhang"], counts["sliding"]) == (1, 2, 2)
+
+
 def test_each_level_gets_what_the_one_before_left_and_no_longer_reads(
     built: Index, monkeypatch: pytest.MonkeyPatch
 ):
