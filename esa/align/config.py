@@ -138,7 +138,7 @@ class SecondaryConfig(NamedTuple):
 
     Attributes:
         most: of a read; 0: none is reported.
-        min_share: least score, as a share (per cent) of that of the alignment reported.
+        min_share: threshold of the score, as a share (per cent) of that of the alignment reported.
         all_or_none: none of a segment's, if there are more than ``most`` (for XA, as in bwa mem).
     """
 

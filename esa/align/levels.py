@@ -56,7 +56,7 @@ class Level:
     at_minimizers: ClassVar[bool] = True
     """Fragments lie at the fragmenter's own places."""
     replaces_truncation: ClassVar[bool] = True
-    """The fragments are those of earlier levels with wider limits: what narrower limits hid is seen now."""
+    """The fragments are those of earlier levels with wider limits: what narrower limits left out is seen now."""
     pairs_ends: ClassVar[bool] = False
     """Clusters of both ends of a pair are weighed together, and what the level resolves has no other copy."""
 
@@ -152,7 +152,7 @@ class SampledMinimizers(Level):
 
 @dataclass(frozen=True)
 class Repeats(Level):
-    """The same fragments in the buckets of repeats. It takes reads of which a limit hid something.
+    """The same fragments in the buckets of repeats. It takes reads of which a limit left something out.
 
     Attributes:
         below: reads that do not reach these shares are taken, too, if an earlier level has resolved them. Of a pair
@@ -178,8 +178,8 @@ class Repeats(Level):
 class Edits(Level):
     """The same fragments by the codes that edits of them would have (``effort.edits``).
 
-    Heuristic: fragments of which a limit hid something count as searched, too. Mostly they lie in a satellite, and so
-    do those of later levels.
+    Heuristic: fragments of which a limit left something out count as searched, too. Mostly they lie in a satellite,
+    and so do those of later levels.
     """
 
     def uncounted(self, truncated: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -101,7 +101,7 @@ class Loci(NamedTuple):
         report less. (Where the score is high enough anyhow, it stands here.)
     rescued: ``uint8``, 1 where its mate led to it: these have room of their own, see `OfferRules`.
     rescues: ``int32[reads]``, how many of a read's loci are rescued.
-    truncated: ``uint8[reads]``, 1 where a limit may have hidden a locus.
+    truncated: ``uint8[reads]``, 1 where a limit may have left out a locus.
 
     The fields of all loci are ``[reads, max_loci]``.
     """

@@ -14,7 +14,7 @@ from esa.align.search.searcher import Found, Searcher
 from esa.align.state import MappingState, SearchState, StretchState
 
 SPLIT = "split"
-"""Name in run statistics of the search for further segments of split reads."""
+"""Name in run statistics of the search for other segments of split reads."""
 
 
 class Placer:

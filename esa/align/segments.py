@@ -1,4 +1,4 @@
-"""The search for further segments of split reads: what an alignment leaves over is searched for by itself."""
+"""The search for other segments of split reads: what an alignment leaves over is searched for by itself."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from esa.align.records.split import Alignments, Gaps
 from esa.align.search.searcher import Found
 from esa.align.segments import SegmentFinder
 from esa.align.state import MappingState, SearchState, StretchState
-from esa.io.records import CIGAR_LETTERS, Records
+from esa.io.cigar import cigar_text
+from esa.io.records import Records
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 
@@ -280,8 +281,7 @@ class TracedMapper(Mapper):
 
 def record_text(records: Records, genome: Genome, i: int) -> str:
     """The fields of record i that say where it lies."""
-    cigar = records.cigar[records.cigar_offsets[i] : records.cigar_offsets[i + 1]]
-    text = "".join(f"{x >> 4}{chr(CIGAR_LETTERS[x & 15])}" for x in cigar.tolist()) or "*"
+    text = cigar_text(records.cigar[records.cigar_offsets[i] : records.cigar_offsets[i + 1]])
     contig = int(records.contig[i])
     name = genome.names[contig] if contig >= 0 else "*"
     return (

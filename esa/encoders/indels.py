@@ -112,7 +112,7 @@ def load_windows(
 def _add_spliced(tables: KeyTable, windows: Windows, splice: Splice, fragment: Int, found: KeySet) -> None:
     """Add the key of a splice of two windows."""
     table, step = tables
-    left, right, j, inserted = splice
+    left, right, j, inserted = splice.left, splice.right, splice.at, splice.inserted
     groups = len(table)
     after = j + (inserted >= 0)
     # Groups within the left window's bases: [:lo]; within the right window's: [hi:].

@@ -87,7 +87,7 @@ def simulate_reads(
     )
 
 
-def last_part(genome: Genome, one_in: int) -> int:
+def start_of_last(genome: Genome, one_in: int) -> int:
     """Global position where the last ``1 / one_in`` of a genome begins: a contig's start, or within the last contig."""
     limit = genome.bases - genome.bases // one_in
     starts = genome.offsets[:-1][genome.offsets[:-1] >= limit]
@@ -258,12 +258,12 @@ def _nearest_alike(
     first = np.searchsorted(fragments.start, expected - DIAGONAL_SLACK)
     end = np.searchsorted(fragments.start, expected + DIAGONAL_SLACK, side="right")
     nearest_row = np.full(len(expected), -1, np.int64)
-    least = np.full(len(expected), DIAGONAL_SLACK + 1, np.int64)
+    nearest_distance = np.full(len(expected), DIAGONAL_SLACK + 1, np.int64)
     for step in range(int((end - first).max(initial=0))):
         row = np.minimum(first + step, len(fragments) - 1)
         distance = np.abs(fragments.start[row] - expected)
-        better = (first + step < end) & (fragments.reverse[row] == strand) & (distance < least)
-        nearest_row[better], least[better] = row[better], distance[better]
+        better = (first + step < end) & (fragments.reverse[row] == strand) & (distance < nearest_distance)
+        nearest_row[better], nearest_distance[better] = row[better], distance[better]
     return nearest_row
 
 
@@ -273,11 +273,11 @@ def dense_recall(
     """Share of reads with a true fragment among the nearest ones, for each depth (exact search by cosine)."""
     codes = genome.fetch(0, genome.bases)
     fragments = fragmenter.reference(codes, genome.offsets)
-    parts = (
+    chunks = (
         (begin, encoder.embed(codes, fragments[begin : begin + VECTORS_AT_ONCE]))
         for begin in range(0, len(fragments), VECTORS_AT_ONCE)
     )
-    rows = nearest(embed_reads(fragmenter, encoder, reads), parts, max(depths))
+    rows = nearest(embed_reads(fragmenter, encoder, reads), chunks, max(depths))
     return recall_at_depths(fragments, reads, rows, depths)
 
 
@@ -293,19 +293,19 @@ def embed_reads(fragmenter: Fragmenter, encoder: Encoder, reads: ReadSet) -> NDA
     return encoder.embed(reads.codes, fragmenter.queries(reads.codes, reads.offsets, chosen, reads.length))
 
 
-def in_parts(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def in_chunks(vectors: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """`VECTORS_AT_ONCE` vectors at a time, with the row of the first; the input of `nearest`."""
     for begin in range(0, len(vectors), VECTORS_AT_ONCE):
         yield begin, vectors[begin : begin + VECTORS_AT_ONCE]
 
 
 def nearest(
-    queries: NDArray[np.float32], parts: Iterable[tuple[int, NDArray[np.float32]]], depth: int
+    queries: NDArray[np.float32], chunks: Iterable[tuple[int, NDArray[np.float32]]], depth: int
 ) -> NDArray[np.int64]:
     """``int64[queries, depth]``: rows of the vectors with the largest inner products, best first, padded with -1."""
     score = np.full((len(queries), depth), -np.inf, np.float32)
     row = np.full((len(queries), depth), -1, np.int64)
-    for begin, vectors in parts:
+    for begin, vectors in chunks:
         _keep_nearest(queries @ vectors.T, begin, score, row)
     return row
 

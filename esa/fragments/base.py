@@ -35,7 +35,7 @@ class Fragments:
         return Fragments(self.start[rows], self.length[rows], self.reverse[rows], self.owner[rows])
 
     def sample(self, most: int, owners: int) -> tuple[Fragments, NDArray[np.bool_]]:
-        """(At most ``most`` fragments of each owner, spread evenly; ``bool[owners]``: owners that lost some)."""
+        """(At most ``most`` fragments of each owner, spread evenly; ``bool[owners]``: owners that have more)."""
         rows, thinned = _spread(self.owner, most, owners)
         return self[rows], thinned
 

@@ -60,15 +60,6 @@ class MinimizerFragmenter:
         # All windows with the minimizer, which lies in the fragment, and the fragment itself.
         return self.window + self.k + self.length
 
-    @property
-    def guaranteed(self) -> int:
-        """Length of the shortest read that shares a fragment with its reference wherever it lies, errors aside.
-
-        In so many bases, a whole window of k-mers lies far enough from both ends, and its minimizer is one of the
-        reference, too. (A window of nothing but palindromes, or with N, has none.)
-        """
-        return self.window + 2 * self.half - 1
-
     def reference(self, codes: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Fragments:
         """Fragments around the minimizers of contigs, except those that hold an N."""
         start, reverse, owner = _on_minimizers(
@@ -192,12 +183,12 @@ def _plausible_edits(
 
 
 @inline_njit
-def _slide(values: U64Array, room: U64Array, count: Int, window: Int) -> None:
+def _slide(values: U64Array, spare: U64Array, count: Int, window: Int) -> None:
     """Replace each of the first ``count`` values by the smallest of the ``window`` values from it on.
 
     By doubling: the smallest of 2, 4, 8 values and so on, without branches, for a vector of windows at a time.
     """
-    source, target = values, room
+    source, target = values, spare
     span, moved = 1, False
     while span < window:
         step = min(span, window - span)
@@ -207,23 +198,23 @@ def _slide(values: U64Array, room: U64Array, count: Int, window: Int) -> None:
         source, target, moved = target, source, not moved
     if moved:
         for i in range(np.uint64(count)):
-            values[i] = room[i]
+            values[i] = spare[i]
 
 
 @inline_njit
-def _minimizers(hashes: U64Array, n: Int, window: Int, out: I64Array, rooms: U64Array) -> Int:
+def _minimizers(hashes: U64Array, n: Int, window: Int, out: I64Array, scratch: U64Array) -> Int:
     """Write to ``out`` the indices (ascending) of the smallest hashes of each window of ``hashes[:n]``, all ties.
 
     Returns how many there are. A sequence with fewer k-mers than a window is one window. ``out``: ``int64[>= n]``.
-    ``rooms``: scratch space, ``uint64[2, columns]``, at least 3 * ``window`` columns. With c columns,
+    ``scratch``: scratch space, ``uint64[2, columns]``, at least 3 * ``window`` columns. With c columns,
     c - 2 * ``window`` k-mers are handled at a time.
 
     A hash is the smallest of a window if it equals the largest of the minima of the windows that it lies in. A scan
     that keeps the minimum of the current window takes twice as long, with a branch misprediction at most changes.
     """
-    block = rooms.shape[1] - 2 * window
+    block = scratch.shape[1] - 2 * window
     window = min(window, n)
-    least, room = rooms[0], rooms[1]
+    lowest, spare = scratch[0], scratch[1]
     count = np.uint64(0)
     for begin in range(0, n, block):
         end = min(n, begin + block)
@@ -231,21 +222,21 @@ def _minimizers(hashes: U64Array, n: Int, window: Int, out: I64Array, rooms: U64
         first = begin - window + 1
         windows = end - first
         inside, beyond = max(0, -first), min(n - first, windows + window - 1)
-        least[:inside] = _NO_MINIMIZER
+        lowest[:inside] = _NO_MINIMIZER
         for i in range(np.uint64(inside), np.uint64(beyond)):
-            least[i] = hashes[np.uint64(first) + i]
-        least[beyond : windows + window - 1] = _NO_MINIMIZER
-        _slide(least, room, windows, window)
+            lowest[i] = hashes[np.uint64(first) + i]
+        lowest[beyond : windows + window - 1] = _NO_MINIMIZER
+        _slide(lowest, spare, windows, window)
         # The largest, as the smallest of the complements; what reaches beyond the ends is no window.
         for i in range(np.uint64(windows)):
-            least[i] = ~least[i]
-        least[:inside] = _NO_MINIMIZER
-        least[n - begin : windows] = _NO_MINIMIZER
-        _slide(least, room, end - begin, window)
+            lowest[i] = ~lowest[i]
+        lowest[:inside] = _NO_MINIMIZER
+        lowest[n - begin : windows] = _NO_MINIMIZER
+        _slide(lowest, spare, end - begin, window)
         for i in range(np.uint64(end - begin)):
             value = hashes[np.uint64(begin) + i]
             out[count] = np.uint64(begin) + i
-            count += np.uint64((value == ~least[i]) & (value != _NO_MINIMIZER))
+            count += np.uint64((value == ~lowest[i]) & (value != _NO_MINIMIZER))
     return np.int64(count)
 
 
@@ -263,7 +254,7 @@ def _on_minimizers(
     hashes = np.empty(longest + 1, np.uint64)
     strands = np.empty(longest + 1, np.uint8)
     picked = np.empty(longest + 1, np.int64)
-    rooms = np.empty((2, max(BLOCK, window) + 2 * window), np.uint64)
+    scratch = np.empty((2, max(BLOCK, window) + 2 * window), np.uint64)
     start = np.empty(total, np.int64)
     reverse = np.empty(total, np.uint8)
     owner = np.empty(total, np.int32)
@@ -274,7 +265,7 @@ def _on_minimizers(
         if hi - lo < 2 * half:
             continue
         _hash_kmers(codes, lo, hi, k, hashes, strands)
-        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked, rooms)):
+        for p in range(_minimizers(hashes, hi - lo - k + 1, window, picked, scratch)):
             first = lo + picked[p] + k // 2 - half
             if first >= lo and first + 2 * half <= hi:
                 start[count] = first

@@ -23,7 +23,7 @@ from esa.index.presets import DEFAULT_PRESET, Preset, preset_named
 from esa.index.writer import DirectoryWriter
 from esa.io.fasta import read_fasta
 from esa.sequence.genome import Genome
-from esa.stores.base import Growing, Memory, Room
+from esa.stores.base import ArrayStorage, Growing, MemoryStorage
 
 SUFFIX = ".esa"
 GROUP_BASES = 1 << 24
@@ -103,8 +103,10 @@ def build_index(
     preset.import_store()
     with DirectoryWriter(path, options.force) as directory:
         contents = read_fasta(reference, not options.no_eof_check)
-        room = _StoreRoom(directory)
-        index, bare = assemble(contents.genome, preset, fragmenter, encoder, options.threads, progress, room)
+        storage = _DirectoryStorage(directory)
+        index, bare = assemble(
+            contents.genome, preset, fragmenter, encoder, options.threads, progress, storage
+        )
         if not len(index.store):
             raise FastaError(
                 f"{reference}: no contig holds a fragment of {fragmenter.length} bases without N; "
@@ -163,18 +165,18 @@ def assemble(
     encoder: Encoder,
     threads: int = 1,
     progress: Progress = lambda bases: None,
-    room: Room | None = None,
+    storage: ArrayStorage | None = None,
 ) -> tuple[Index, int]:
     """Build the index of a genome in memory.
 
     Args:
-        room: where a store keeps arrays that may exceed memory; memory itself if None.
+        storage: where a store keeps arrays that may exceed memory; memory itself if None.
 
     Returns:
         The index, and the number of contigs without a fragment.
     """
     encoder = _calibrate(genome, fragmenter, encoder)
-    builder = preset.builder(genome, encoder, threads, room or Memory())
+    builder = preset.builder(genome, encoder, threads, storage or MemoryStorage())
     cut_from = np.zeros(len(genome.names), np.bool_)
     with ThreadPoolExecutor(threads) as pool:
         for piece, codes, fragments in _cut(genome, fragmenter, pool):
@@ -192,7 +194,7 @@ def assemble(
 
 
 @dataclass(frozen=True)
-class _StoreRoom(Room):
+class _DirectoryStorage(ArrayStorage):
     """Files of the index directory for arrays of a store that grow by rows."""
 
     directory: DirectoryWriter

@@ -18,7 +18,7 @@ from esa.errors import UsageError, needed_by
 from esa.fragments.base import Fragmenter
 from esa.fragments.minimizers import MinimizerFragmenter
 from esa.sequence.genome import Genome
-from esa.stores.base import Room, Store, StoreBuilder
+from esa.stores.base import ArrayStorage, Store, StoreBuilder
 
 
 class Preset(Protocol):
@@ -46,8 +46,8 @@ class Preset(Protocol):
             MissingLibraryError: one is not installed.
         """
 
-    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
-        """A builder of the store; arrays that may exceed memory grow in ``room``."""
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, storage: ArrayStorage) -> StoreBuilder:
+        """A builder of the store; arrays that may exceed memory grow in ``storage``."""
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
         """The store with the parameters and arrays that an index holds."""
@@ -68,7 +68,7 @@ class Anchored(Preset):
     def import_store(self) -> None:
         """A plain installation has all libraries."""
 
-    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, storage: ArrayStorage) -> StoreBuilder:
         """A builder of buckets by key."""
         from esa.stores.code_builder import CodeStoreBuilder
 
@@ -101,11 +101,11 @@ class Dense(Preset):
         with needed_by(f"preset {self.name!r}"):
             import esa.stores.scanner  # noqa: F401
 
-    def builder(self, genome: Genome, encoder: Encoder, threads: int, room: Room) -> StoreBuilder:
+    def builder(self, genome: Genome, encoder: Encoder, threads: int, storage: ArrayStorage) -> StoreBuilder:
         """A builder of a faiss store."""
         from esa.stores.dense_builder import DenseStoreBuilder
 
-        return DenseStoreBuilder(encoder.dimensions, threads=threads, room=room)
+        return DenseStoreBuilder(encoder.dimensions, threads=threads, storage=storage)
 
     def load_store(self, parameters: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Store:
         """A faiss store."""

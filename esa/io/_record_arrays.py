@@ -42,7 +42,7 @@ class Reads(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The arrays of `esa.io.records.Records`, under the same names."""
+    """The arrays of `esa.io.records.Records`, under the same names: numba takes no dataclass, only a tuple."""
 
     read: NDArray[np.int32]
     flag: NDArray[np.uint16]

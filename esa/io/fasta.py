@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,14 +128,22 @@ def _check_file(path: str, eof_check: bool) -> None:
         raise FastaError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+class _Scanned(NamedTuple):
+    """Where a scan stopped, why (`_END`, `_HEADER`, `_BAD`), letters written and line ends passed."""
+
+    stop: int
+    reason: int
+    written: int
+    lines: int
+
+
 @njit
 def _scan(
     chunk: U8Array, start: Int, previous: Int, upper: U8Array, blank: BoolArray, letters: U8Array
-) -> tuple[Int, Int, Int, Int]:
+) -> _Scanned:
     """Copy the letters of ``chunk[start:]`` to ``letters``, upper-cased, up to a header, a bad byte or the end.
 
-    ``previous`` is the byte before ``chunk[0]``. Returns (index of the stop, why it stopped, letters written, line
-    ends passed).
+    ``previous`` is the byte before ``chunk[0]``.
     """
     written = 0
     lines = 0
@@ -150,8 +158,8 @@ def _scan(
         elif not blank[byte]:
             before = chunk[i - 1] if i > 0 else previous
             is_header = byte == ord(">") and before == _NEWLINE
-            return i, _HEADER if is_header else _BAD, written, lines
-    return len(chunk), _END, written, lines
+            return _Scanned(i, _HEADER if is_header else _BAD, written, lines)
+    return _Scanned(len(chunk), _END, written, lines)
 
 
 @inline_njit
@@ -304,19 +312,19 @@ class _Parser:
         return newline + 1
 
     def _feed_bases(self, chunk: NDArray[np.uint8], start: int) -> int:
-        stop, reason, written, lines = _scan(chunk, start, self.previous, _UPPER, _IS_BLANK, self._letters)
-        self.line += lines
-        if reason == _BAD:
-            self._refuse_byte(int(chunk[stop]))
-        letters = self._letters[:written]
+        scanned = _scan(chunk, start, self.previous, _UPPER, _IS_BLANK, self._letters)
+        self.line += scanned.lines
+        if scanned.reason == _BAD:
+            self._refuse_byte(int(chunk[scanned.stop]))
+        letters = self._letters[: scanned.written]
         self._digest.update(letters.data)
         self.bases.append(letters)
-        self.lengths[-1] += written
-        if reason == _END:
-            return int(stop)
+        self.lengths[-1] += scanned.written
+        if scanned.reason == _END:
+            return int(scanned.stop)
         self._end_record()
         self._enter_header()
-        return int(stop) + 1
+        return int(scanned.stop) + 1
 
     def _begin_record(self) -> None:
         header = bytes(self.header or b"")

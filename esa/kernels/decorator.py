@@ -153,7 +153,7 @@ class _Compiled(CPUDispatcher):
     lock.)
     """
 
-    part: ClassVar[str] = "called"
+    subfolder: ClassVar[str] = "called"
     """Subfolder of the `kernel_folder`: one function may be compiled as a kernel and as an entry."""
     kept: ClassVar[type[_Kept]] = _KeptEntry
     _code: _Kept | NullCache | None = None
@@ -173,7 +173,7 @@ class _Compiled(CPUDispatcher):
         if folder is None:
             return NullCache()
         before = config.CACHE_DIR  # the locator reads the folder from here
-        config.CACHE_DIR = str(folder / self.part)
+        config.CACHE_DIR = str(folder / self.subfolder)
         try:
             return self.kept(self.py_func)
         except OSError as error:  # the source is gone: the package is being replaced
@@ -191,7 +191,7 @@ class Kernel(_Compiled):
     caller. So a kernel has no wrapper; only its entry, compiled when Python first calls the kernel, has one.
     """
 
-    part = "kernels"
+    subfolder = "kernels"
     kept = _Kept
 
     def get_call_template(self, args: Any, kws: Any) -> Any:

@@ -123,18 +123,18 @@ class Growing(Protocol):
         """All rows, read-only. Nothing can be appended afterwards."""
 
 
-class Room(Protocol):
+class ArrayStorage(Protocol):
     """Storage for the arrays of a store under construction, which may not fit into memory."""
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
         """A new array without rows, called ``name`` as in `Store.arrays`; each row has the shape ``row``."""
 
 
-class Memory(Room):
-    """`Room` in memory."""
+class MemoryStorage(ArrayStorage):
+    """`ArrayStorage` in memory."""
 
     def grow(self, name: str, dtype: DTypeLike, row: tuple[int, ...]) -> Growing:
-        """A new array in memory (`Room.grow`)."""
+        """A new array in memory (`ArrayStorage.grow`)."""
         return _InMemory([np.empty((0, *row), dtype)])
 
 

@@ -13,7 +13,7 @@ from esa.kernels.arrays import I32Array, I64Array, Int, U8Array, U64Array, Word
 from esa.kernels.bits import popcount
 from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import grown, load64, prefetch
-from esa.stores.base import Keys
+from esa.stores.base import Hits, Keys
 from esa.stores.packed import GROUP, GROUP_BITS, Packed, bounds, low_bytes
 
 BLOCK = 64
@@ -100,7 +100,7 @@ def _trim(
     ``counters`` (``int64[2, radius + 1]``) is scratch space.
 
     Returns:
-        The new end, and the least distance among the hits that were cut off.
+        The new end, and the smallest distance among the hits that were cut off.
     """
     hit_position, hit_reverse, hit_score = hits
     # Two counters per class, as a counter that was just written cannot be read at once (store forwarding).
@@ -113,21 +113,21 @@ def _trim(
     best = radius
     while classes[best] == 0:
         best -= 1
-    least = best
+    lowest = best
     total = classes[best]
-    while least > 1 and total + classes[least - 1] <= max_hits:
-        least -= 1
-        total += classes[least]
+    while lowest > 1 and total + classes[lowest - 1] <= max_hits:
+        lowest -= 1
+        total += classes[lowest]
     kept, last = np.uint64(begin), np.uint64(begin + max_hits)
     for h in range(begin, end):
         # Moved whether kept or not, which avoids branch mispredictions.
         score = hit_score[h]
         hit_position[kept], hit_reverse[kept], hit_score[kept] = hit_position[h], hit_reverse[h], score
-        kept += np.uint64(score >= least)
+        kept += np.uint64(score >= lowest)
         if kept == last:
             break
     cut = kept == last and total > max_hits
-    return np.int64(kept), radius - (least if cut else least - 1)
+    return np.int64(kept), radius - (lowest if cut else lowest - 1)
 
 
 @inline_njit(forceinline=False)
@@ -147,12 +147,12 @@ def _scan_many(
         buckets: ``int64[n, 3]``, key, begin and end of each bucket; together they hold more than ``max_hits`` codes.
         code: of the query.
         limits: of the search.
-        hits: room for all codes of the buckets.
+        hits: scratch for all codes of the buckets.
         low: number of hits so far.
         counters: scratch space of `_trim`.
 
     Returns:
-        The new number of hits, and the least distance among those that were cut off (the radius if none was).
+        The new number of hits, and the smallest distance among those that were cut off (the radius if none was).
     """
     radius, max_hits = limits.radius, limits.max_hits
     count = low
@@ -230,18 +230,16 @@ def _choose_buckets(
 
 
 @njit
-def search_buckets(
-    packed: Packed, queries: U64Array, keys: Keys, limits: SearchLimits
-) -> tuple[I64Array, I64Array, U8Array, I32Array, U8Array, Int]:
+def search_buckets(packed: Packed, queries: U64Array, keys: Keys, limits: SearchLimits) -> Hits:
     """`CodeStore.search_codes` in blocks of queries, so that their cache misses overlap.
 
-    ``queries`` is ``uint64[n]``. Returns the fields of `Hits` in order, as far as ``scanned``.
+    ``queries`` is ``uint64[n]``. Of the hits, ``in_order`` is left False.
     """
     n = len(queries)
     offsets = np.zeros(n + 1, np.int64)
     truncated = np.zeros(n, np.uint8)
-    room = 16 * n + 1024
-    hits = HitArrays(np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
+    capacity = 16 * n + 1024
+    hits = HitArrays(np.empty(capacity, np.int64), np.empty(capacity, np.uint8), np.empty(capacity, np.int32))
     count = 0
     scanned = 0
     key_mask = np.uint64((1 << packed.key_bits) - 1)
@@ -266,12 +264,12 @@ def search_buckets(
         chosen[last - first] = held
         size = sizes[: last - first].sum()
         scanned += size
-        if count + size > room:
-            room = 2 * (count + size)
+        if count + size > capacity:
+            capacity = 2 * (count + size)
             hits = HitArrays(
-                grown(hits.position, count, room),
-                grown(hits.reverse, count, room),
-                grown(hits.score, count, room),
+                grown(hits.position, count, capacity),
+                grown(hits.reverse, count, capacity),
+                grown(hits.score, count, capacity),
             )
         for q in range(first, last):
             buckets = found[chosen[q - first] : chosen[q - first + 1]]
@@ -286,4 +284,4 @@ def search_buckets(
             offsets[q + 1] = count
         first = last
     position, reverse, score = hits.position[:count], hits.reverse[:count], hits.score[:count]
-    return offsets, position.copy(), reverse.copy(), score.copy(), truncated, scanned
+    return Hits(offsets, position.copy(), reverse.copy(), score.copy(), truncated, scanned, False)

@@ -144,7 +144,7 @@ class CodeStore:
         if keys is None:
             own = (queries & np.uint64((1 << self.key_bits) - 1)).astype(np.int32)
             keys = Keys(np.arange(len(queries) + 1, dtype=np.int64), own)
-        offsets, position, reverse, score, truncated, scanned = search_buckets(
+        hits = search_buckets(
             self.packed,
             queries,
             keys,
@@ -154,7 +154,7 @@ class CodeStore:
         )
         # The codes of a bucket are in order of position.
         in_order = effort.probes == 1 and not effort.edits
-        return Hits(offsets, position, reverse, score, truncated, int(scanned), in_order)
+        return hits._replace(scanned=int(hits.scanned), in_order=in_order)
 
     def parameters(self) -> dict[str, Any]:
         """Parameters for the index manifest."""

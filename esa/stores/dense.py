@@ -233,7 +233,7 @@ class DenseStore:
         compared: int,
     ) -> _SomeHits:
         """The best of the ``rows`` by their ``products``, found among ``compared`` vectors in all."""
-        offsets, kept, score, truncated = _keep(
+        kept = _keep(
             rows,
             products,
             SCORE_SCALE / self.settings.scale(self.dimensions) ** 2,
@@ -242,7 +242,15 @@ class DenseStore:
             effort.max_hits,
         )
         return _SomeHits(
-            queried, Hits(offsets, self.position[kept], self.reverse[kept], score, truncated, compared)
+            queried,
+            Hits(
+                kept.offsets,
+                self.position[kept.row],
+                self.reverse[kept.row],
+                kept.score,
+                kept.truncated,
+                compared,
+            ),
         )
 
     def parameters(self) -> dict[str, Any]:
@@ -316,10 +324,24 @@ def _products(vectors: I8Array, queries: I8Array, candidates: I64Array) -> I32Ar
     return products
 
 
+class _Kept(NamedTuple):
+    """What is kept of the candidates of n queries: compressed rows of ``offsets`` (``int64[n + 1]``).
+
+    row: ``int64[hits]``, of the vectors.
+    score: ``int32[hits]``.
+    truncated: ``uint8[n]``, 1 for queries with more hits than are kept.
+    """
+
+    offsets: I64Array
+    row: I64Array
+    score: I32Array
+    truncated: U8Array
+
+
 @njit
 def _keep(
     candidates: I64Array, products: I32Array, unit: Float, floor: Float, ratio: Float, max_hits: Int
-) -> tuple[I64Array, I64Array, I32Array, U8Array]:
+) -> _Kept:
     """The best of each query's candidates by their products (see `DenseStore.search`).
 
     Args:
@@ -329,9 +351,6 @@ def _keep(
         floor: minimum score of a hit.
         ratio: minimum score of a hit as a share of its query's best.
         max_hits: hits per query, at most.
-
-    Returns:
-        Offsets of the queries' hits, rows of the hits, scores, and 1 for queries with more hits than are kept.
     """
     n, width = candidates.shape
     kept = np.empty(n * min(width, max_hits), np.int64)
@@ -359,4 +378,4 @@ def _keep(
             score[count] = -(key >> 32)
             count += 1
         offsets[q + 1] = count
-    return offsets, kept[:count].copy(), score[:count].copy(), truncated
+    return _Kept(offsets, kept[:count].copy(), score[:count].copy(), truncated)

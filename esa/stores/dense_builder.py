@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.stores.base import Memory, Room
+from esa.stores.base import ArrayStorage, MemoryStorage
 from esa.stores.dense import DenseParameters, DenseStore, quantize
 from esa.stores.scanner import SUBVECTOR, write_scanner
 
@@ -20,7 +20,7 @@ class DenseStoreBuilder:
         dimensions: components of an embedding, a multiple of `SUBVECTOR`.
         settings: of the store; None: the defaults.
         threads: threads that assign the vectors of a large store to its lists.
-        room: storage of the arrays; None: memory.
+        storage: storage of the arrays; None: memory.
 
     Raises:
         ValueError: ``dimensions`` is no such multiple.
@@ -31,17 +31,17 @@ class DenseStoreBuilder:
         dimensions: int,
         settings: DenseParameters | None = None,
         threads: int = 1,
-        room: Room | None = None,
+        storage: ArrayStorage | None = None,
     ) -> None:
         if dimensions % SUBVECTOR:
             raise ValueError(f"{dimensions} dimensions: not a multiple of {SUBVECTOR}")
         self._settings = settings or DenseParameters()
         self._scale = self._settings.scale(dimensions)
         self._threads = threads
-        self._room = room or Memory()
-        self._vectors = self._room.grow("vectors", np.int8, (dimensions,))
-        self._position = self._room.grow("position", np.int64, ())
-        self._reverse = self._room.grow("reverse", np.uint8, ())
+        self._storage = storage or MemoryStorage()
+        self._vectors = self._storage.grow("vectors", np.int8, (dimensions,))
+        self._position = self._storage.grow("position", np.int64, ())
+        self._reverse = self._storage.grow("reverse", np.uint8, ())
 
     def add(self, embeddings: NDArray[Any], position: NDArray[np.int64], reverse: NDArray[np.uint8]) -> None:
         """Add fragments (`esa.stores.base.StoreBuilder.add`); ``embeddings`` are ``float32[n, dimensions]``."""
@@ -52,7 +52,7 @@ class DenseStoreBuilder:
     def finish(self) -> DenseStore:
         """The store of all fragments added, with a trained scanner where it is large."""
         vectors = self._vectors.finish()
-        scanner = self._room.grow("scanner", np.uint8, ())
+        scanner = self._storage.grow("scanner", np.uint8, ())
         if len(vectors) > self._settings.exact_limit:
             lists = lists_of(len(vectors)) if len(vectors) >= self._settings.lists_from else 0
             write_scanner(vectors, lists, self._threads, scanner)

@@ -33,14 +33,14 @@ def index() -> Index:
 
 
 def pairs(index: Index) -> list[Codes]:
-    """An easy pair, one with a lost end, one of a chimeric read, and one that belongs nowhere."""
+    """An easy pair, one with an end that its mate leads to, one of a chimeric read, and one that belongs nowhere."""
     rng = np.random.default_rng(6)
     at = index.genome.fetch
-    lost = dna.reverse_complement(at(4300, 4400)).copy()
-    lost[7::8] = 3 - lost[7::8]
+    hard = dna.reverse_complement(at(4300, 4400)).copy()
+    hard[7::8] = 3 - hard[7::8]
     return [
         *(at(1000, 1150), dna.reverse_complement(at(1250, 1400))),
-        *(at(4000, 4150), lost),
+        *(at(4000, 4150), hard),
         *(np.concatenate([at(9000, 9080), at(15_000, 15_070)]), mutate(rng, at(100, 250), 5, 0)),
         *rng.integers(0, 4, (2, 120)).astype(np.uint8),
     ]
@@ -95,7 +95,7 @@ def test_the_levels_shown_are_those_that_a_read_goes_through(index: Index, row: 
 
 def test_a_mate_s_rescue_and_another_segment_are_shown(index: Index) -> None:
     batch = make_batch(pairs(index), paired=True)
-    # Later levels would find the lost end by sliding fragments.
+    # Later levels would find the hard end by sliding fragments.
     _, rescued = traced(index, batch, 2, levels=2)
     assert re.search(r"end 2, (thorough )?rescue in its mate's window:\n    locus c0:4,301 -", rescued)
     records, split = traced(index, batch, 4)

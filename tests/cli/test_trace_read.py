@@ -20,7 +20,7 @@ def records(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("threads", [1, 6])
-def test_a_read_is_told_of_and_the_records_stay(
+def test_a_read_is_traced_and_the_records_stay(
     index: Path, data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], threads: int
 ) -> None:
     reads = tmp_path / "r"
@@ -29,12 +29,12 @@ def test_a_read_is_told_of_and_the_records_stay(
     esa("align", index, *files, "-o", tmp_path / "plain.sam", "-q", "-t", threads)
     name = records(tmp_path / "plain.sam")[-1].split("\t")[0]
     capfd.readouterr()
-    told = ("--trace-read", name, "-o", tmp_path / "told.sam", "-q", "-t", threads)
-    esa("align", index, *files, *told)
-    assert records(tmp_path / "told.sam") == records(tmp_path / "plain.sam")
+    traced = ("--trace-read", name, "-o", tmp_path / "traced.sam", "-q", "-t", threads)
+    esa("align", index, *files, *traced)
+    assert records(tmp_path / "traced.sam") == records(tmp_path / "plain.sam")
     text = capfd.readouterr().err
     assert text.startswith(f"{name}: 150 and 150 bases\n")
-    assert "stage 'sampled minimizers'" in text
+    assert "level 'sampled minimizers'" in text
     assert text.count(", record: flag ") == 2
 
 

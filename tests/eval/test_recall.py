@@ -18,9 +18,8 @@ from esa.eval.recall import (
     code_store,
     dense_recall,
     embed_reads,
-    in_parts,
+    in_chunks,
     joined,
-    last_part,
     nearest,
     prefix,
     recall_at_cost,
@@ -29,6 +28,7 @@ from esa.eval.recall import (
     share_in_common,
     signs_kept,
     simulate_reads,
+    start_of_last,
 )
 from esa.fragments.base import Fragments
 from esa.fragments.fixed import FixedFragmenter
@@ -158,10 +158,10 @@ def test_reads_of_the_last_part_come_from_there_alone(genome: Genome):
 def test_the_last_part_begins_with_a_contig_where_one_begins_there():
     contigs = {name: np.zeros(length, np.uint8) for name, length in (("a", 70), ("b", 25), ("c", 5))}
     whole = Genome.of_contigs(contigs)
-    assert last_part(whole, 10) == 95
-    assert last_part(whole, 20) == 95
-    assert last_part(whole, 3) == 70
-    assert last_part(whole, 100) == 99
+    assert start_of_last(whole, 10) == 95
+    assert start_of_last(whole, 20) == 95
+    assert start_of_last(whole, 3) == 70
+    assert start_of_last(whole, 100) == 99
 
 
 def test_decoys_leave_the_first_genome_where_it_was(genome: Genome):
@@ -240,7 +240,7 @@ def test_of_equal_products_the_first_is_nearer_and_missing_ones_are_none(monkeyp
     monkeypatch.setattr(recall, "VECTORS_AT_ONCE", 2)
     vectors = np.array([[1, 0], [2, 0], [1, 0], [2, 0], [0, 1]], np.float32)
     queries = np.array([[1, 0], [0, 1]], np.float32)
-    rows = nearest(queries, in_parts(vectors), 7)
+    rows = nearest(queries, in_chunks(vectors), 7)
     np.testing.assert_array_equal(rows, [[1, 3, 0, 2, 4, -1, -1], [4, 0, 1, 2, 3, -1, -1]])
 
 

@@ -235,11 +235,11 @@ def test_a_room_is_left_when_nobody_holds_what_lies_in_it(aligner: Aligner) -> N
     assert view.tolist() == made[40:].tolist()
     del view
     assert list(pool._free) == [0]
-    lesson: Future[object] = Future()
-    pool._deliver(0, lesson, sent((made, None)))
+    other: Future[object] = Future()
+    pool._deliver(0, other, sent((made, None)))
     assert list(pool._free) == [0, 0]
     slots.area(0, back=True)[:] = bytes(shared_memory.AREA)  # type: ignore[index]
-    assert lesson.result()[0].tolist() == made.tolist()  # type: ignore[index]
+    assert other.result()[0].tolist() == made.tolist()  # type: ignore[index]
     failed: Future[object] = Future()
     broken: Future[shared_memory.Message] = Future()
     broken.set_exception(ZeroDivisionError())

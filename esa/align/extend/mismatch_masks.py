@@ -26,7 +26,7 @@ _SPARE_BYTES = 16
 
 
 class Strands(NamedTuple):
-    """A read in both orientations.
+    """A read in both orientations, that is, as it lies on either strand.
 
     codes: ``uint8[2, >= bases]``, as sequenced and its reverse complement; the width is a multiple of `WORD`.
     words: ``uint64[2, words]``, the same packed, N as some base.

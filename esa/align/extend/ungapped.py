@@ -96,18 +96,18 @@ def gap_gain(query: U8Array, window: U8Array, shift: Int, max_gap: Int) -> Int:
             price = GAP_OPEN + gap * GAP_EXTEND + inserted * MATCH
             if at_stake <= price + best:
                 continue
-            lost, gain = 0, 0
+            loss, gain = 0, 0
             for step in range(inserted):
                 i = step if side & 2 else n - 1 - step
                 gain += _loss(query, window, i, i + shift)
             for step in range(n - inserted):
                 i = step if side & 2 else n - 1 - step
-                lost = min(lost + _loss(query, window, i, i + moved), (step + 1) * MATCH + END_BONUS)
-                if at_stake - lost <= price + best:
+                loss = min(loss + _loss(query, window, i, i + moved), (step + 1) * MATCH + END_BONUS)
+                if at_stake - loss <= price + best:
                     break
                 i = i + inserted if side & 2 else i - inserted
                 gain += _loss(query, window, i, i + shift)
-                best = max(best, gain - lost - price)
+                best = max(best, gain - loss - price)
         best = max(best, _there_and_back(query, window, shift, gap, best, at_stake))
     return best
 
@@ -131,15 +131,15 @@ def _there_and_back(query: U8Array, window: U8Array, shift: Int, gap: Int, best:
             if here == 0:
                 continue
             # The stretch that moves or is inserted begins with a base that loses where it is.
-            lost, gain = 0, 0
+            loss, gain = 0, 0
             for i in range(first, first + gap):
                 gain += _loss(query, window, i, i + shift)
             for end in range(first + gap, n):
                 i = end - gap if sign else end
-                lost += _loss(query, window, i, i + moved)
-                if left - lost <= price + best:
+                loss += _loss(query, window, i, i + moved)
+                if left - loss <= price + best:
                     break
                 gain += _loss(query, window, end, end + shift)
-                best = max(best, gain - lost - price)
+                best = max(best, gain - loss - price)
             left -= here
     return best

@@ -124,7 +124,7 @@ class _Buffers(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """What one call of `verify` works on. ``table``: a row is a candidate."""
+    """What one call of `verify` works on: one tuple, as kernels hand it on whole. ``table``: a row is a candidate."""
 
     reads: Reads
     candidates: Candidates

@@ -302,7 +302,7 @@ def _judge_end(
     if best.proper:
         score += loci.score[mine ^ 1, mates]
         length += expected[mine ^ 1]
-        # A pair may be hidden only if both its loci may be.
+        # A limit may have left out a pair only if it may have left out both its loci.
         truncated &= loci.truncated[mine ^ 1]
     quality = mapping_quality(best.score - others.score, above, others.near, score, length, truncated)
     if truncated and _tied(loci, r, best.j) and _tied(loci, r + 1, best.k):

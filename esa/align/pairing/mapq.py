@@ -82,7 +82,7 @@ def mapping_quality(lead: Int, above: Int, near: Int, score: Int, length: Int, t
         above: its score less `FLOOR`; the other locus is a rival if ``lead`` is smaller.
         near: number of other loci about as good as the best other one.
         score, length: of the read in bases, or of both reads of a proper pair.
-        truncated: whether a limit may have hidden a locus.
+        truncated: whether a limit may have left out a locus.
     """
     if lead <= 0:
         return int(-10.0 * math.log10(near / (near + 1.0)) + 0.499) if near > 0 else 0

@@ -1,4 +1,4 @@
-"""The rescue of a lost end: search for it where its mate and the insert sizes predict it."""
+"""The rescue of an unplaced end: search for it where its mate and the insert sizes predict it."""
 
 from __future__ import annotations
 
@@ -131,17 +131,17 @@ class _Searches(NamedTuple):
 
     side, k: the window searched is that of locus k of read ``2 * pair + side``.
     tried: windows of that read so far.
-    lost: whether its mate had no locus that is reported when the search came to that read.
+    unplaced: whether its mate had no locus that is reported when the search came to that read.
     thorough: whether every diagonal of this window is scored if shared k-mers lead to nothing.
-    stage: what led to the place where the mate is being aligned: `_VOTED`, `_SCORED`; `_NOTHING`: there is none.
+    step: what led to the place where the mate is being aligned: `_VOTED`, `_SCORED`; `_NOTHING`: there is none.
     """
 
     side: I64Array
     k: I64Array
     tried: I64Array
-    lost: BoolArray
+    unplaced: BoolArray
     thorough: BoolArray
-    stage: I64Array
+    step: I64Array
 
 
 _NOTHING, _VOTED, _SCORED = range(3)
@@ -171,7 +171,7 @@ def _make_table(pairs: Int) -> BandTable:
 
 
 class _Run(NamedTuple):
-    """What the search of a batch works on.
+    """What the search of a batch works on. One tuple, as each of the kernels below hands it on whole.
 
     lengths: ``int64[reads]``.
     table: a row is a pair; the mate searched for, at the place where it is being aligned.
@@ -212,7 +212,7 @@ def _next_read(run: _Run, p: Int) -> Bool:
         length = run.lengths[mate]
         if run.loci.held[mate ^ 1] and config.voting.k <= length <= MAX_READ_LENGTH:
             searches.k[p], searches.tried[p] = -1, 0
-            searches.lost[p] = standing_alone(run.loci, mate, length, config.min_score) < 0
+            searches.unplaced[p] = standing_alone(run.loci, mate, length, config.min_score) < 0
             return True
     return False
 
@@ -234,7 +234,7 @@ def _next_window(run: _Run, p: Int) -> Bool:
         searches.k[p] = k
         searches.tried[p] += 1
         short = run.lengths[mate] <= config.longest_scored
-        searches.thorough[p] = run.maybe_other_copy[mate] and not mated and searches.lost[p] and short
+        searches.thorough[p] = run.maybe_other_copy[mate] and not mated and searches.unplaced[p] and short
         return True
     return False
 
@@ -337,22 +337,22 @@ def _search_on(run: _Run, p: Int) -> Int:
     """Search for the mates of pair p until one is to be aligned with gaps; the half-width of the band; 0: done."""
     searches = run.searches
     while True:
-        stage: Int = searches.stage[p]
+        step: Int = searches.step[p]
         found = False
-        if stage != _NOTHING:
+        if step != _NOTHING:
             band = next_band(state_at(run.table.states, p), _thresholds_of_mate(run, p).min_local_score)
             if band:
                 return band
             found = _offer_place(run, p)
-        if searches.thorough[p] and not found and stage != _SCORED:
+        if searches.thorough[p] and not found and step != _SCORED:
             _score_for_place(run, p)
-            stage = _SCORED
+            step = _SCORED
         elif _next(run, p):
-            stage = _VOTED if _vote_for_place(run, p) else _NOTHING
+            step = _VOTED if _vote_for_place(run, p) else _NOTHING
         else:
             return 0
-        searches.stage[p] = stage
-        if stage != _NOTHING:
+        searches.step[p] = step
+        if step != _NOTHING:
             _try_place(run, p)
 
 

@@ -97,7 +97,7 @@ class Segments:
     ) -> None:
         reads = len(lengths)
         self._loci, self._choice, self._lengths = loci, choice, lengths
-        self._config, self._least_score = config, min_score
+        self._config, self._min_score = config, min_score
         self._found: list[Alignments] = []
         shape = (reads, config.max_segments)
         self._cover = Cover(
@@ -111,17 +111,17 @@ class Segments:
 
     def gaps(self) -> Gaps:
         """The gaps between the segments found so far that were not searched yet."""
-        cover, least = self._cover, self._config.min_bases
-        open_ended = (cover.begin[:, 0] >= least) | (self._lengths - cover.end[:, 0] >= least)
+        cover, bases = self._cover, self._config.min_bases
+        open_ended = (cover.begin[:, 0] >= bases) | (self._lengths - cover.end[:, 0] >= bases)
         reads = np.flatnonzero(open_ended & (cover.segments > cover.fresh)).astype(np.int32)
-        gaps = Gaps(*_gaps(cover, self._lengths, reads, least))
+        gaps = _gaps(cover, self._lengths, reads, bases)
         cover.fresh[:] = cover.segments
         return gaps
 
     def add(self, gaps: Gaps, loci: Loci) -> None:
         """Make the best locus of each gap's stretch that no segment masks a new segment. ``loci``: one row a gap."""
         order = self._by_score(gaps, loci)
-        chosen = _choose_segments(gaps, order, loci, self._cover, self._lengths, self._least_score)
+        chosen = _choose_segments(gaps, order, loci, self._cover, self._lengths, self._min_score)
         rows = order[chosen[order] >= 0]
         m = len(rows)
         self._found.append(
@@ -190,7 +190,7 @@ def nonprimary_alignments(
         loci, choice: the primary alignments.
         lengths: ``int64[reads]``, in bases.
         segments: `Segments.judged`.
-        config: how many secondary alignments are wanted, and the least score.
+        config: how many secondary alignments are wanted, and which score they must reach.
     """
     if not config.secondary.most:
         return segments
@@ -204,8 +204,8 @@ def nonprimary_alignments(
     )  # fmt: skip
     reported = primaries if segments is None else concatenated([primaries, segments])
     reported = select(reported, np.argsort(reported.read, kind="stable"))
-    least = np.array([min_score_of(length, config.min_score) for length in lengths[reported.read]])
-    rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, least, config.secondary)
+    threshold = np.array([min_score_of(length, config.min_score) for length in lengths[reported.read]])
+    rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, threshold, config.secondary)
     nonprimary = select(reported, rows)
     secondary = locus != nonprimary.locus
     nonprimary.locus[:] = locus
@@ -217,10 +217,8 @@ def nonprimary_alignments(
 
 
 @njit
-def _gaps(
-    cover: Cover, lengths: I64Array, reads: I32Array, least: Int
-) -> tuple[I32Array, I64Array, I64Array, I64Array, I64Array]:
-    """Fields of `Gaps`: stretches of the ``reads`` between segments, of ``least`` bases or more.
+def _gaps(cover: Cover, lengths: I64Array, reads: I32Array, min_bases: Int) -> Gaps:
+    """Stretches of the ``reads`` between segments, of ``min_bases`` bases or more.
 
     Only those next to a fresh segment are new.
     """
@@ -237,14 +235,14 @@ def _gaps(
             segment = order[step] if step < count else -1
             until = cover.begin[r, segment] if segment >= 0 else n
             new = (last >= 0 and last >= fresh) or (segment >= 0 and segment >= fresh)
-            if until - reached >= least and new:
+            if until - reached >= min_bases and new:
                 size = until - reached
                 read[made], begin[made], end[made] = r, reached, until
                 low[made], high[made] = max(0, reached - size), min(n, until + size)
                 made += 1
             if segment >= 0 and cover.end[r, segment] >= reached:
                 reached, last = cover.end[r, segment], segment
-    return read[:made], begin[:made], end[:made], low[:made], high[:made]
+    return Gaps(read[:made], begin[:made], end[:made], low[:made], high[:made])
 
 
 @njit
@@ -253,19 +251,19 @@ def _choose_segments(
 ) -> I32Array:
     """Locus of each gap that becomes a segment, or -1; adds the segments to ``cover``, in the ``order`` of the gaps.
 
-    A segment has at least as many bases as the least score that it must reach.
+    A segment has at least as many bases as the score that it must reach.
     """
     chosen = np.full(len(gaps.read), -1, np.int32)
     for g in order:
         r = gaps.read[g]
         count = cover.segments[r]
-        least = min_score_of(lengths[r], min_score)
+        threshold = min_score_of(lengths[r], min_score)
         for k in range(loci.held[g]):
             if count == cover.begin.shape[1]:
                 break
             begin = gaps.low[g] + loci.query_begin[g, k]
             end = gaps.low[g] + loci.query_end[g, k]
-            masked = loci.local_score[g, k] < least or end - begin < least
+            masked = loci.local_score[g, k] < threshold or end - begin < threshold
             for segment in range(count):
                 masked |= same_bases(begin, end, cover.begin[r, segment], cover.end[r, segment])
             if not masked:
@@ -318,11 +316,11 @@ def _judge(segments: Alignments, cover: Cover, lengths: I64Array) -> None:
 
 @njit
 def _with_secondaries(
-    read: I32Array, loci: Loci, locus: I32Array, least: I64Array, config: SecondaryConfig
+    read: I32Array, loci: Loci, locus: I32Array, threshold: I64Array, config: SecondaryConfig
 ) -> tuple[I64Array, I32Array]:
     """(Rows, loci): each row with its own locus, then with each rival to report as a secondary alignment.
 
-    ``least``: ``int64[rows]``, least score.
+    ``threshold``: ``int64[rows]``, the score that they must reach.
     """
     room = len(read) * (loci.score.shape[1] + 1)
     rows, chosen = np.empty(room, np.int64), np.empty(room, np.int32)
@@ -335,7 +333,7 @@ def _with_secondaries(
         first = made
         for k in range(loci.held[i]):
             share = loci.score[i, locus[i]] * config.min_share
-            worth = loci.local_score[i, k] >= least[i] and loci.score[i, k] * 100 >= share
+            worth = loci.local_score[i, k] >= threshold[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue
             if of_read == config.most:

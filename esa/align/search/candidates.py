@@ -15,11 +15,11 @@ from esa.align.search.clusters import (
     ReadQueries,
     build_clusters,
     contig_of,
-    make_cluster_room,
+    make_cluster_scratch,
     make_clusters,
 )
 from esa.align.search.pair_clusters import pair_clusters
-from esa.align.search.sorting import RankRoom, largest_first, make_rank_room
+from esa.align.search.sorting import RankScratch, largest_first, make_rank_scratch
 from esa.fragments.base import FragmentArrays, Fragments
 from esa.kernels.arrays import Bool, I64Array, Int, U64Array, Word
 from esa.kernels.decorator import inline_njit, njit
@@ -44,7 +44,7 @@ class _Configs(NamedTuple):
     paired: ClusterConfig
 
 
-class CandidateRoom(NamedTuple):
+class CandidateScratch(NamedTuple):
     """Where the candidates of a batch are collected; see `append_heaviest`.
 
     candidates: with space for more than there will be.
@@ -53,7 +53,7 @@ class CandidateRoom(NamedTuple):
     """
 
     candidates: Candidates
-    order: RankRoom
+    order: RankScratch
     contig_offsets: I64Array
 
 
@@ -96,7 +96,7 @@ def cluster_hits(
 
 @inline_njit
 def keep_heaviest(
-    clusters: Clusters, count: Int, salt: Word, config: ClusterConfig, order: RankRoom
+    clusters: Clusters, count: Int, salt: Word, config: ClusterConfig, order: RankScratch
 ) -> tuple[Int, Bool, Int]:
     """Rank the clusters to verify into ``order.ranked_numbers``, the heaviest first; ties by `tie_break`.
 
@@ -126,18 +126,20 @@ def keep_heaviest(
 
 
 @njit
-def make_candidate_room(reads: Int, most_clusters: Int, most: Int, contig_offsets: I64Array) -> CandidateRoom:
-    """`CandidateRoom` for ``most`` candidates a read, from at most ``most_clusters`` clusters each."""
-    room = reads * most
+def make_candidate_scratch(
+    reads: Int, most_clusters: Int, most: Int, contig_offsets: I64Array
+) -> CandidateScratch:
+    """`CandidateScratch` for ``most`` candidates a read, from at most ``most_clusters`` clusters each."""
+    scratch = reads * most
     candidates = Candidates(
         np.zeros(reads + 1, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.uint8),
-        np.empty(room, np.int32),
-        np.empty(room, np.int32),
+        np.empty(scratch, np.int64),
+        np.empty(scratch, np.uint8),
+        np.empty(scratch, np.int32),
+        np.empty(scratch, np.int32),
         np.zeros(reads, np.uint8),
     )
-    return CandidateRoom(candidates, make_rank_room(most_clusters), contig_offsets)
+    return CandidateScratch(candidates, make_rank_scratch(most_clusters), contig_offsets)
 
 
 @inline_njit
@@ -148,20 +150,20 @@ def append_heaviest(
     r: Int,
     salt: Word,
     config: ClusterConfig,
-    room: CandidateRoom,
+    scratch: CandidateScratch,
 ) -> None:
     """Append the heaviest of read r's ``count`` clusters to its candidates; reads in ascending order.
 
     ``unmade_weight``: the most that a cluster may weigh that was not built (`build_clusters`).
     """
-    candidates = room.candidates
-    kept, cut, top = keep_heaviest(clusters, count, salt, config, room.order)
+    candidates = scratch.candidates
+    kept, cut, top = keep_heaviest(clusters, count, salt, config, scratch.order)
     candidates.truncated[r] |= cut or unmade_weight * 100 >= max(1, top * RIVAL_WEIGHT)
     at = candidates.offsets[r]
-    for c in room.order.ranked_numbers[:kept]:
+    for c in scratch.order.ranked_numbers[:kept]:
         candidates.diagonal[at] = clusters.diagonal[c]
         candidates.reverse[at] = clusters.strand[c]
-        candidates.contig[at] = contig_of(room.contig_offsets, clusters.place[c])
+        candidates.contig[at] = contig_of(scratch.contig_offsets, clusters.place[c])
         candidates.weight[at] = clusters.weight[c]
         at += 1
     candidates.offsets[r + 1] = at
@@ -192,12 +194,12 @@ def _cluster_hits(
     inserts: InsertRange,
 ) -> Candidates:
     reads, config = len(offsets) - 1, configs.alone
-    room = make_cluster_room(hits, fragments, offsets, contig_offsets, config.diagonal_slack)
-    most = len(room.keys)
+    scratch = make_cluster_scratch(hits, fragments, offsets, contig_offsets, config.diagonal_slack)
+    most = len(scratch.keys)
     ends = (make_clusters(most), make_clusters(most))
     made, unmade_weight = np.zeros(2, np.int64), np.zeros(2, np.int64)
     lengths = np.zeros(2, np.int64)
-    out = make_candidate_room(reads, most, config.max_candidates, contig_offsets)
+    out = make_candidate_scratch(reads, most, config.max_candidates, contig_offsets)
     truncated = out.candidates.truncated
     paired = inserts.orientation >= 0
     # What is light may be heavy together with the mate.
@@ -212,7 +214,7 @@ def _cluster_hits(
         end = r % 2 if paired else 0
         lengths[end] = offsets[r + 1] - offsets[r]
         read = ReadQueries(lo, q, offsets[r], lengths[end])
-        made[end], unmade_weight[end] = build_clusters(hits, fragments, read, limits, room, ends[end])
+        made[end], unmade_weight[end] = build_clusters(hits, fragments, read, limits, scratch, ends[end])
         if not paired:
             append_heaviest(ends[0], made[0], unmade_weight[0], r, salts[r], config, out)
         elif end == 1:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from esa.align.search.sorting import SortRoom, make_sort_room, sort_keys
+from esa.align.search.sorting import SortScratch, make_sort_scratch, sort_keys
 from esa.fragments.base import FragmentArrays
 from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
@@ -53,10 +53,10 @@ class Clusters(NamedTuple):
 @njit
 def make_clusters(most: Int) -> Clusters:
     """`Clusters` with space for ``most`` and one more, which `build_clusters` needs; ``mate`` is 0."""
-    room = most + 1
+    rows = most + 1
     return Clusters(
-        np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int64),
-        np.zeros(room, np.int32),
+        np.empty(rows, np.int32), np.empty(rows, np.int64), np.empty(rows, np.uint8), np.empty(rows, np.int64),
+        np.zeros(rows, np.int32),
     )  # fmt: skip
 
 
@@ -101,8 +101,8 @@ class ClusterLimits(NamedTuple):
     min_share: int
 
 
-class ClusterRoom(NamedTuple):
-    """Scratch space for the hits of one read.
+class ClusterScratch(NamedTuple):
+    """Scratch space for the hits of one read. One tuple, as each step below takes most of it.
 
     contig_offsets: ``int64[contigs + 1]``, where contigs begin.
     keys, sorting: to sort hits by strand and diagonal.
@@ -116,7 +116,7 @@ class ClusterRoom(NamedTuple):
 
     contig_offsets: I64Array
     keys: I64Array
-    sorting: SortRoom
+    sorting: SortScratch
     query_of: I32Array
     best_of: I32Array
     chosen: U8Array
@@ -128,10 +128,10 @@ class ClusterRoom(NamedTuple):
 
 
 @njit
-def make_cluster_room(
+def make_cluster_scratch(
     hits: Hits, fragments: FragmentArrays, offsets: I64Array, contig_offsets: I64Array, slack: Int
-) -> ClusterRoom:
-    """`ClusterRoom` for the reads of a batch. ``offsets``: ``int64[reads + 1]``, where the reads begin."""
+) -> ClusterScratch:
+    """`ClusterScratch` for the reads of a batch. ``offsets``: ``int64[reads + 1]``, where the reads begin."""
     queries, most = most_of_a_read(fragments.owner, hits.offsets)
     most = min(most, 1 << _INDEX_BITS)
     shift = 0
@@ -141,10 +141,10 @@ def make_cluster_room(
     # In a key, the strands are more than the slack apart.
     while contig_offsets[-1] + 2 * shift + slack >> diagonal_bits:
         diagonal_bits += 1
-    return ClusterRoom(
+    return ClusterScratch(
         contig_offsets,
         np.empty(most, np.int64),
-        make_sort_room(most, diagonal_bits + 1),
+        make_sort_scratch(most, diagonal_bits + 1),
         np.empty(most, np.int32),
         np.zeros(queries, np.int32),
         np.empty(queries, np.uint8),
@@ -162,7 +162,7 @@ def build_clusters(
     fragments: FragmentArrays,
     read: ReadQueries,
     limits: ClusterLimits,
-    room: ClusterRoom,
+    scratch: ClusterScratch,
     clusters: Clusters,
 ) -> tuple[Int, Int]:
     """Build the clusters of a read, in order of strand and diagonal.
@@ -173,27 +173,27 @@ def build_clusters(
     low, high = hits.offsets[read.lo], hits.offsets[read.hi]
     if low == high:
         return 0, 0
-    all_chosen = _choose(hits, read, room.chosen)
-    count = _sorted_keys(hits, fragments, read, room)
+    all_chosen = _choose(hits, read, scratch.chosen)
+    count = _sorted_keys(hits, fragments, read, scratch)
     position, score = hits.position[low:high], hits.score[low:high]
-    strand_bit = np.int64(1) << room.diagonal_bits
+    strand_bit = np.int64(1) << scratch.diagonal_bits
     made, top = 0, 0
     t = 0
     while t < count:
-        end = _cluster_end(room.keys, t, count, limits.slack, position, room.contig_offsets)
-        weight, diagonal = _weigh(room.keys, t, end, score, room.query_of, room.best_of)
+        end = _cluster_end(scratch.keys, t, count, limits.slack, position, scratch.contig_offsets)
+        weight, diagonal = _weigh(scratch.keys, t, end, score, scratch.query_of, scratch.best_of)
         top = max(top, weight)
         # A cluster too light beside those seen so far is too light beside all: most clusters end here.
         if weight * 100 >= top * limits.min_share or not all_chosen:
             clusters.weight[made] = weight
             clusters.strand[made] = diagonal >= strand_bit
-            clusters.diagonal[made] = (diagonal & (strand_bit - 1)) - room.shift
-            clusters.place[made] = position[room.keys[t] & _INDEX_MASK]
+            clusters.diagonal[made] = (diagonal & (strand_bit - 1)) - scratch.shift
+            clusters.place[made] = position[scratch.keys[t] & _INDEX_MASK]
             clusters.mate[made] = 0
             made += 1
         t = end
     if not all_chosen:
-        _add_unchosen(hits, fragments, read, limits.slack, room, clusters, made)
+        _add_unchosen(hits, fragments, read, limits.slack, scratch, clusters, made)
         return made, np.int64(clusters.weight[made])
     return made, 0
 
@@ -229,9 +229,9 @@ def _begins(fragments: FragmentArrays, q: Int, read: ReadQueries) -> tuple[Int, 
 
 
 @inline_njit
-def _place_of(strand: Int, diagonal: Int, room: ClusterRoom) -> Int:
+def _place_of(strand: Int, diagonal: Int, scratch: ClusterScratch) -> Int:
     """Strand and diagonal as one number."""
-    return (np.int64(strand) << room.diagonal_bits) | (diagonal + room.shift)
+    return (np.int64(strand) << scratch.diagonal_bits) | (diagonal + scratch.shift)
 
 
 @inline_njit
@@ -240,7 +240,7 @@ def _add_unchosen(
     fragments: FragmentArrays,
     read: ReadQueries,
     slack: Int,
-    room: ClusterRoom,
+    scratch: ClusterScratch,
     clusters: Clusters,
     made: Int,
 ) -> None:
@@ -252,22 +252,22 @@ def _add_unchosen(
 
     Entry ``made`` of the clusters gets the weight of all hits that belong to none: a bound on the weight there.
     """
-    places, last, worth, weight = room.places, room.last, room.worth, clusters.weight
+    places, last, worth, weight = scratch.places, scratch.last, scratch.worth, clusters.weight
     turned = 0
     for c in range(made):
         turned += clusters.strand[c] == 0
-        places[c] = _place_of(clusters.strand[c], clusters.diagonal[c], room)
+        places[c] = _place_of(clusters.strand[c], clusters.diagonal[c], scratch)
         last[c] = -1
     # Hits of no cluster are added to one beyond all: a branch would cost a misprediction at many hits.
     places[made], weight[made], last[made] = np.int64(1) << 62, 0, -1
     for q in range(read.lo, read.hi):
-        if room.chosen[q - read.lo]:
+        if scratch.chosen[q - read.lo]:
             continue
         begin, begin_reversed = _begins(fragments, q, read)
         onward, backward = np.uint64(0), np.uint64(turned)
         for h in range(hits.offsets[q], hits.offsets[q + 1]):
             strand = fragments.reverse[q] ^ hits.reverse[h]
-            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), room)
+            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), scratch)
             at = backward if strand else onward
             while places[at] < place - slack:
                 at += np.uint64(1)
@@ -281,24 +281,24 @@ def _add_unchosen(
 
 
 @inline_njit
-def _sorted_keys(hits: Hits, fragments: FragmentArrays, read: ReadQueries, room: ClusterRoom) -> Int:
+def _sorted_keys(hits: Hits, fragments: FragmentArrays, read: ReadQueries, scratch: ClusterScratch) -> Int:
     """Sort the keys (strand, diagonal, number) of the hits of the chosen queries; returns how many there are."""
     first = hits.offsets[read.lo]
     # Hits beyond the largest number are left out.
-    last = first + len(room.keys)
+    last = first + len(scratch.keys)
     count = 0
     for q in range(read.lo, read.hi):
-        if not room.chosen[q - read.lo]:
+        if not scratch.chosen[q - read.lo]:
             continue
         begin, begin_reversed = _begins(fragments, q, read)
         for h in range(hits.offsets[q], min(hits.offsets[q + 1], last)):
             strand = fragments.reverse[q] ^ hits.reverse[h]
-            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), room)
+            place = _place_of(strand, hits.position[h] - (begin_reversed if strand else begin), scratch)
             number = h - first
-            room.keys[count] = (place << _INDEX_BITS) | number
-            room.query_of[number] = q - read.lo
+            scratch.keys[count] = (place << _INDEX_BITS) | number
+            scratch.query_of[number] = q - read.lo
             count += 1
-    sort_keys(room.keys, count, _INDEX_BITS, room.sorting)
+    sort_keys(scratch.keys, count, _INDEX_BITS, scratch.sorting)
     return count
 
 

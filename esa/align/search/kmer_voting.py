@@ -14,7 +14,7 @@ from esa.align.extend.gapped import load_window
 from esa.align.extend.mismatch_masks import make_strands, orient
 from esa.align.loci import Candidates, Reads, Reference
 from esa.align.scoring import AMBIGUOUS, END_BONUS, MATCH, MISMATCH
-from esa.align.search.candidates import append_heaviest, make_candidate_room, trimmed
+from esa.align.search.candidates import append_heaviest, make_candidate_scratch, trimmed
 from esa.align.search.clusters import Clusters, contig_of, make_clusters, most_of_a_read
 from esa.fragments.base import FragmentArrays, Fragments
 from esa.kernels.arrays import I32Array, Int, U8Array
@@ -232,7 +232,7 @@ def _vote_hits(
     votes = np.zeros(widest + longest + 1, np.int32)
     window = np.empty(widest, np.uint8)
     clusters = make_clusters(2 * most_hits)
-    out = make_candidate_room(count, 2 * most_hits, cluster.max_candidates, reference.offsets)
+    out = make_candidate_scratch(count, 2 * most_hits, cluster.max_candidates, reference.offsets)
     q = 0
     for r in range(count):
         lo = q

@@ -1,6 +1,6 @@
 """Clusters of both ends of a pair, weighed together.
 
-In a large repeat, each end by itself has more equal places than are verified. The right copy is told by the place
+In a large repeat, each end by itself has more equal places than are verified. The right copy is known by the place
 where both ends lie at a proper distance and weigh most together.
 """
 

@@ -21,7 +21,7 @@ SELECTED_BITS = 11
 """Bits of the keys that one round of the selection of the largest looks at."""
 
 
-class SortRoom(NamedTuple):
+class SortScratch(NamedTuple):
     """Scratch space of `sort_keys`.
 
     keys: ``int64[most]``.
@@ -34,22 +34,22 @@ class SortRoom(NamedTuple):
 
 
 @njit
-def make_sort_room(most: Int, bits: Int) -> SortRoom:
-    """`SortRoom` for runs of up to ``most`` keys that differ in ``bits`` bits."""
+def make_sort_scratch(most: Int, bits: Int) -> SortScratch:
+    """`SortScratch` for runs of up to ``most`` keys that differ in ``bits`` bits."""
     width = (bits + DIGITS - 1) // DIGITS if most > FEW else 0
-    return SortRoom(np.empty(most, np.int64), np.empty((DIGITS, 1 << width), np.int32))
+    return SortScratch(np.empty(most, np.int64), np.empty((DIGITS, 1 << width), np.int32))
 
 
 @inline_njit
-def sort_keys(keys: I64Array, count: Int, low: Int, room: SortRoom) -> None:
+def sort_keys(keys: I64Array, count: Int, low: Int, scratch: SortScratch) -> None:
     """Sort ``keys[:count]`` (``int64``, distinct, not negative) in place.
 
     Keys that are equal from bit ``low`` up must be in order already.
     """
     if count <= FEW:
-        _sort_by_rank(keys, count, room.keys)
+        _sort_by_rank(keys, count, scratch.keys)
     else:
-        _sort_by_digits(keys, count, low, room.keys, room.counts)
+        _sort_by_digits(keys, count, low, scratch.keys, scratch.counts)
 
 
 @inline_njit
@@ -65,7 +65,7 @@ def _sort_by_rank(keys: I64Array, count: Int, unsorted: I64Array) -> None:
 
 
 @inline_njit
-def _sort_by_digits(keys: I64Array, count: Int, low: Int, room: I64Array, counts: I32Array) -> None:
+def _sort_by_digits(keys: I64Array, count: Int, low: Int, scratch: I64Array, counts: I32Array) -> None:
     """Radix sort, least significant digit first."""
     mask = np.int64(counts.shape[1] - 1)
     width = popcount(np.uint64(mask))
@@ -74,7 +74,7 @@ def _sort_by_digits(keys: I64Array, count: Int, low: Int, room: I64Array, counts
         rest = keys[i] >> low
         for digit in range(DIGITS):
             counts[digit, (rest >> (digit * width)) & mask] += 1
-    source, target = keys, room
+    source, target = keys, scratch
     for digit in range(DIGITS):
         before = 0
         for value in range(counts.shape[1]):
@@ -89,10 +89,10 @@ def _sort_by_digits(keys: I64Array, count: Int, low: Int, room: I64Array, counts
         source, target = target, source
     if DIGITS % 2:
         for i in range(count):
-            keys[i] = room[i]
+            keys[i] = scratch[i]
 
 
-class RankRoom(NamedTuple):
+class RankScratch(NamedTuple):
     """Keys to be ranked, largest first, each with a number.
 
     keys, numbers: ``int64[most]``, the input.
@@ -108,9 +108,9 @@ class RankRoom(NamedTuple):
 
 
 @njit
-def make_rank_room(most: Int) -> RankRoom:
-    """`RankRoom` for up to ``most`` keys."""
-    return RankRoom(
+def make_rank_scratch(most: Int) -> RankScratch:
+    """`RankScratch` for up to ``most`` keys."""
+    return RankScratch(
         np.empty(most, np.int64),
         np.empty(most, np.int64),
         np.empty(most, np.int64),
@@ -120,16 +120,16 @@ def make_rank_room(most: Int) -> RankRoom:
 
 
 @inline_njit
-def largest_first(room: RankRoom, count: Int, wanted: Int) -> Int:
+def largest_first(scratch: RankScratch, count: Int, wanted: Int) -> Int:
     """Rank the ``wanted`` largest of the first ``count`` keys (not negative), largest first; ties in order of input.
 
-    Returns the largest key left out, -1 if there is none. If there is one, ``room.keys`` has changed.
+    Returns the largest key left out, -1 if there is none. If there is one, ``scratch.keys`` has changed.
     """
     left_out = np.int64(-1)
     if count > wanted:
-        left_out = _select_largest(room, count, wanted)
+        left_out = _select_largest(scratch, count, wanted)
         count = wanted
-    keys = room.keys
+    keys = scratch.keys
     for i in range(count):
         key = keys[i]
         rank = 0
@@ -137,25 +137,25 @@ def largest_first(room: RankRoom, count: Int, wanted: Int) -> Int:
             rank += keys[j] >= key
         for j in range(i + 1, count):
             rank += keys[j] > key
-        room.ranked_keys[rank], room.ranked_numbers[rank] = key, room.numbers[i]
+        scratch.ranked_keys[rank], scratch.ranked_numbers[rank] = key, scratch.numbers[i]
     return left_out
 
 
 @inline_njit
-def _select_largest(room: RankRoom, count: Int, wanted: Int) -> Int:
+def _select_largest(scratch: RankScratch, count: Int, wanted: Int) -> Int:
     """Move the ``wanted`` largest keys to the front, in the order of input; returns the largest of the others.
 
     ``wanted`` is less than ``count``. A histogram of `SELECTED_BITS` bits at a time finds the smallest key wanted.
     """
-    keys, numbers, counts = room.keys, room.numbers, room.counts
-    least, most = keys[0], keys[0]
+    keys, numbers, counts = scratch.keys, scratch.numbers, scratch.counts
+    lowest, most = keys[0], keys[0]
     for i in range(count):
-        least, most = min(least, keys[i]), max(most, keys[i])
+        lowest, most = min(lowest, keys[i]), max(most, keys[i])
     shift = np.int64(0)
-    while (most - least) >> shift >= len(counts):
+    while (most - lowest) >> shift >= len(counts):
         shift += 1
     # The smallest keys wanted lie from ``low`` on, in bins of 1 << shift; ``left`` of the keys there are wanted.
-    low, left, width = least, wanted, SELECTED_BITS
+    low, left, width = lowest, wanted, SELECTED_BITS
     while True:
         counts[:] = 0
         for i in range(count):

@@ -35,7 +35,7 @@ from esa.eval.recall import (
     code_store,
     dense_recall,
     embed_reads,
-    in_parts,
+    in_chunks,
     nearest,
     prefix,
     probe_curve,
@@ -154,7 +154,7 @@ def dense_rows(table: MarkdownTable, m: Measured) -> None:
         store = builder.finish()
         seconds = embedding + time.perf_counter() - begin
         recall = [
-            recall_at_depths(fragments, reads, nearest(q, in_parts(ours), max(DEPTHS)), DEPTHS)
+            recall_at_depths(fragments, reads, nearest(q, in_chunks(ours), max(DEPTHS)), DEPTHS)
             for reads, q in zip(m.reads, theirs, strict=True)
         ]
         kept = [signs_kept(fragments, ours, reads, q) for reads, q in zip(m.reads, theirs, strict=True)]

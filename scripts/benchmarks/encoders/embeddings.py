@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from esa.encoders.base import Encoder
 from esa.encoders.registry import Kind, create_encoder
 from esa.errors import EsaError
-from esa.eval.recall import ReadSet, joined, last_part, simulate_reads
+from esa.eval.recall import ReadSet, joined, simulate_reads, start_of_last
 from esa.fragments.base import Fragmenter, Fragments
 from esa.index.build import SAMPLE_FRAGMENTS, fragmenter_for
 from esa.index.presets import preset_named
@@ -83,7 +83,7 @@ def open_source(path: Path, decoys: Sequence[Path], last_tenth: bool) -> Source:
         path.name.removesuffix(".gz").removesuffix(".fa"),
         genome,
         joined([genome, *others]) if others else genome,
-        last_part(genome, VALIDATION_SHARE) if last_tenth else 0,
+        start_of_last(genome, VALIDATION_SHARE) if last_tenth else 0,
     )
 
 

@@ -20,7 +20,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from esa.eval.recall import ReadSet, in_parts, nearest, recall_at_depths, share_in_common
+from esa.eval.recall import ReadSet, in_chunks, nearest, recall_at_depths, share_in_common
 from esa.fragments.base import Fragments
 from esa.stores.base import SearchEffort
 from esa.stores.dense import DenseParameters, DenseStore
@@ -251,7 +251,7 @@ def stores_table(
         | {"us a query": ".0f", "bytes in memory": ".0f", "bytes on disk": ".0f", "build s": ".1f"},
     )
     default, seconds = rounded(vectors)
-    exact = [nearest(q.vectors, in_parts(vectors), HITS) for q in sets]
+    exact = [nearest(q.vectors, in_chunks(vectors), HITS) for q in sets]
     with tempfile.TemporaryDirectory() as folder, one_thread():
         path = Path(folder) / "vectors.npy"
         np.save(path, default.vectors)

@@ -192,7 +192,7 @@ def paired(aligner: Aligner) -> list[Run]:
     return by_read(aligner.align(*chimeric_pairs(90), config=config))
 
 
-def test_further_records_of_a_pair_say_of_the_mate_what_its_primary_says(
+def test_other_records_of_a_pair_say_of_the_mate_what_its_primary_says(
     paired: list[Run],
 ) -> None:
     seen: Counter[str] = Counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from esa.align.search.sorting import FEW, largest_first, make_rank_room, make_sort_room, sort_keys
+from esa.align.search.sorting import FEW, largest_first, make_rank_scratch, make_sort_scratch, sort_keys
 from esa.kernels.arrays import I64Array, Int
 from esa.kernels.decorator import njit
 
@@ -15,7 +15,7 @@ NUMBER_BITS = 24
 @njit
 def _sorted(keys: I64Array, count: Int, low: Int, bits: Int) -> I64Array:
     out = keys.copy()
-    sort_keys(out, count, low, make_sort_room(len(keys), bits))
+    sort_keys(out, count, low, make_sort_scratch(len(keys), bits))
     return out
 
 
@@ -32,12 +32,12 @@ def test_keys_are_sorted_as_numpy_sorts_them(count: int, bits: int):
 
 @njit
 def _largest(keys: I64Array, wanted: Int) -> tuple[I64Array, I64Array, Int]:
-    room = make_rank_room(len(keys) + 1)
-    room.keys[: len(keys)] = keys
-    room.numbers[: len(keys)] = np.arange(len(keys))
-    left_out = largest_first(room, len(keys), wanted)
+    scratch = make_rank_scratch(len(keys) + 1)
+    scratch.keys[: len(keys)] = keys
+    scratch.numbers[: len(keys)] = np.arange(len(keys))
+    left_out = largest_first(scratch, len(keys), wanted)
     kept = min(wanted, len(keys))
-    return room.ranked_keys[:kept].copy(), room.ranked_numbers[:kept].copy(), left_out
+    return scratch.ranked_keys[:kept].copy(), scratch.ranked_numbers[:kept].copy(), left_out
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 40, 700])

@@ -54,7 +54,7 @@ def test_the_window_is_half_open(tmp_path: Path, real: SpeedSet, position: int, 
     assert judged(tmp_path, real, record("a", 65, "one", position), *WHOLE[1:]).right_percent == right
 
 
-def test_further_records_of_a_read_do_not_count(tmp_path: Path, real: SpeedSet) -> None:
+def test_other_records_of_a_read_do_not_count(tmp_path: Path, real: SpeedSet) -> None:
     extra = record("a", 65 | 256, "one", 150), record("a", 65 | 2048, "one", 150)
     assert judged(tmp_path, real, *WHOLE, *extra) == Judgement("", 75.0, 25.0)
 
