@@ -43,6 +43,11 @@ class RecordStream:
         self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._begin = self._next = self._end = 0  # in the buffer: current batch, next record, data
         self._last = False  # whether the file ends at _end
+        self._failure: ReadsError | None = None  # why it ends there, if not because it is whole
+
+    def goes_with(self, other: RecordStream) -> None:
+        """The other stream holds the mates (`ByteSource.goes_with`)."""
+        self._source.goes_with(other._source)
 
     @property
     def bytes_read(self) -> int:
@@ -75,6 +80,10 @@ class RecordStream:
             elif outcome == kernels.MORE and not self._last:
                 # At least as much again: a long record is then rescanned only a few times.
                 self._read(max(self._chunk, self._end - self._next))
+            elif self._failure is not None:
+                reached = self.records_before + self.count
+                after = f" (after record {reached:,})" if reached else ""
+                self.problem = ReadsError(f"{self._failure}{after}")
             elif self._next < self._end:
                 end = self._four_lines_end()  # reads on, which may move the record
                 self.problem = self._fault_at(self.count, self._next, end)
@@ -122,6 +131,8 @@ class RecordStream:
             self._read(self._chunk)
         self._begin = self._next
         if self._next == self._end:
+            if self._failure is not None:
+                raise self._failure
             return
         head = self._buffer[self._next : min(self._end, self._next + FOREIGN_BYTES)].tobytes()
         if fault := foreign_fault(head):
@@ -142,7 +153,8 @@ class RecordStream:
             try:
                 got = self._source.readinto(view)
             except ReadsError as error:
-                raise ReadsError(f"{error} (after record {self.records_before + self.count:,})") from error
+                # What was read so far counts, up to the last whole record.
+                self._failure, got = error, 0
             if not got:
                 self._last = True
                 return

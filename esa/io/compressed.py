@@ -9,11 +9,13 @@ import errno
 import gzip
 import io
 import os
-import queue
 import stat
 import sys
 import threading
 import zlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, cast
 
 from isal import igzip, isal_zlib
@@ -146,34 +148,75 @@ def _rest(file: IO[bytes]) -> int:
         return 0
 
 
-class _Inflater:
-    """Decompresses in a thread of its own, `_BLOCKS_AHEAD` blocks ahead. The thread owns the file and closes it.
+class _Blocks:
+    """Blocks that a thread hands over, at most `_BLOCKS_AHEAD` of them unless `unbounded`."""
 
-    ``ends_with``: the stored bytes must.
+    def __init__(self) -> None:
+        self._blocks: deque[tuple[bytes, int] | BaseException] = deque()
+        self._changed = threading.Condition()
+        self._unbounded = self._closed = False
+
+    def put(self, block: tuple[bytes, int] | BaseException) -> bool:
+        """Hand over a block when there is a place for it; False: nobody wants more."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: len(self._blocks) < _BLOCKS_AHEAD or self._unbounded or self._closed
+            )
+            self._blocks.append(block)
+            self._changed.notify_all()
+            return not self._closed
+
+    def get(self) -> tuple[bytes, int] | BaseException:
+        """The next block, or the exception that ended them: then and ever after."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._blocks))
+            block = self._blocks[0]
+            if not isinstance(block, BaseException):
+                self._blocks.popleft()
+                self._changed.notify_all()
+            return block
+
+    def unbounded(self, state: bool) -> None:
+        """Whether any number of blocks may wait."""
+        with self._changed:
+            self._unbounded = state
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody wants more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class _Ahead:
+    """Reads, and decompresses what is gzip, ahead in a thread of its own. The thread opens the file and closes it.
+
+    Attributes:
+        partner: the file of the mates. While this one is waited for, any number of its blocks may wait: one process may
+            write both into pipes in turn.
     """
 
-    def __init__(self, file: _CountedFile, label: str, error: type[EsaError], ends_with: bytes) -> None:
-        self._file, self._label, self._error, self._ends_with = file, label, error, ends_with
-        self._queue: queue.Queue[tuple[bytes, int] | BaseException] = queue.Queue(_BLOCKS_AHEAD)
-        self._stopped = threading.Event()
+    def __init__(
+        self, opened: Callable[[], _CountedFile], label: str, error: type[EsaError], eof_check: bool
+    ) -> None:
+        self._open, self._label, self._error, self._eof_check = opened, label, error, eof_check
+        self._blocks = _Blocks()
         self._block = b""
         self._ended = False
+        self.partner: _Ahead | None = None
         self.count = 0
         # A daemon: a thread that waits for a silent FIFO must not keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=f"inflate {label}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"read {label}", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            with self._file, igzip.IGzipFile(fileobj=self._file, mode="rb") as stream:
-                block = None
-                while block != b"":
-                    block = stream.read(_BLOCK_BYTES)
-                    if not block and not self._file.tail.endswith(self._ends_with):
-                        return self._fail(NO_BGZF_END)
-                    self._queue.put((block, self._file.count))
-                    if self._stopped.is_set():
-                        return None
+            with self._open() as file:
+                if is_gzip(file.peek(len(_GZIP_MAGIC))):
+                    self._inflate(file)
+                else:
+                    self._hand_over(file, partial(_some, file))
         except EOFError:
             self._fail("truncated gzip file: it ends before its data does; copy or download it again")
         except GZIP_DAMAGE as fault:
@@ -181,16 +224,33 @@ class _Inflater:
         except OSError as fault:
             self._fail(f"cannot be read: {fault.strerror or fault}")
         except BaseException as fault:  # whatever it is, the reader must not wait for ever
-            self._queue.put(fault)
+            self._blocks.put(fault)
+
+    def _inflate(self, file: _CountedFile) -> None:
+        whole = self._eof_check and bgzf.is_bgzf(file.peek(len(bgzf.END)))
+        with igzip.IGzipFile(fileobj=file, mode="rb") as stream:
+
+            def block() -> bytes:
+                data: bytes = stream.read(_BLOCK_BYTES)
+                if not data and whole and file.tail != bgzf.END:
+                    raise self._error(f"{self._label}: {NO_BGZF_END}")
+                return data
+
+            self._hand_over(file, block)
+
+    def _hand_over(self, file: _CountedFile, read: Callable[[], bytes]) -> None:
+        while True:
+            block = read()
+            if not self._blocks.put((block, file.count)) or not block:
+                return
 
     def _fail(self, what: str) -> None:
-        self._queue.put(self._error(f"{self._label}: {what}"))
+        self._blocks.put(self._error(f"{self._label}: {what}"))
 
     def readinto(self, view: memoryview) -> int:
         if not self._block and not self._ended:
-            item = self._queue.get()
+            item = self._next_block()
             if isinstance(item, BaseException):
-                self._queue.put(item)  # whoever reads on meets it again
                 raise item
             self._block, self.count = item
             self._ended = not self._block
@@ -198,41 +258,69 @@ class _Inflater:
         view[:n], self._block = self._block[:n], self._block[n:]
         return n
 
+    def _next_block(self) -> tuple[bytes, int] | BaseException:
+        if self.partner is None:
+            return self._blocks.get()
+        self.partner._blocks.unbounded(True)
+        try:
+            return self._blocks.get()
+        finally:
+            self.partner._blocks.unbounded(False)
+
     def close(self) -> None:
-        self._stopped.set()
-        while not self._queue.empty():  # room for the block that the thread may be waiting to hand over
-            self._queue.get_nowait()
+        self._blocks.close()
         self._thread.join(_JOIN_SECONDS)
+
+
+def _some(file: _CountedFile) -> bytes:
+    """What a pipe has, at most `_BLOCK_BYTES`; waits for something, unless it has ended."""
+    buffer = bytearray(_BLOCK_BYTES)
+    return bytes(memoryview(buffer)[: file.readinto(buffer)])
 
 
 class ByteSource:
     """The decompressed bytes of a file. All failures are raised as an ``error`` that names the file.
 
+    A thread of its own reads what is compressed, or is no regular file; it waits for the writer of a FIFO.
+
     Args:
-        path: a file, a FIFO, or ``-`` for standard input. Opening a FIFO waits for its writer.
+        path: a file, a FIFO, or ``-`` for standard input.
         error: the class of the errors raised, here and by `readinto`.
         eof_check: whether bgzip files must have their end-of-file block.
     """
 
     def __init__(self, path: str, error: type[EsaError], eof_check: bool = True) -> None:
         self._label, self._error = file_label(path), error
-        self._stream: _CountedFile | _Inflater
+        self._stream: _CountedFile | _Ahead
+        if path == STDIN and sys.stdin is None:
+            raise error(f"{self._label}: is closed; give a file or pipe the reads in")
         try:
+            self._pipe = size_on_disk(path) is None
+            if self._pipe:
+                self._stream = _Ahead(lambda: _CountedFile(_open(path)), self._label, error, eof_check)
+                return
             file = _CountedFile(_open(path))
         except OSError as fault:
             raise self._cannot("opened", fault) from fault
-        except AttributeError as fault:  # sys.stdin is None
-            raise error(f"{self._label}: is closed; give a file or pipe the reads in") from fault
         try:
             compressed = is_gzip(file.peek(len(_GZIP_MAGIC)))
-            whole = compressed and eof_check and bgzf.is_bgzf(file.peek(len(bgzf.END)))
         except OSError as fault:
             file.close()
             raise self._cannot("read", fault) from fault
-        self._stream = _Inflater(file, self._label, error, bgzf.END if whole else b"") if compressed else file
+        self._stream = _Ahead(lambda: file, self._label, error, eof_check) if compressed else file
 
     def _cannot(self, verb: str, fault: OSError) -> EsaError:
         return self._error(f"{self._label}: cannot be {verb}: {fault.strerror or fault}")
+
+    def goes_with(self, other: ByteSource) -> None:
+        """The other source holds the mates of this one's reads: waiting for either keeps nobody from writing both."""
+        if (
+            isinstance(self._stream, _Ahead)
+            and isinstance(other._stream, _Ahead)
+            and self._pipe
+            and other._pipe
+        ):
+            self._stream.partner, other._stream.partner = other._stream, self._stream
 
     @property
     def bytes_read(self) -> int:

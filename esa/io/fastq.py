@@ -183,6 +183,8 @@ class ReadSource:
         # Not before the first batch: opening a FIFO waits for its writer.
         for path in self.input.paths:
             self._streams.append(RecordStream(path, self._chunk_bytes, self.input.eof_check))
+        if len(self._streams) > 1:
+            self._streams[0].goes_with(self._streams[1])
 
     def _next_batch(self) -> ReadBatch:
         if not self._streams:

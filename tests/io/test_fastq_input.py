@@ -55,7 +55,7 @@ def failure(path: Path) -> str:
 
 
 def inflate_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("inflate")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("read ")]
 
 
 def bgzip(path: Path, content: bytes) -> None:
@@ -315,3 +315,32 @@ def test_reading_past_the_end_and_past_a_fault(tmp_path):
         with pytest.raises(ReadsError, match="truncated"):
             list(iter(lambda: source.readinto(buffer), 0))
     source.close()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("ahead", [1, 20_000])
+@pytest.mark.parametrize("first", [0, 1])
+def test_one_writer_of_two_fifos(tmp_path, zipped, ahead, first):
+    """As `samtools fastq -1 .. -2 ..` writes: in turn, a block at a time, of whichever mate comes first."""
+    pairs, record = 40_000, b"@r%d\n" + b"A" * 100 + b"\n+\n" + b"I" * 100 + b"\n"
+    fifos = [tmp_path / "1", tmp_path / "2"]
+    for fifo in fifos:
+        os.mkfifo(fifo)
+
+    def write():
+        order = [fifos[first], fifos[1 - first]]
+        with open(order[0], "wb") as one, open(order[1], "wb") as two:
+            for begin in range(0, pairs, ahead):
+                for out in (one, two):
+                    text = b"".join(record % i for i in range(begin, begin + ahead))
+                    out.write(gzip.compress(text, 1) if zipped and ahead > 1 else text)
+
+    threading.Thread(target=write, daemon=True).start()
+    done = []
+    with ReadSource(*map(str, fifos)) as source:
+        reader = threading.Thread(
+            target=lambda: done.append(sum(len(batch) for batch in source)), daemon=True
+        )
+        reader.start()
+        reader.join(60)
+    assert done == [2 * pairs]
