@@ -22,7 +22,7 @@ _FOREIGN = (
 FOREIGN_BYTES = 64
 """Bytes at the start of a file that suffice to recognise its format."""
 
-_FOUR_LINES = "a FASTQ record has exactly four lines: @name, SEQ, +, QUAL"
+_PARTS = "a FASTQ record is @name, SEQ, +, QUAL"
 _CUT_OFF = "the file ends in the middle of this record; copy or download it again"
 
 
@@ -83,16 +83,13 @@ def fastq_fault(record: bytes) -> str | None:
     """The fault of the FASTQ record at the start of ``record`` (four lines, or the rest of the file); None if none."""
     lines = [line.removesuffix(b"\r") for line in record.split(b"\n", 4)]
     if not record.startswith(b"@"):
-        return f"'{show(lines[0])}' stands where '@' and a name should; {_FOUR_LINES}"
+        return f"'{show(lines[0])}' stands where '@' and a name should; {_PARTS}"
     if fault := _name_fault(lines[0][1:]):
         return fault
     if len(lines) < 3 or lines[2:] == [b""]:
         return _CUT_OFF
     if not lines[2].startswith(b"+"):
-        return (
-            f"'{show(lines[2])}' stands where '+' should; {_FOUR_LINES}. "
-            "Rewrite multi-line FASTQ with `seqtk seq -l0`"
-        )
+        return f"'{show(lines[2])}' stands where '+' should; {_PARTS}"
     if len(lines) < 4:
         return _CUT_OFF
     sequence, qual = lines[1], lines[3]

@@ -5,6 +5,8 @@ A buffer is ``uint8``. A record is a row of an ``int64[rows, COLUMNS]`` table of
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ from esa.io._record_arrays import Reads
 from esa.io.records import MAX_READ_NAME
 from esa.kernels.arrays import Bool, I64Array, Int, U8Array
 from esa.kernels.bits import lowest_bit
-from esa.kernels.decorator import inline_njit
+from esa.kernels.decorator import inline_njit, njit
 from esa.kernels.intrinsics import load64
 from esa.sequence import dna
 
@@ -28,6 +30,9 @@ MIN_QUAL, MAX_QUAL = 33, 126
 
 _NEWLINE, _RETURN, _SPACE, _TAB = 10, 13, 32, 9
 _AT, _GREATER, _PLUS, _SLASH, _ONE, _TWO = 64, 62, 43, 47, 49, 50
+_DOT, _UNDERSCORE, _COLON, _ZERO, _NINE, _FORWARD, _REVERSE = b"._:09FR"
+_SUFFIX = 2
+"""Bytes of a separator and a mate's number."""
 _A, _C, _G, _T = b"ACGT"
 _LOW_BITS = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
@@ -105,11 +110,73 @@ def _name_end(buffer: U8Array, start: Int, end: Int) -> Int:
     return i
 
 
+@inline_njit(forceinline=False)
+def _unwrap(buffer: U8Array, i: Int, end: Int, last: Bool) -> Int:
+    """Make a wrapped FASTQ record at i one of four lines, in place; blank lines fill what is left.
+
+    SEQ goes on to a line that begins with '+', QUAL until it is as long; behind it another record begins. Returns
+    `FULL` if that was done, `MORE` if the record does not end in ``[i, end)``, and `BAD` if it is none. Then nothing
+    has changed.
+    """
+    plus = min(line_end(buffer, i, end) + 1, end)
+    bases = 0
+    while plus < end and buffer[plus] != _PLUS:
+        feed = line_end(buffer, plus, end)
+        for k in range(plus, _strip_return(buffer, plus, feed)):
+            if _CODES[buffer[k]] > AMBIGUOUS:
+                return BAD
+            bases += 1
+        plus = feed + 1
+    if plus < end and not bases:
+        return BAD
+    line = line_end(buffer, min(plus, end), end) + 1
+    quals = 0
+    while line < end and quals < bases:
+        feed = line_end(buffer, line, end)
+        quals += _strip_return(buffer, line, feed) - line
+        if feed == end and not last:
+            return MORE
+        line = feed + 1
+    if quals < bases or line > end + 1:
+        return BAD if last else MORE
+    # Else a record's header may have been taken for QUAL that is missing.
+    behind = _skip_blank_lines(buffer, min(line, end), end)
+    if behind == end and not last:
+        return MORE
+    if quals > bases or (behind < end and buffer[behind] != _AT):
+        return BAD
+    _join_lines(buffer, i, min(line, end), plus, bases)
+    return FULL
+
+
+@inline_njit
+def _join_lines(buffer: U8Array, i: Int, end: Int, plus: Int, bases: Int) -> None:
+    """Join the lines of SEQ, and those of QUAL, of the record ``buffer[i:end]`` whose '+' is at ``plus``."""
+    to = line_end(buffer, i, end) + 1
+    at = to
+    for part in range(2):
+        copied = 0
+        while copied < bases:
+            feed = line_end(buffer, at, end)
+            for k in range(at, _strip_return(buffer, at, feed)):
+                buffer[to] = buffer[k]
+                to += 1
+                copied += 1
+            at = feed + 1
+        if part == 0:
+            at = line_end(buffer, plus, end) + 1
+            buffer[to], buffer[to + 1], buffer[to + 2] = _NEWLINE, _PLUS, _NEWLINE
+            to += 3
+    buffer[to:end] = _NEWLINE
+
+
 @inline_njit
 def scan_fastq(
     buffer: U8Array, i: Int, end: Int, last: Bool, table: I64Array, n: Int
 ) -> tuple[Int, Int, Int]:
     """Enter the FASTQ records of ``buffer[i:end]`` into rows ``n`` onwards of the table.
+
+    A record of more than four lines becomes one of four, in the buffer.
 
     ``last``: whether the file ends at ``end``. Returns (rows filled, position of the next record, outcome).
     Letters, qualities and names are left to `gather`.
@@ -129,7 +196,10 @@ def scan_fastq(
         if plus >= end:
             return n, i, MORE
         if buffer[plus] != _PLUS:
-            return n, i, BAD
+            outcome = _unwrap(buffer, i, end, last)
+            if outcome == FULL:
+                continue
+            return n, i, outcome
         qual = line_end(buffer, plus, end) + 1
         if qual > end:
             return n, i, MORE
@@ -141,7 +211,10 @@ def scan_fastq(
             line += 1
         if line < end:
             if buffer[line] != _NEWLINE:
-                return n, i, BAD
+                outcome = _unwrap(buffer, i, end, last)
+                if outcome == FULL:
+                    continue
+                return n, i, outcome
         elif not last or line > end:
             return n, i, MORE
         table[n, START] = i
@@ -278,14 +351,66 @@ def gather(
     return -1, ambiguous
 
 
-@inline_njit
-def first_unlike_pair(names: U8Array, name_offsets: I64Array) -> Int:
-    """Index of the first pair whose two names (``uint8``, offsets ``int64``) differ, or -1."""
-    for pair in range((len(name_offsets) - 1) // 2):
-        a, b, end = name_offsets[2 * pair], name_offsets[2 * pair + 1], name_offsets[2 * pair + 2]
-        if b - a != end - b:
+class Ends(NamedTuple):
+    """Records of one end of pairs: rows ``first, first + step, ...`` of a table of positions in ``buffer``."""
+
+    buffer: U8Array
+    table: I64Array
+    first: int
+    step: int
+
+
+@njit
+def settle_mate_names(ends: Ends, mates: Ends, pairs: Int) -> Int:
+    """Give both records of a pair the name that they share; returns the first pair whose names differ, or -1.
+
+    Names that differ in their last character alone lose it, with the separator before it, if these are digits (or F and
+    R) behind one of ``/._:``.
+    """
+    for pair in range(pairs):
+        row, mate = ends.first + pair * ends.step, mates.first + pair * mates.step
+        begin, end = ends.table[row, NAME], ends.table[row, NAME_END]
+        mate_begin, mate_end = mates.table[mate, NAME], mates.table[mate, NAME_END]
+        if _equal(ends.buffer[begin:end], mates.buffer[mate_begin:mate_end]):
+            continue
+        end, mate_end = _raw_end(ends.buffer, end), _raw_end(mates.buffer, mate_end)
+        name, mate_name = ends.buffer[begin:end], mates.buffer[mate_begin:mate_end]
+        stems = name[: len(name) - 1], mate_name[: len(mate_name) - 1]
+        if not (_has_number(name) and _has_number(mate_name) and _equal(stems[0], stems[1])):
             return pair
-        for k in range(b - a):
-            if names[a + k] != names[b + k]:
-                return pair
+        ends.table[row, NAME_END], mates.table[mate, NAME_END] = end - _SUFFIX, mate_end - _SUFFIX
     return -1
+
+
+@inline_njit
+def _equal(a: U8Array, b: U8Array) -> Bool:
+    if len(a) != len(b):
+        return False
+    different = np.uint8(0)
+    for k in range(len(a)):
+        different |= a[k] ^ b[k]
+    return different == 0
+
+
+@inline_njit
+def _raw_end(buffer: U8Array, end: Int) -> Int:
+    """Where a name ends with the /1 or /2 that the scan took off."""
+    if (
+        end + 1 < len(buffer)
+        and buffer[end] == _SLASH
+        and (buffer[end + 1] == _ONE or buffer[end + 1] == _TWO)
+    ):
+        return end + _SUFFIX
+    return end
+
+
+@inline_njit
+def _has_number(name: U8Array) -> Bool:
+    """Whether a name ends in a separator and the number of a mate, behind something else."""
+    n = len(name)
+    if n <= _SUFFIX:
+        return False
+    number, separator = name[n - 1], name[n - 2]
+    if separator == _SLASH and number in (_FORWARD, _REVERSE):
+        return True
+    return _ZERO <= number <= _NINE and separator in (_SLASH, _DOT, _UNDERSCORE, _COLON)

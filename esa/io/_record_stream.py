@@ -113,6 +113,10 @@ class RecordStream:
         start, end = self.table[row, kernels.NAME], self.table[row, kernels.NAME_END]
         return show(self._buffer[start:end].tobytes())
 
+    def ends(self, first: int, step: int) -> kernels.Ends:
+        """Every ``step``-th record of the current batch, from ``first`` on, for kernels."""
+        return kernels.Ends(self._buffer, self.table, first, step)
+
     def gather(self, batch: ReadBatch, first: int, step: int) -> tuple[int, int]:
         """Copy the records into reads ``first, first + step, ...`` of a batch, as `_read_kernels.gather` does."""
         row, ambiguous = kernels.gather(

@@ -192,8 +192,9 @@ class ReadSource:
         limit = self._batch_size // len(self._streams)
         records = min([stream.fill(limit) for stream in self._streams])
         self._check_formats()
+        unlike = self._settle_names(records) if self.paired else -1
         batch = _empty_batch(self._streams, records, self.paired)
-        faults = self._gather(batch)
+        faults = self._gather(batch, unlike)
         if faults:
             raise min(faults, key=lambda fault: fault[0])[1]
         return batch
@@ -205,8 +206,15 @@ class ReadSource:
                 f"{kinds[False]} is FASTQ but {kinds[True]} is FASTA; give both mates in the same format"
             )
 
-    def _gather(self, batch: ReadBatch) -> list[tuple[int, ReadsError]]:
-        """Fill the batch; returns the faults, each with the index of the read in the batch."""
+    def _settle_names(self, records: int) -> int:
+        """The first pair whose names differ, -1: none; the others get the name that both ends share."""
+        first, second = self._streams[0], self._streams[-1]
+        if first is second:
+            return int(kernels.settle_mate_names(first.ends(0, 2), first.ends(1, 2), records // 2))
+        return int(kernels.settle_mate_names(first.ends(0, 1), second.ends(0, 1), records))
+
+    def _gather(self, batch: ReadBatch, unlike: int) -> list[tuple[int, ReadsError]]:
+        """Fill the batch; returns the faults, each with the index of the read in the batch. ``unlike``: a pair."""
         faults = []
         ways = len(self._streams)
         for way, stream in enumerate(self._streams):
@@ -217,16 +225,14 @@ class ReadSource:
             if stream.problem is not None:
                 faults.append((stream.count * ways + way, stream.problem))
         if self.paired:
-            faults += self._pairing_faults(batch)
+            faults += self._pairing_faults(batch, unlike)
         return faults
 
-    def _pairing_faults(self, batch: ReadBatch) -> list[tuple[int, ReadsError]]:
+    def _pairing_faults(self, batch: ReadBatch, unlike: int) -> list[tuple[int, ReadsError]]:
         faults = []
         first, second = self._streams[0], self._streams[-1]
-        # Past a fault the names are undefined, but it precedes what is found there.
-        pair = kernels.first_unlike_pair(batch.names, batch.name_offsets)
-        if pair >= 0:
-            faults.append((2 * pair + 1, self._unlike_names(pair)))
+        if unlike >= 0:
+            faults.append((2 * unlike + 1, self._unlike_names(unlike)))
         if len(batch) % 2:
             what = "is odd in number and so has no mate; an interleaved file holds whole pairs"
             faults.append((len(batch), first.error(len(batch) - 1, what)))

@@ -45,8 +45,12 @@ FASTQ_FAULTS = {
     "qual short crlf": (b"@bad\r\nACGT\r\n+\r\nIII\r\n", "SEQ has 4 bases but QUAL 3 values"),
     # The line feed after the next header stands just where QUAL should end.
     "qual short in step": (b"@bad\nACGTACGT\n+\nIIII\n@ok\n", "SEQ has 8 bases but QUAL 4 values"),
-    "multi-line": (b"@bad\nACGT\nACGT\n+\nIIII\nIIII\n", "'ACGT' stands where '\\+' should.*seqtk seq -l0"),
-    "plus missing": (b"@bad\nACGT\nIIII\n@x\n", "'IIII' stands where '\\+' should; .*four lines"),
+    "wrapped, qual short": (b"@bad\nACGT\nACGT\n+\nIIII\nIII\n", "'ACGT' stands where '\\+' should"),
+    "wrapped, qual long": (b"@bad\nACGT\nACGT\n+\nIIII\nIIIII\n", "'ACGT' stands where '\\+' should"),
+    "plus missing": (
+        b"@bad\nACGT\nIIII\n@x\n",
+        "'IIII' stands where '\\+' should; a FASTQ record is @name, SEQ, \\+, QUAL",
+    ),
     "plus blank": (b"@bad\nACGT\n\nIIII\n", "'' stands where '\\+' should"),
     "letter": (b"@bad\nACJT\n+\nIIII\n", "'J' at base 3 is no nucleotide"),
     "gap": (b"@bad\nA-GT\n+\nIIII\n", "'-' at base 2 is no nucleotide"),
@@ -303,18 +307,33 @@ def slow_verdict(content: bytes) -> int | None:
             at += 1
             continue
         record = (lines[at:] + empty_qual)[:4]
-        at, count = at + 4, count + 1
-        if (
-            len(record) < 4
-            or not re.match(rb"@[!-?A-~][!-~]{,253}(\s|$)", record[0])
-            or record[2][:1] != b"+"
-        ):
+        size = 4
+        if len(record) < 4 or record[2][:1] != b"+" or len(record[1]) != len(record[3]):
+            record, size = unwrapped(lines[at:])
+        at, count = at + size, count + 1
+        if len(record) < 4 or not re.match(rb"@[!-?A-~][!-~]{,253}(\s|$)", record[0]):
             return None
         if not re.fullmatch(rb"[ACGTUNRYSWKMBDHV.]*", record[1], re.IGNORECASE):
             return None
-        if len(record[1]) != len(record[3]) or not re.fullmatch(rb"[!-~]*", record[3]):
+        if not re.fullmatch(rb"[!-~]*", record[3]):
             return None
     return count
+
+
+def unwrapped(lines: list[bytes]) -> tuple[list[bytes], int]:
+    """The wrapped record at the start of the lines as one of four, and how many lines it has; empty if it is none."""
+    plus = next((i for i in range(1, len(lines)) if lines[i][:1] == b"+"), 0)
+    sequence = b"".join(lines[1:plus])
+    if not plus or not re.fullmatch(rb"[ACGTUNRYSWKMBDHV.]+", sequence, re.IGNORECASE):
+        return [], 0
+    end, qual = plus + 1, b""
+    while end < len(lines) and len(qual) < len(sequence):
+        qual += lines[end]
+        end += 1
+    behind = next((line for line in lines[end:] if line.strip(b"\r")), b"@")
+    if len(qual) != len(sequence) or not behind.lstrip(b"\r").startswith(b"@"):
+        return [], 0
+    return [lines[0], sequence, lines[plus], qual], end
 
 
 def outcome(path: str, chunk: int) -> int | str:
