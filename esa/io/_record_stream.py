@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from esa.errors import ReadsError
 from esa.io import _read_kernels as kernels
+from esa.io._mate_names import Ends
 from esa.io._read_faults import FOREIGN_BYTES, fasta_fault, fastq_fault, foreign_fault, name_of, show
 from esa.io._record_arrays import Reads
 from esa.io.compressed import ByteSource, file_label
@@ -113,9 +114,9 @@ class RecordStream:
         start, end = self.table[row, kernels.NAME], self.table[row, kernels.NAME_END]
         return show(self._buffer[start:end].tobytes())
 
-    def ends(self, first: int, step: int) -> kernels.Ends:
+    def ends(self, first: int, step: int) -> Ends:
         """Every ``step``-th record of the current batch, from ``first`` on, for kernels."""
-        return kernels.Ends(self._buffer, self.table, first, step)
+        return Ends(self._buffer, self.table, first, step)
 
     def gather(self, batch: ReadBatch, first: int, step: int) -> tuple[int, int]:
         """Copy the records into reads ``first, first + step, ...`` of a batch, as `_read_kernels.gather` does."""

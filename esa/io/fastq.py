@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from esa.errors import ReadsError, UsageError
 from esa.io import _read_kernels as kernels
+from esa.io._mate_names import settle_mate_names
 from esa.io._record_stream import RecordStream
 from esa.io.compressed import (
     NO_BGZF_END,
@@ -210,8 +211,8 @@ class ReadSource:
         """The first pair whose names differ, -1: none; the others get the name that both ends share."""
         first, second = self._streams[0], self._streams[-1]
         if first is second:
-            return int(kernels.settle_mate_names(first.ends(0, 2), first.ends(1, 2), records // 2))
-        return int(kernels.settle_mate_names(first.ends(0, 1), second.ends(0, 1), records))
+            return int(settle_mate_names(first.ends(0, 2), first.ends(1, 2), records // 2))
+        return int(settle_mate_names(first.ends(0, 1), second.ends(0, 1), records))
 
     def _gather(self, batch: ReadBatch, unlike: int) -> list[tuple[int, ReadsError]]:
         """Fill the batch; returns the faults, each with the index of the read in the batch. ``unlike``: a pair."""
