@@ -140,6 +140,15 @@ class Loci(NamedTuple):
         """The loci of some reads."""
         return self._filled([array[rows] for array in self])
 
+    def single(self, rows: NDArray[np.integer], locus: NDArray[np.integer]) -> Loci:
+        """One locus of each of some reads, as their only one."""
+        new = Loci.empty(len(rows), 1)
+        new.held[:] = 1
+        new.truncated[:] = self.truncated[rows]
+        for name in _FIELDS:
+            getattr(new, name)[:, 0] = getattr(self, name)[rows, locus]
+        return new
+
     def followed_by(self, others: Sequence[Loci]) -> Loci:
         """These and the rows of others, one after the other."""
         return self._filled([np.concatenate(parts) for parts in zip(self, *others, strict=True)])

@@ -18,8 +18,8 @@ from esa.align.extend.band_state import min_score_of
 from esa.align.loci import Loci, rival, same_bases
 from esa.align.pairing.choose import Choice, judge_alone
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, NONE
-from esa.kernels.arrays import I32Array, I64Array, Int
-from esa.kernels.decorator import njit
+from esa.kernels.arrays import Bool, I32Array, I64Array, Int
+from esa.kernels.decorator import inline_njit, njit
 
 SEGMENT_FLOOR = 16
 """In place of `esa.align.pairing.mapq.FLOOR`, for segments.
@@ -205,15 +205,20 @@ def nonprimary_alignments(
     reported = primaries if segments is None else concatenated([primaries, segments])
     reported = select(reported, np.argsort(reported.read, kind="stable"))
     threshold = np.array([min_score_of(length, config.min_score) for length in lengths[reported.read]])
-    rows, locus = _with_secondaries(reported.read, reported.loci, reported.locus, threshold, config.secondary)
-    nonprimary = select(reported, rows)
-    secondary = locus != nonprimary.locus
-    nonprimary.locus[:] = locus
-    nonprimary.flag[secondary] = FLAG_SECONDARY
-    nonprimary.mapq[secondary] = 0
-    nonprimary.second[secondary] = NONE
-    wanted = np.flatnonzero(nonprimary.flag)
-    return select(nonprimary, wanted) if len(wanted) else None
+    rows, locus = _with_secondaries(reported, threshold, config.secondary)
+    secondary = locus != reported.locus[rows]
+    wanted = np.flatnonzero(secondary | (reported.flag[rows] != 0))
+    if not len(wanted):
+        return None
+    rows, locus, secondary = rows[wanted], locus[wanted], secondary[wanted]
+    # Of each only its own locus: whole rows of 100 would take gigabytes for reads of a tandem repeat.
+    return Alignments(
+        reported.read[rows], reported.low[rows], reported.high[rows], reported.loci.single(rows, locus),
+        np.zeros(len(rows), np.int32),
+        flag=np.where(secondary, FLAG_SECONDARY, reported.flag[rows]).astype(np.uint16),
+        mapq=np.where(secondary, 0, reported.mapq[rows]).astype(np.uint8),
+        second=np.where(secondary, NONE, reported.second[rows]).astype(np.int32),
+    )  # fmt: skip
 
 
 @njit
@@ -316,16 +321,20 @@ def _judge(segments: Alignments, cover: Cover, lengths: I64Array) -> None:
 
 @njit
 def _with_secondaries(
-    read: I32Array, loci: Loci, locus: I32Array, threshold: I64Array, config: SecondaryConfig
+    reported: Alignments, threshold: I64Array, config: SecondaryConfig
 ) -> tuple[I64Array, I32Array]:
     """(Rows, loci): each row with its own locus, then with each rival to report as a secondary alignment.
 
-    ``threshold``: ``int64[rows]``, the score that they must reach.
+    ``threshold``: ``int64[rows]``, the score that they must reach. Two candidates may lead to one alignment, which is
+    reported once.
     """
+    read, loci, locus = reported.read, reported.loci, reported.locus
     room = len(read) * (loci.score.shape[1] + 1)
     rows, chosen = np.empty(room, np.int64), np.empty(room, np.int32)
-    made, of_read = 0, 0
+    made, of_read, begin = 0, 0, 0
     for i in range(len(read)):
+        if i == 0 or read[i] != read[i - 1]:
+            begin = made
         if i == 0 or config.all_or_none or read[i] != read[i - 1]:
             of_read = 0
         rows[made], chosen[made] = i, locus[i]
@@ -336,6 +345,8 @@ def _with_secondaries(
             worth = loci.local_score[i, k] >= threshold[i] and loci.score[i, k] * 100 >= share
             if not worth or not rival(loci, i, locus[i], k):
                 continue
+            if _is_among(reported, i, k, rows[begin:made], chosen[begin:made]):
+                continue
             if of_read == config.most:
                 made = first if config.all_or_none else made
                 break
@@ -343,3 +354,21 @@ def _with_secondaries(
             made += 1
             of_read += 1
     return rows[:made], chosen[:made]
+
+
+@inline_njit
+def _is_among(reported: Alignments, i: Int, k: Int, rows: I64Array, chosen: I32Array) -> Bool:
+    """Whether locus k of row i is the alignment that one of the loci ``chosen`` of the ``rows`` (of its read) is."""
+    loci = reported.loci
+    for other in range(len(rows)):
+        j, known = rows[other], chosen[other]
+        if (
+            loci.start[i, k] == loci.start[j, known]
+            and loci.end[i, k] == loci.end[j, known]
+            and loci.contig[i, k] == loci.contig[j, known]
+            and loci.reverse[i, k] == loci.reverse[j, known]
+            and reported.low[i] + loci.query_begin[i, k] == reported.low[j] + loci.query_begin[j, known]
+            and reported.low[i] + loci.query_end[i, k] == reported.low[j] + loci.query_end[j, known]
+        ):
+            return True
+    return False

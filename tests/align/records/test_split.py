@@ -12,7 +12,7 @@ from esa.align.config import AlignConfig, SecondaryConfig, SplitConfig
 from esa.align.loci import Loci
 from esa.align.pairing.choose import Choice
 from esa.align.pairing.mapq import mapping_quality
-from esa.align.records.split import SEGMENT_FLOOR, Gaps, Segments, nonprimary_alignments
+from esa.align.records.split import SEGMENT_FLOOR, Alignments, Gaps, Segments, nonprimary_alignments
 from esa.align.segments import stretches_of
 from esa.align.state import MappingState
 from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY
@@ -33,6 +33,8 @@ def loci_of_intervals(reads: Sequence[Sequence[Scored]], room: int = 8) -> Loci:
             loci.score[r, k], loci.query_begin[r, k], loci.query_end[r, k] = score, begin, end
             loci.local_score[r, k] = max(score, *local_score, 0)
             loci.diagonal[r, k] = loci.start[r, k] = 1000 * k
+            loci.end[r, k] = 1000 * k + end - begin
+            loci.contig[r, k] = loci.reverse[r, k] = 0
     return loci
 
 
@@ -207,6 +209,13 @@ def test_bases_left_over_are_padded_with_n_and_their_candidates_moved_to_the_str
         assert moved.diagonal[2 * g : 2 * g + 2].tolist() == [5000 - before, 5000 - after]
 
 
+def ranks(alignments: Alignments) -> list[int]:
+    """Which locus of its read each alignment is, by its place (`loci_of_intervals`)."""
+    rows = np.arange(len(alignments))
+    ranked: list[int] = (alignments.loci.start[rows, alignments.locus] // 1000).tolist()
+    return ranked
+
+
 def reporting(secondary: SecondaryConfig, min_score: int = 30) -> AlignConfig:
     return AlignConfig(levels=(), secondary=secondary, min_score=min_score)
 
@@ -228,25 +237,25 @@ ONE_READ = [[(90, 0, 100), (85, 0, 100), (75, 2, 98), (73, 0, 90), (70, 0, 100),
 )
 def test_secondary_alignments_are_the_best_rivals(config: SecondaryConfig, reported: list[int]):
     loci = loci_of_intervals([[], *ONE_READ])
-    further = nonprimary_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, reporting(config))
+    nonprimary = nonprimary_alignments(loci, chosen([-1, 0]), np.array([50, 145]), None, reporting(config))
     if not reported:
-        assert further is None
+        assert nonprimary is None
         return
-    assert further is not None
-    assert further.read.tolist() == [1] * len(reported)
-    assert further.locus.tolist() == reported
-    assert set(further.flag.tolist()) == {FLAG_SECONDARY}
-    assert not further.mapq.any()
-    assert (further.second == -1).all()
+    assert nonprimary is not None
+    assert nonprimary.read.tolist() == [1] * len(reported)
+    assert ranks(nonprimary) == reported
+    assert set(nonprimary.flag.tolist()) == {FLAG_SECONDARY}
+    assert not nonprimary.mapq.any()
+    assert (nonprimary.second == -1).all()
 
 
 def test_what_scores_too_little_is_no_secondary_alignment():
     """Loci that count in a proper pair only."""
     loci = loci_of_intervals(ONE_READ)
     config = SecondaryConfig(7, min_share=0)
-    further = nonprimary_alignments(loci, chosen([0]), np.array([145]), None, reporting(config, 73))
-    assert further is not None
-    assert further.locus.tolist() == [1, 2, 3]
+    nonprimary = nonprimary_alignments(loci, chosen([0]), np.array([145]), None, reporting(config, 73))
+    assert nonprimary is not None
+    assert ranks(nonprimary) == [1, 2, 3]
 
 
 def test_each_segment_is_followed_by_its_own_secondary_alignments_within_one_limit():
@@ -256,11 +265,11 @@ def test_each_segment_is_followed_by_its_own_secondary_alignments_within_one_lim
     judged = segments.judged()
     kinds = {}
     for most in (1, 2, 9):
-        further = nonprimary_alignments(
+        nonprimary = nonprimary_alignments(
             loci, chosen([0]), np.array([150]), judged, reporting(SecondaryConfig(most))
         )
-        assert further is not None
-        kinds[most] = list(zip(further.flag.tolist(), further.locus.tolist(), strict=True))
+        assert nonprimary is not None
+        kinds[most] = list(zip(nonprimary.flag.tolist(), ranks(nonprimary), strict=True))
     second, segment = FLAG_SECONDARY, FLAG_SUPPLEMENTARY
     assert kinds == {
         1: [(second, 1), (segment, 0)],
@@ -269,9 +278,28 @@ def test_each_segment_is_followed_by_its_own_secondary_alignments_within_one_lim
     }
     # For XA each segment has a limit of its own.
     alone = SecondaryConfig(1, all_or_none=True)
-    further = nonprimary_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
-    assert further is not None
-    assert list(zip(further.flag.tolist(), further.locus.tolist(), strict=True)) == [
+    nonprimary = nonprimary_alignments(loci, chosen([0]), np.array([150]), judged, reporting(alone))
+    assert nonprimary is not None
+    assert list(zip(nonprimary.flag.tolist(), ranks(nonprimary), strict=True)) == [
         (second, 1),
         (segment, 0),
     ]
+
+
+def test_an_alignment_that_two_candidates_lead_to_is_reported_once():
+    """Their diagonals differ, so they are two loci."""
+    loci = loci_of_intervals([[(90, 0, 100), (80, 0, 100), (80, 0, 100), (79, 0, 100), (79, 0, 100)]])
+    loci.start[0], loci.end[0] = 1000 * loci.diagonal[0], 1000 * loci.diagonal[0] + 100
+    for field in (loci.start, loci.end):
+        field[0, 2] = field[0, 1]
+        field[0, 4] = field[0, 0]  # the primary alignment
+    wanted = reporting(SecondaryConfig(7, min_share=0))
+    nonprimary = nonprimary_alignments(loci, chosen([0]), np.array([100]), None, wanted)
+    assert nonprimary is not None
+    assert nonprimary.loci.start[:, 0].tolist() == loci.start[0, [1, 3]].tolist()
+    # On the other strand, or with other bases of the read, it is another one.
+    loci.reverse[0, 2] = 1
+    loci.query_begin[0, 4] = 1
+    nonprimary = nonprimary_alignments(loci, chosen([0]), np.array([100]), None, wanted)
+    assert nonprimary is not None
+    assert len(nonprimary) == 4
