@@ -250,6 +250,6 @@ def test_what_falls_short_would_be_seen() -> None:
     assert FIGURE.fullmatch("23,884 \\*")
     assert FIGURE.fullmatch("36 bases") is None
     assert [call.command for call in calls_in("esa index a | esa align - -t 2")] == ["index", "align"]
-    assert module_and_rest("align.mapper.Mapper.seed") == (ROOT / "esa/align/mapper.py", ["Mapper", "seed"])
+    assert module_and_rest("align.mapper.Mapper.begin") == (ROOT / "esa/align/mapper.py", ["Mapper", "begin"])
     assert not defines(ast.parse("class A:\n    def f(): ...").body, ["A", "g"])
     assert slug("From `bwa mem`, again") == "from-bwa-mem-again"

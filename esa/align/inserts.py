@@ -14,7 +14,10 @@ from esa.errors import UsageError
 from esa.kernels.arrays import I32Array, I64Array
 
 ORIENTATIONS = ("FF", "FR", "RF", "RR")
-"""Of the first read's strand as forward: where the second lies and points. FR: the usual, inwards."""
+"""Where the second read lies, seen along the strand of the first, and which way it points.
+
+FF: behind it, the same way. FR: behind it, towards it (the usual). RF: before it, away from it. RR: before it, the same
+way."""
 
 FF, FR, RF, RR = range(4)
 

@@ -72,8 +72,8 @@ _BY_EDITS: Resolved = ((0, 101), (1, 96), (2, 88), (5, 75), (8, 66), (14, 55), (
 _BY_OVERHANG: Resolved = ((0, 101), (1, 96), (2, 80), (5, 68), (8, 60), (14, 50), (26, 40), (55, 30))
 _BY_SLIDING: Resolved = ((0, 70),)
 _BY_NEAREST: Resolved = ((0, 75),)
-"""Shares of `Level.resolved`. Those of minimizers, edits and overhang are fitted (see above); with a few fragments no
-score resolves a read (101 %)."""
+# Shares of `Level.resolved`. Those of minimizers, edits and overhang are fitted (see above). With no fragment searched
+# no score resolves a read (101 %).
 
 ANCHORED: tuple[Level, ...] = (
     SampledMinimizers(
@@ -120,7 +120,7 @@ ANCHORED: tuple[Level, ...] = (
         longest=TWO_EDITS_LONGEST,
     ),
 )  # fmt: skip
-"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to the second level."""
+"""Escalation of preset `anchored`. Reads that lie in a repeat alone are left to `repeats`."""
 
 DENSE: tuple[Level, ...] = (
     Level("nearest", SearchEffort(NEAREST_HITS), _BY_NEAREST),

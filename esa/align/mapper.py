@@ -55,9 +55,9 @@ class Mapper:
             Placer(Searcher(index, reference, narrower, config.voting), reference, config), config
         )
         self._reference = reference
-        sampled = config.levels[0].samples
-        self._sample = config.levels[0] if sampled else None
-        self._first, *self._later = config.levels[sampled:]
+        ladder = list(config.levels)
+        self._sample = ladder.pop(0) if ladder[0].samples else None
+        self._whole, *self._later = ladder
 
     # The steps
 
@@ -78,7 +78,7 @@ class Mapper:
             state.settled[:] = thinned & self._sample.settles(state)
             wanted = thinned & ~state.settled
         if wanted.any():
-            self.placer.place(self._first, state, wanted)
+            self.placer.place(self._whole, state, wanted)
         return state
 
     def insert_sample(self, state: MappingState, pairs: int) -> NDArray[np.int64]:
@@ -101,9 +101,9 @@ class Mapper:
         their fragments' own keys.
         """
         few = self.config.pair.few_fragments
-        other_copy = state.may_have_other_copy(self._first.resolved, few)
+        other_copy = state.may_have_other_copy(self._whole.resolved, few)
         wanted = np.ones(len(state.batch), np.bool_)
-        for before, level in itertools.pairwise([self._first, *self._later]):
+        for before, level in itertools.pairwise([self._whole, *self._later]):
             wanted = self.left_over(before, state, wanted)
             active = self.taken(level, state, wanted, paired=inserts is not None)
             if not active.any():

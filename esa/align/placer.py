@@ -39,12 +39,14 @@ class Placer:
         state.searched[reads] = 0
         if level.replaces_truncation:
             state.loci.truncated[reads] = 0
-        pairs = inserts.range if inserts is not None and level.pairs_ends else None
+        insert_range = inserts.range if inserts is not None and level.pairs_ends else None
         thinned = np.zeros(len(state.batch), np.bool_)
         if len(reads):
             bases = level.bases(state.batch, self.searcher.padding)
-            for found in self.searcher.search(level, state, bases, reads, pairs):
-                self._take(state, found, level.on_reads(found.candidates, self.searcher.padding), level.name)
+            for found in self.searcher.search(level, state, bases, reads, insert_range):
+                self._verify_and_count(
+                    state, found, level.on_reads(found.candidates, self.searcher.padding), level.name
+                )
                 thinned |= found.thinned
         return thinned
 
@@ -56,9 +58,11 @@ class Placer:
             state.loci.truncated[stretches] = 0
         if len(stretches):
             for found in self.searcher.search(level, state, state.padded, stretches):
-                self._take(state, found, state.on_stretches(found.candidates, self.searcher.padding), SPLIT)
+                self._verify_and_count(
+                    state, found, state.on_stretches(found.candidates, self.searcher.padding), SPLIT
+                )
 
-    def _take(self, state: SearchState, found: Found, candidates: Candidates, name: str) -> None:
+    def _verify_and_count(self, state: SearchState, found: Found, candidates: Candidates, name: str) -> None:
         """Verify candidates of the state's reads and count what was found."""
         batch = state.batch
         with state.statistics.stage("verify"):

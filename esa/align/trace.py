@@ -19,7 +19,7 @@ from esa.align.search.searcher import Found
 from esa.align.segments import SegmentFinder
 from esa.align.state import MappingState, SearchState, StretchState
 from esa.io.cigar import cigar_text
-from esa.io.records import Records
+from esa.io.records import FLAG_UNMAPPED, Records
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 
@@ -50,20 +50,20 @@ class Places:
         at = position - int(self._genome.offsets[contig]) + 1
         return f"{self._genome.names[contig]}:{at:,} {STRANDS[reverse]}"
 
-    def locus(self, loci: Loci, r: int, k: int) -> str:
-        """A line for entry k of row r."""
+    def locus(self, loci: Loci, r: int, k: int, low: int = 0) -> str:
+        """A line for entry k of row r, whose bases are those of the read from ``low`` on."""
         place = self.text(int(loci.contig[r, k]), int(loci.start[r, k]), int(loci.reverse[r, k]))
         gaps = f"band {loci.band[r, k]}" if loci.band[r, k] else "no gaps"
         rescued = ", found by its mate" if loci.rescued[r, k] else ""
         return (
-            f"locus {place}: score {loci.score[r, k]}, bases {loci.query_begin[r, k]}-"
-            f"{loci.query_end[r, k]} of the read, {gaps}{rescued}"
+            f"locus {place}: score {loci.score[r, k]}, bases {low + loci.query_begin[r, k]}-"
+            f"{low + loci.query_end[r, k]} of the read, {gaps}{rescued}"
         )
 
-    def loci(self, loci: Loci, r: int) -> list[str]:
-        """A line for each locus of row r."""
+    def loci(self, loci: Loci, r: int, low: int = 0) -> list[str]:
+        """A line for each locus of row r (`locus`)."""
         held = int(loci.held[r])
-        return [*(self.locus(loci, r, k) for k in range(min(held, SHOWN))), *_others(held)]
+        return [*(self.locus(loci, r, k, low) for k in range(min(held, SHOWN))), *_others(held)]
 
     def candidates(self, candidates: Candidates, loci: Loci, r: int, near: int) -> list[str]:
         """A line for each candidate of row r, with the score of the locus held that lies ``near`` (bases) it."""
@@ -104,13 +104,13 @@ class TracedPlacer(Placer):
         inserts: InsertSizes | None = None,
     ) -> NDArray[np.bool_]:
         rows = rows_named(state.batch, self._name)
-        found = self._followed({r: label(state, r) for r in rows if active[r]})
+        found = self._followed({r: (label(state, r), 0) for r in rows if active[r]})
         thinned = super().place(level, state, active, inserts)
         self._report(level, state, found, thinned)
         return thinned
 
-    def follow_stretches(self, labels: dict[int, str]) -> None:
-        """The rows of the next stretches that are shown, and what they are called."""
+    def follow_stretches(self, labels: dict[int, tuple[str, int]]) -> None:
+        """The rows of the next stretches that are shown, what they are called, and where in the read they begin."""
         self._of_thread.stretches = labels
 
     def place_stretches(self, level: Level, state: StretchState, active: NDArray[np.bool_]) -> None:
@@ -118,8 +118,8 @@ class TracedPlacer(Placer):
         super().place_stretches(level, state, active)
         self._report(level, state, found, np.zeros(len(state.batch), np.bool_))
 
-    def _followed(self, labels: dict[int, str]) -> dict[int, list[str]]:
-        """The lines of each row that `_take` collects from now on."""
+    def _followed(self, labels: dict[int, tuple[str, int]]) -> dict[int, list[str]]:
+        """The lines of each row that `_verify_and_count` collects from now on."""
         self._of_thread.labels = labels
         self._of_thread.found = {r: [] for r in labels}
         found: dict[int, list[str]] = self._of_thread.found
@@ -130,16 +130,19 @@ class TracedPlacer(Placer):
     ) -> None:
         for r, lines in found.items():
             verdict = level.verdict(state, r, bool(thinned[r]))
-            too_long = [] if state.lengths[r] <= level.longest else [_too_long(level)]
-            lines = too_long or [*lines, *self._places.loci(state.loci, r), verdict]
-            self._show(_indented(f"{self._of_thread.labels[r]}, level '{level.name}'", lines))
+            too_long = [] if state.lengths[r] <= level.longest else [f"not searched: {_too_long(level)}"]
+            name, low = self._of_thread.labels[r]
+            lines = too_long or [*lines, *self._places.loci(state.loci, r, low), verdict]
+            self._show(_indented(f"{name}, level '{level.name}'", lines))
 
-    def _take(self, state: SearchState, found: Found, candidates: Candidates, name: str) -> None:
-        super()._take(state, found, candidates, name)
+    def _verify_and_count(self, state: SearchState, found: Found, candidates: Candidates, name: str) -> None:
+        super()._verify_and_count(state, found, candidates, name)
         near = self.config.verify.max_gap
         for r, lines in self._of_thread.found.items():
             if own := fragments_of(found, r):
                 lines += [own, *self._places.candidates(candidates, state.loci, r, near)]
+                if found.thinned[r] and candidates.offsets[r] == candidates.offsets[r + 1]:
+                    lines.append("no candidate, or several: left to the next level")
 
 
 class TracedSegmentFinder(SegmentFinder):
@@ -153,7 +156,7 @@ class TracedSegmentFinder(SegmentFinder):
         rows = set(rows_named(state.batch, self._name))
         self._traced.follow_stretches(
             {
-                g: f"{label(state, r)}, bases {gaps.begin[g]}-{gaps.end[g]} left over"
+                g: (f"{label(state, r)}, bases {gaps.begin[g]}-{gaps.end[g]} left over", int(gaps.low[g]))
                 for g, r in enumerate(gaps.read.tolist())
                 if r in rows
             }
@@ -166,7 +169,7 @@ def _indented(head: str, lines: list[str]) -> str:
 
 
 def _too_long(level: Level) -> str:
-    return f"not searched: longer than {level.longest:,} bases"
+    return f"longer than {level.longest:,} bases"
 
 
 def label(state: SearchState, r: int) -> str:
@@ -213,7 +216,10 @@ class TracedMapper(Mapper):
             if wanted[r] and not left[r]:
                 full = state.full(self.config.max_loci)[r]
                 why = "as many perfect loci as are kept" if full else level.verdict(state, r, thinned=False)
-                self._show(f"  {label(state, r)} stops after level '{level.name}': {why}")
+                if state.settled[r] and self._sample is not None:
+                    self._show(f"  {label(state, r)} stops after level '{self._sample.name}': settled")
+                else:
+                    self._show(f"  {label(state, r)} stops after level '{level.name}': {why}")
         return left
 
     def taken(
@@ -266,7 +272,8 @@ class TracedMapper(Mapper):
         if segments is not None:
             for r in rows_named(state.batch, self._name):
                 for i in np.flatnonzero(segments.read == r).tolist():
-                    line = self._places.locus(segments.loci, i, int(segments.locus[i]))
+                    low = int(segments.low[i])
+                    line = self._places.locus(segments.loci, i, int(segments.locus[i]), low)
                     bases = f"{segments.low[i]}-{segments.high[i]}"
                     self._show(f"  {label(state, r)}, other segment, found in bases {bases}: {line}")
         return segments
@@ -281,10 +288,13 @@ class TracedMapper(Mapper):
 
 def record_text(records: Records, genome: Genome, i: int) -> str:
     """The fields of record i that say where it lies."""
-    text = cigar_text(records.cigar[records.cigar_offsets[i] : records.cigar_offsets[i + 1]])
     contig = int(records.contig[i])
-    name = genome.names[contig] if contig >= 0 else "*"
+    if records.flag[i] & FLAG_UNMAPPED:
+        at = f"unmapped, beside its mate at {genome.names[contig]}:" if contig >= 0 else "unmapped"
+        return f"flag {records.flag[i]}, {at}{f'{int(records.position[i]) + 1:,}' if contig >= 0 else ''}"
+    text = cigar_text(records.cigar[records.cigar_offsets[i] : records.cigar_offsets[i + 1]])
+    second = int(records.second_score[i])
     return (
-        f"flag {records.flag[i]}, {name}:{int(records.position[i]) + 1:,}, MAPQ {records.mapq[i]}, {text}, "
-        f"NM {records.nm[i]}, AS {records.alignment_score[i]}, XS {records.second_score[i]}"
+        f"flag {records.flag[i]}, {genome.names[contig]}:{int(records.position[i]) + 1:,}, MAPQ {records.mapq[i]}, "
+        f"{text}, NM {records.nm[i]}, AS {records.alignment_score[i]}{f', XS {second}' if second >= 0 else ''}"
     )

@@ -11,7 +11,7 @@ import click
 from esa.index.presets import DEFAULT_PRESET
 from esa.kernels.cache import complete_mark
 
-_WAITING = "waiting for another process that is compiling kernels for this machine, up to a minute ..."
+_WAITING = "waiting for another process that is compiling kernels for this machine, one to two minutes ..."
 
 
 @contextmanager
@@ -46,10 +46,10 @@ def _once(message: str, quiet: bool) -> Callable[[], None]:
 def _message() -> str:
     if complete_mark() is None:
         return (
-            "compiling kernels, up to a minute, at each run: no folder is there to keep them in "
+            "compiling kernels, one to two minutes, at each run: no folder is there to keep them in "
             "(NUMBA_CACHE_DIR can name one) ..."
         )
-    return "compiling kernels for this machine, up to a minute, this once ..."
+    return "compiling kernels for this machine, one to two minutes, this once ..."
 
 
 @contextmanager

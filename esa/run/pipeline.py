@@ -40,19 +40,17 @@ from functools import partial
 from typing import Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esa.align.config import AlignConfig
 from esa.align.inserts import InsertSizes, learn_insert_sizes
 from esa.align.mapper import Mapper
-from esa.align.state import MappingState
 from esa.align.statistics import RunStatistics
 from esa.index.open import Index
 from esa.io.fastq import ReadSource
 from esa.io.formatter import Formatter
 from esa.io.output import AlignmentOutput
 from esa.io.sam_header import ReadGroup
-from esa.run.workers import AlignedBatch, Worker, pool_of
+from esa.run.workers import AlignedBatch, Begun, Worker, pool_of
 from esa.sequence.genome import Genome
 from esa.sequence.reads import ReadBatch
 
@@ -167,16 +165,13 @@ def align(
     output.write(formatter.compress(head))
     with _ReadAhead(source) as reader, pool_of(worker, options.threads) as pool:
         batches = reader.batches()
-        samples_ahead: deque[Future[_InsertSample]] = deque()
+        begun: deque[Future[Begun]] = deque()
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
         elif source.paired:
-            summary.inserts, samples_ahead = _learn(worker, pool, batches, config, options.threads)
+            summary.inserts, begun = _learn(worker, pool, batches, config, options.threads)
         calls = itertools.chain(
-            (
-                partial(worker.finish, sampled.result()[1], summary.inserts)
-                for sampled in _taken(samples_ahead)
-            ),
+            (partial(worker.finish, done.result().waiting, summary.inserts) for done in _taken(begun)),
             (None if batch is None else partial(worker.align, batch, summary.inserts) for batch in batches),
         )
         for aligned in _ordered(pool, calls, options.threads):
@@ -224,22 +219,18 @@ def _formatter(genome: Genome, options: AlignOptions) -> Formatter:
     return kind(genome, read_group=options.read_group, xa=options.xa)
 
 
-_InsertSample = tuple[NDArray[np.int64], Callable[[], MappingState]]
-"""What `Worker.begin` returns."""
-
-
 def _learn(
     worker: Worker,
     pool: Executor,
     batches: Iterator[ReadBatch | None],
     config: AlignConfig,
     threads: int,
-) -> tuple[InsertSizes, deque[Future[_InsertSample]]]:
+) -> tuple[InsertSizes, deque[Future[Begun]]]:
     """Insert sizes, learnt from the first pairs, and the batches begun so far.
 
     Idle workers begin the batches that follow in the meantime.
     """
-    samples_ahead: deque[Future[_InsertSample]] = deque()
+    begun: deque[Future[Begun]] = deque()
     # Exactly the first pairs, wherever a batch ends: the result must not depend on the batch size.
     wanted, samples_wanted, waited_for = config.pair.learning_pairs, 0, 0
     for batch in batches:
@@ -247,18 +238,16 @@ def _learn(
             pairs = min(wanted, len(batch) // 2)
             samples_wanted += wanted > 0
             wanted -= pairs
-            samples_ahead.append(pool.submit(worker.begin, batch, pairs))
-        while waited_for < len(samples_ahead) and (
-            samples_ahead[waited_for].done() or len(samples_ahead) - waited_for > threads + READ_AHEAD
+            begun.append(pool.submit(worker.begin, batch, pairs))
+        while waited_for < len(begun) and (
+            begun[waited_for].done() or len(begun) - waited_for > threads + READ_AHEAD
         ):
-            samples_ahead[waited_for].result()
+            begun[waited_for].result()
             waited_for += 1
-        if not wanted and all(sampled.done() for sampled in itertools.islice(samples_ahead, samples_wanted)):
+        if not wanted and all(done.done() for done in itertools.islice(begun, samples_wanted)):
             break
-    samples = (sampled.result()[0] for sampled in itertools.islice(samples_ahead, samples_wanted))
-    return learn_insert_sizes(
-        np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair
-    ), samples_ahead
+    samples = (done.result().sample for done in itertools.islice(begun, samples_wanted))
+    return learn_insert_sizes(np.concatenate([np.empty((0, 2), np.int64), *samples]), config.pair), begun
 
 
 def _taken(items: deque[T]) -> Iterator[T]:

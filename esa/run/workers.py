@@ -44,7 +44,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import active_children, connection, get_context, parent_process
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,18 @@ class AlignedBatch:
         )
 
 
+class Begun(NamedTuple):
+    """A batch after the levels that need no insert sizes.
+
+    Attributes:
+        sample: ``int64[pairs, 2]``, insert sizes (`esa.align.pairing.choose.sample_sizes`).
+        waiting: gives the batch to `Worker.finish`.
+    """
+
+    sample: NDArray[np.int64]
+    waiting: Callable[[], MappingState]
+
+
 @dataclass(frozen=True)
 class Worker:
     """Aligns batches. Each call is a function of its arguments alone: any thread or process may run it.
@@ -125,13 +137,10 @@ class Worker:
     formatter: Formatter
     forks: bool
 
-    def begin(self, batch: ReadBatch, pairs: int) -> tuple[NDArray[np.int64], Callable[[], MappingState]]:
-        """Run the levels that need no insert sizes.
-
-        Returns (insert sample of the first ``pairs`` pairs, the batch for `finish`).
-        """
+    def begin(self, batch: ReadBatch, pairs: int) -> Begun:
+        """Run the levels that need no insert sizes. ``pairs``: so many, the first ones, are sampled."""
         state = self.mapper.begin(batch)
-        return self.mapper.insert_sample(state, pairs), state.waiting()
+        return Begun(self.mapper.insert_sample(state, pairs), state.waiting())
 
     def finish(self, waiting: Callable[[], MappingState], inserts: InsertSizes | None) -> AlignedBatch:
         """The records of a batch that was begun."""
@@ -209,7 +218,9 @@ class _Processes(Executor):
         gc.freeze()  # pages that the garbage collector does not touch stay shared
         try:
             with _signals_wait():
-                self._pool = ProcessPoolExecutor(threads, get_context("fork"), _begin, (worker, self._slots))
+                self._pool = ProcessPoolExecutor(
+                    threads, get_context("fork"), _initialise, (worker, self._slots)
+                )
                 # All processes are forked at the first task.
                 first = self._pool.submit(os.getpid)
             first.result()
@@ -233,7 +244,7 @@ class _Processes(Executor):
         try:
             sent = self._pool.submit(_run, pack(call, self._slots.area(slot, back=False)), slot)
         except BaseException as error:  # a broken pool's: raised where the future is waited for
-            self._leave(slot)
+            self._release(slot)
             found.set_exception(error)
         else:
             sent.add_done_callback(partial(self._deliver, slot, found))
@@ -244,19 +255,19 @@ class _Processes(Executor):
             result = unpack(message, area, copy=False)
             if isinstance(result, AlignedBatch) and message.extents:
                 # Written from the slot, not copied: a copy would take time of the main thread.
-                weakref.finalize(_owner(result.made), self._leave, slot).atexit = False
+                weakref.finalize(_owner(result.made), self._release, slot).atexit = False
             else:
                 result = unpack(message, area, copy=True)
-                self._leave(slot)
+                self._release(slot)
         except (
             BaseException
         ) as error:  # the process's, or a cancellation: raised where the future is waited for
-            self._leave(slot)
+            self._release(slot)
             found.set_exception(error)
         else:
             found.set_result(result)
 
-    def _leave(self, slot: int | None) -> None:
+    def _release(self, slot: int | None) -> None:
         if slot is not None:
             self._free.append(slot)
 
@@ -304,7 +315,7 @@ def _run(message: Message, slot: int | None) -> Message:
     return pack(call(), _SLOTS.area(slot, back=True))
 
 
-def _begin(worker: Worker, slots: Slots) -> None:
+def _initialise(worker: Worker, slots: Slots) -> None:
     """Initialise a worker process."""
     global _WORKER, _SLOTS
     _WORKER, _SLOTS = worker, slots

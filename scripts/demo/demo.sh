@@ -26,11 +26,11 @@ rm -rf "$out"
 mkdir -p "$out"
 began=$SECONDS
 
-say "1. Index E. coli K-12 MG1655 (4.6 million bases)."
+say "1. Index E. coli K-12 MG1655 (4.6 million bases)." \
+    "The first run compiles the kernels, one to two minutes; they are kept for the next."
 run esa index "$genome" -o "$out/MG1655.esa" -t "$threads"
 
-say "2. Align 10,000 real pairs of 2x76. They are of another strain, DSM 30083, so some have no place here." \
-    "The first run compiles the kernels, up to a minute; they are kept for the next."
+say "2. Align 10,000 real pairs of 2x76. They are of another strain, DSM 30083, so some have no place here."
 run esa align "$out/MG1655.esa" "${real}_R1.fq.gz" "${real}_R2.fq.gz" -t "$threads" \
     -R '@RG\tID:SRR3927310\tSM:DSM30083\tPL:ILLUMINA' -o "$out/DSM30083.bam"
 

@@ -344,7 +344,10 @@ def test_work_that_nobody_waits_for_is_not_done(small: Aligner, monkeypatch: pyt
 def test_a_source_that_cannot_be_closed_is_a_fault(small: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
     """The records come first, and nobody waits for the reader for ever."""
 
+    close = ReadSource.close
+
     def fail(self: ReadSource) -> None:
+        close(self)
         raise OSError("a disk that went away")
 
     reads = write(small.folder / "c.fq", fastq_text(FIRST))
@@ -356,7 +359,7 @@ def test_a_source_that_cannot_be_closed_is_a_fault(small: Aligner, monkeypatch: 
     assert reader_threads() == []
 
 
-def test_what_was_to_be_seeded_ahead_is_not_after_an_error(
+def test_what_was_to_be_begun_ahead_is_not_after_an_error(
     small: Aligner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = []

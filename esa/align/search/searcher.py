@@ -108,16 +108,16 @@ class Searcher:
         state: SearchState,
         bases: ReadBatch,
         reads: NDArray[np.int32],
-        pairs: InsertRange | None = None,
+        insert_range: InsertRange | None = None,
     ) -> Iterator[Found]:
         """What is found for ``reads`` (``int32``, ascending), chunk by chunk.
 
         Args:
             bases: what the reads' fragments are cut from, one row a read of the state's batch.
-            pairs: with it the clusters of both ends of a pair are weighed together.
+            insert_range: with it the clusters of both ends of a pair are weighed together.
         """
         for chunk in chunks(reads, state.lengths, level):
-            yield from self._search_chunk(level, state, bases, chunk, pairs)
+            yield from self._search_chunk(level, state, bases, chunk, insert_range)
 
     def _search_chunk(
         self,
@@ -125,7 +125,7 @@ class Searcher:
         state: SearchState,
         bases: ReadBatch,
         reads: NDArray[np.int32],
-        pairs: InsertRange | None,
+        insert_range: InsertRange | None,
     ) -> Iterator[Found]:
         statistics = state.statistics
         with statistics.stage("cut"):
@@ -133,14 +133,14 @@ class Searcher:
         middle = _between_pairs(reads)
         if middle and len(fragments) * level.effort.max_hits > 2 * HITS_TOGETHER:
             # Of low complexity: more fragments than estimated.
-            yield from self._search_chunk(level, state, bases, reads[:middle], pairs)
-            yield from self._search_chunk(level, state, bases, reads[middle:], pairs)
+            yield from self._search_chunk(level, state, bases, reads[:middle], insert_range)
+            yield from self._search_chunk(level, state, bases, reads[middle:], insert_range)
             return
         hits = self._look_up(level, bases, fragments, statistics)
         searched = np.zeros(len(bases), np.int32)
         _count_searched(fragments.owner, level.uncounted(hits.truncated), searched)
         with statistics.stage("cluster"):
-            candidates = self._candidates(bases, state.salts, hits, fragments, pairs)
+            candidates = self._candidates(bases, state.salts, hits, fragments, insert_range)
         yield Found(level.kept(candidates, thinned), searched, thinned, fragments, hits)
 
     def _look_up(
@@ -179,11 +179,11 @@ class Searcher:
         salts: NDArray[np.uint64],
         hits: Hits,
         fragments: Fragments,
-        pairs: InsertRange | None,
+        insert_range: InsertRange | None,
     ) -> Candidates:
         if self.fragmenter.exact_diagonal:
             return cluster_hits(
-                hits, fragments, bases.offsets, salts, self._reference.offsets, self._cluster, pairs
+                hits, fragments, bases.offsets, salts, self._reference.offsets, self._cluster, insert_range
             )
         return vote_hits(
             Reads(bases.codes, bases.offsets, salts), hits, fragments, self.fragmenter.length,
