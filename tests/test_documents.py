@@ -142,6 +142,25 @@ def dotted_names(text: str) -> list[str]:
     return [name for name in names if name.split(".")[0] in rooms]
 
 
+def methods_named(text: str) -> list[str]:
+    """What a text names in code as ``Class.member``."""
+    return [span for span in CODE_SPAN.findall(text) if re.fullmatch(r"[A-Z]\w*\.[a-z_]\w*", span)]
+
+
+def members() -> set[str]:
+    """``Class.member`` of all classes of `esa`, methods and fields."""
+    found = set()
+    for path in (ROOT / "esa").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                for item in node.body:
+                    if isinstance(item, ast.FunctionDef):
+                        found.add(f"{node.name}.{item.name}")
+                    elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
+                        found.add(f"{node.name}.{item.target.id}")
+    return found
+
+
 def document_id(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -245,7 +264,16 @@ def test_the_architecture_has_the_rows_of_the_layering_test() -> None:
     assert [set(row) for row in rows] == [set(rooms) for rooms in PACKAGE.ranks]
 
 
+def test_the_architecture_names_methods_that_exist() -> None:
+    named = methods_named(ARCHITECTURE.read_text())
+    assert "Mapper.begin" in named
+    assert set(named) - members() == set()
+    drawn = re.findall(r"align\.mapper: (\w+)", (ROOT / "esa/flow.svg").read_text())
+    assert {f"Mapper.{name}" for name in drawn} - members() == set()
+
+
 def test_what_falls_short_would_be_seen() -> None:
+    assert "Mapper.seed" not in members()
     assert COMMIT.findall("as of 83dc8fc, 1234567 reads, facade") == ["83dc8fc"]
     assert FIGURE.fullmatch("23,884 \\*")
     assert FIGURE.fullmatch("36 bases") is None

@@ -1,7 +1,7 @@
-"""Every number beside the ladders (`esa.align.ladders`) that decides an alignment, by name.
+"""Settings of an alignment beside the ladders (`esa.align.ladders`), by name.
 
-They stand on one page, not each beside its code: `esa align -k` and `-a` change several at once, and who tunes one
-reads the others. The classes are ``NamedTuple``s because numba kernels take them whole.
+Scores are in `esa.align.scoring`, numbers of one step at the top of its module. `esa align -k` and `-a` change several
+of these at once, so they stand together. The classes are ``NamedTuple``s because numba kernels take them whole.
 
 Defaults that bwa mem has are said to be its. The others were set by hand with `make bench-accuracy`, those of split
 reads with `make bench-split`; a docstring that names a script says that the number was swept with it.

@@ -142,7 +142,8 @@ class Loci(NamedTuple):
 
     def single(self, rows: NDArray[np.integer], locus: NDArray[np.integer]) -> Loci:
         """One locus of each of some reads, as their only one."""
-        new = Loci.empty(len(rows), 1)
+        # Two columns: numpy calls an array of one element contiguous, and numba would compile kernels for it anew.
+        new = Loci.empty(len(rows), 2)
         new.held[:] = 1
         new.truncated[:] = self.truncated[rows]
         for name in _FIELDS:

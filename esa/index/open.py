@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from esa.encoders.base import Encoder
 from esa.encoders.device import accelerator
@@ -13,7 +15,7 @@ from esa.fragments.base import Fragmenter
 from esa.index.manifest import refusal
 from esa.index.parts import ENCODER, STORE, genome_from, without_prefix
 from esa.index.presets import Preset, preset_named
-from esa.index.reader import open_directory
+from esa.index.reader import open_directory, require_whole
 from esa.sequence.genome import Genome
 from esa.stores.base import Store
 
@@ -28,6 +30,7 @@ class Index:
     Attributes:
         preset: names the kinds of the parts, and gives the levels of the search.
         genome, fragmenter, encoder, store: the parts.
+        path, arrays: the directory and its memory-mapped arrays; none if it was made in memory.
     """
 
     preset: Preset
@@ -35,6 +38,16 @@ class Index:
     fragmenter: Fragmenter
     encoder: Encoder
     store: Store
+    path: str = ""
+    arrays: tuple[NDArray[Any], ...] = ()
+
+    def require_whole(self) -> None:
+        """Check that the files of the index were not cut since it was opened (`esa.index.reader.require_whole`).
+
+        Raises:
+            IndexFormatError: one was.
+        """
+        require_whole(self.path, self.arrays)
 
 
 def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
@@ -62,6 +75,8 @@ def open_index(path: str, threads: int = 1, device: str = "cpu") -> Index:
                 fragmenter=preset.fragmenter(parameters["fragmenter"]),
                 encoder=load_encoder(parameters["encoder"], without_prefix(ENCODER, arrays)),
                 store=preset.load_store(parameters["store"], without_prefix(STORE, arrays)),
+                path=path,
+                arrays=tuple(arrays.values()),
             )
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise refusal(path, f"its parts do not fit each other ({error})") from error

@@ -12,6 +12,7 @@ import mmap
 import os
 import stat
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -88,6 +89,32 @@ def open_directory(
     if altered:
         raise refusal(directory, f"{', '.join(altered)}: altered (the digest does not match)")
     return manifest, {entry.name: _map(directory, entry) for entry in manifest.arrays}
+
+
+def require_whole(path: str, arrays: Iterable[NDArray[Any]]) -> None:
+    """Check that no file behind the memory-mapped ``arrays`` of an index has become shorter.
+
+    To read what is gone ends the process (SIGBUS). So this is asked before each batch; a file that is cut while a batch
+    is aligned is not noticed in time. A file that is replaced by another one does no harm.
+
+    Raises:
+        IndexFormatError: a file has.
+    """
+    for array in arrays:
+        mapped = _mapping_of(array)
+        if mapped is not None and mapped.size() < len(mapped):
+            raise refusal(
+                path,
+                f"a file became shorter while it was in use ({mapped.size()} bytes instead of {len(mapped)})",
+            )
+
+
+def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """The mapping that holds an array; None if it lies in memory."""
+    base: object = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def read_file(path: Path | str, manifest: Manifest, name: str) -> bytes:

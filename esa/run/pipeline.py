@@ -163,8 +163,11 @@ def align(
     formatter = worker.formatter
     head = formatter.header(command_line=options.command_line, version=options.version)
     output.write(formatter.compress(head))
-    with _ReadAhead(source) as reader, pool_of(worker, options.threads) as pool:
-        batches = reader.batches()
+    with (
+        _ReadAhead(source) as reader,
+        pool_of(worker, options.threads, at_death=index.require_whole) as pool,
+    ):
+        batches = _while_whole(index, reader.batches())
         begun: deque[Future[Begun]] = deque()
         if source.paired and options.inserts is not None:
             summary.inserts = options.inserts
@@ -191,6 +194,14 @@ def align(
     summary.statistics.add(reader.statistics)
     summary.seconds = time.monotonic() - start
     return summary
+
+
+def _while_whole(index: Index, batches: Iterator[ReadBatch | None]) -> Iterator[ReadBatch | None]:
+    """The batches, each after a look whether the index is still whole."""
+    for batch in batches:
+        if batch is not None:
+            index.require_whole()
+        yield batch
 
 
 def _worker(index: Index, config: AlignConfig, options: AlignOptions) -> Worker:

@@ -164,11 +164,14 @@ class Worker:
 
 
 @contextmanager
-def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
+def pool_of(
+    worker: Worker, threads: int, at_death: Callable[[], object] = lambda: None
+) -> Iterator[Executor]:
     """An executor that runs the worker's methods, ``threads`` at a time.
 
     It may fork processes: other threads that run at that moment must not hold a lock that a worker takes. After an
-    exception in the context no further call begins.
+    exception in the context no further call begins. ``at_death`` is called when a process died: it may raise a better
+    reason than any known here.
 
     Raises:
         EsaError: a worker process died; noticed at the next call that is submitted or waited for.
@@ -180,6 +183,7 @@ def pool_of(worker: Worker, threads: int) -> Iterator[Executor]:
             # This waits; the pool's second shutdown, at the end of its context, would not.
             pool.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
+                at_death()
                 raise EsaError(
                     "a process that aligns died, perhaps of too little memory; give fewer threads (-t)"
                 ) from error

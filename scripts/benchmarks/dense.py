@@ -227,10 +227,10 @@ def codes_table(one: Subject) -> MarkdownTable:
             index.nprobe = index.nlist // visited
             scanner = faiss.serialize_index(index)
             for shortlist in SHORTLISTS:
-                told = DenseParameters(
+                settings_text = DenseParameters(
                     shortlist=shortlist, visited=visited, settled=0.0, floor=LEAST_FLOOR, ratio=0
                 )
-                store = replace(one.store, scanner=scanner, settings=told)
+                store = replace(one.store, scanner=scanner, settings=settings_text)
                 name = f"{code}, 1 list in {visited}, {shortlist} ranked"
                 table.add(name, *row_of(one, store), len(scanner) / len(one.store), seconds)
     return table

@@ -86,8 +86,14 @@ class Compared:
     def row(self) -> list[str]:
         """Cells under `COLUMNS`."""
         counts = Counter(verdict for _, verdict in self.judged)
-        index = "" if self.arrays is None else said(not self.arrays)
-        cells = [self.reads, self.beside, index, said(self.same_header), said(self.same_order)]
+        index = "" if self.arrays is None else same_or_different(not self.arrays)
+        cells = [
+            self.reads,
+            self.beside,
+            index,
+            same_or_different(self.same_header),
+            same_or_different(self.same_order),
+        ]
         numbers = [self.records, len(self.judged), *(counts[name] for name in (BETTER, WORSE, NEITHER))]
         return [*cells, *(f"{number:,}" for number in numbers)]
 
@@ -103,7 +109,7 @@ class Compared:
         return "\n".join(lines)
 
 
-def said(same: bool) -> str:
+def same_or_different(same: bool) -> str:
     """A verdict in words."""
     return "same" if same else "DIFFERENT"
 

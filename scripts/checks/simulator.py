@@ -352,7 +352,7 @@ def main() -> None:
     args = parser.parse_args()
     need("bwa", "dwgsim", MASON)
     place = workplace(args)
-    lines, said = [], []
+    lines, shortfalls = [], []
     for label, reference in references(place).items():
         genome = read_genome(str(reference))
         for length, divergence in CONDITIONS:
@@ -362,9 +362,9 @@ def main() -> None:
                 with tempfile.TemporaryDirectory(dir=place.out) as folder:
                     rows[name] = row_of(place, task, genome, simulator(task, Path(folder)), Path(folder))
                 lines.append([f"{label}, 2x{length}, {divergence:g} %", name, *rows[name].cells()])
-            said += [f"{label}, 2x{length}, {divergence:g} %: {verdict}" for verdict in verdicts(rows)]
+            shortfalls += [f"{label}, 2x{length}, {divergence:g} %: {verdict}" for verdict in verdicts(rows)]
     print(table(("reference, reads", "simulator", *COLUMNS), lines))
-    print("\n" + "\n".join(said))
+    print("\n" + "\n".join(shortfalls))
 
 
 if __name__ == "__main__":

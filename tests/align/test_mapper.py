@@ -222,7 +222,7 @@ def satellite(rng: np.random.Generator, copies: int) -> list[Codes]:
     return [np.concatenate([rng.integers(0, 4, 2000).astype(np.uint8), *arrays])]
 
 
-def test_reads_of_crowded_repeats_go_to_their_copy():
+def test_reads_of_repeat_buckets_go_to_their_copy():
     """Their few fragments in small buckets lead to copies that share an edit, or an error, with the read."""
     rng = np.random.default_rng(11)
     copies = REPEAT_BUCKET + 60
@@ -239,7 +239,7 @@ def test_reads_of_crowded_repeats_go_to_their_copy():
     assert found[True] > found[False]
 
 
-def test_ends_of_a_pair_are_weighed_together_in_crowded_repeats(monkeypatch: pytest.MonkeyPatch):
+def test_ends_of_a_pair_are_weighed_together_in_repeats(monkeypatch: pytest.MonkeyPatch):
     """Either end has 40 equal places; in one copy of the repeat, both."""
     rng = np.random.default_rng(31)
     variants, half = 40, 150
@@ -399,8 +399,8 @@ def test_a_read_with_as_many_perfect_loci_as_are_kept_is_not_searched_for_any_fu
     assert made.config.max_loci == 64
     state = made.begin(make_batch([unit[50:200], unit[100:300]]))
     made.finish(state, None)
-    further = [name for name, counts in state.statistics.levels.items() if counts["reads"]]
-    assert ("edited minimizers" in further) == (copies < 64)
+    later = [name for name, counts in state.statistics.levels.items() if counts["reads"]]
+    assert ("edited minimizers" in later) == (copies < 64)
 
 
 def test_whoever_wants_secondary_alignments_gets_what_all_fragments_find(built: Index):

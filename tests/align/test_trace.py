@@ -87,10 +87,11 @@ def test_the_levels_shown_are_those_that_a_read_goes_through(index: Index, row: 
     names = [level.name for level in index.preset.levels]
     last = names.index(stops[0]) if stops else len(names) - 1
     # A sample that was all of a read's fragments is judged as the next level is.
-    assert {*shown, *left_out, names[1]} == set(names[: last + 1])
+    assert {*shown, *left_out, *names[1 : last + 1][:1]} == set(names[: last + 1])
     assert text.startswith(f"{alone.name(0)}: {len(codes)} bases")
     assert f"record: flag {records.flag[0]}, " in text
-    assert f"MAPQ {records.mapq[0]}" in text
+    if records.contig[0] >= 0:
+        assert f"MAPQ {records.mapq[0]}" in text
 
 
 def test_a_mate_s_rescue_and_another_segment_are_shown(index: Index) -> None:

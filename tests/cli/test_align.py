@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -451,11 +453,23 @@ def test_bam_in_a_fifo_is_not_whole_after_a_fault(
         pysam.samtools.quickcheck(str(tmp_path / "copy.bam"))
 
 
-def stalled(index: Path, fifo: Path, out: Path) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+def stalled(index: Path, fifo: Path, out: Path, *options: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """`esa align` that has read and written something, and waits for more of its reads."""
     os.mkfifo(fifo)
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, "align", index, fifo, "-o", out, "--batch-size", "10"],
+        [
+            sys.executable,
+            "-c",
+            INTERRUPTIBLE,
+            "align",
+            index,
+            fifo,
+            "-o",
+            out,
+            "--batch-size",
+            "10",
+            *options,
+        ],
         stderr=subprocess.PIPE,
     )
     writer = open(fifo, "wb")  # noqa: SIM115 - waits for the command to open it
@@ -479,6 +493,25 @@ def test_a_signal_leaves_nothing(
     assert process.returncode == code
     assert said.decode().strip() == f"esa: {'interrupted' if code == 130 else 'terminated'}"
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 6])
+def test_an_index_that_is_cut_while_it_is_in_use(index: Path, tmp_path: Path, threads: int) -> None:
+    """Each batch is looked at before: not a byte that is gone is read."""
+    copied = tmp_path / "copied.esa"
+    shutil.copytree(index, copied)
+    (tmp_path / "out").mkdir()
+    process, writer = stalled(copied, tmp_path / "reads.fq", tmp_path / "out" / "o.bam", "-t", str(threads))
+    with writer:
+        largest = max(copied.glob("*.npy"), key=lambda path: path.stat().st_size)
+        os.truncate(largest, 4096)
+        with contextlib.suppress(BrokenPipeError):
+            writer.write(fastq_text(FIRST).encode())
+            writer.close()
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert b"a file became shorter while it was in use (4096 bytes instead of " in said
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_reads_that_end_early_in_a_pipe(index: Path, tmp_path: Path) -> None:

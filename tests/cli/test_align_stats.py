@@ -31,14 +31,19 @@ def test_stats_say_what_was_done(index: Path, tmp_path: Path, threads: int):
     esa("align", index, reads, "-q", "-o", plain)
     esa("align", index, reads, "-q", "-o", timed, "-t", threads, "--batch-size", 20, "--stats", stats)
     assert comparable(timed.read_text()) == comparable(plain.read_text())
-    told = json.loads(stats.read_text())
-    assert (told["reads"], told["mapped"], told["threads"], told["insert_size"]) == (55, 50, threads, None)
-    assert tuple(told["stages"]) == STAGES
-    assert all(seconds >= 0 for seconds in told["stages"].values())
+    stats = json.loads(stats.read_text())
+    assert (stats["reads"], stats["mapped"], stats["threads"], stats["insert_size"]) == (
+        55,
+        50,
+        threads,
+        None,
+    )
+    assert tuple(stats["stages"]) == STAGES
+    assert all(seconds >= 0 for seconds in stats["stages"].values())
     # Of `threads` workers, a reader and a writer.
-    assert 0 < sum(told["stages"].values()) < (threads + 2) * told["seconds"] + 0.01
-    assert 0 < told["first_record_seconds"] <= told["seconds"]
-    levels = {level["name"]: level for level in told["levels"]}
+    assert 0 < sum(stats["stages"].values()) < (threads + 2) * stats["seconds"] + 0.01
+    assert 0 < stats["first_record_seconds"] <= stats["seconds"]
+    levels = {level["name"]: level for level in stats["levels"]}
     first = levels["sampled minimizers"]
     assert (first["reads"], first["share_of_reads"]) == (55, 1)
     assert levels["minimizers"]["reads"] < 10

@@ -125,7 +125,7 @@ def test_thousands_of_contigs(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     esa("index", reference)
     said = summary_of(capsys.readouterr().err)
     assert said["contigs"] == "4,000"
-    # All of 20 bases; of 150 bases hardly one is without an anchor.
+    # All of 20 bases; of 150 bases hardly one is without a minimizer.
     assert 1000 <= int(said["no fragment"].split()[0].replace(",", "")) < 1200
     contigs = info(Path(f"{reference}.esa"), capsys)["contigs"]
     assert isinstance(contigs, list)

@@ -107,7 +107,7 @@ def test_what_finds_no_room_comes_through(
 def test_where_processes_die_at_once_threads_do_it(
     aligner: Aligner, executors: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_begin", lambda *_: os._exit(1))
+    monkeypatch.setattr(workers, "_initialise", lambda *_: os._exit(1))
     assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
     assert executors == [ThreadPoolExecutor, ThreadPoolExecutor]
     assert children(os.getpid()) == []
@@ -252,14 +252,14 @@ def test_a_process_forked_amid_signals_dies_of_them_in_silence(
     aligner: Aligner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One that is told to end before it has begun: threads do the statistics."""
-    begin = workers._begin
+    begin = workers._initialise
 
     def told(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         begin(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(workers, "_begin", told)
+    monkeypatch.setattr(workers, "_initialise", told)
     assert aligner.sam(READS, threads=MANY, batch_size=20) == aligner.sam(READS, batch_size=20)
     assert capfd.readouterr().err == ""
 

@@ -202,7 +202,7 @@ def test_few_vectors_and_no_queries(vectors: int) -> None:
     assert len(none.position) == 0
 
 
-def test_capped_says_that_hits_were_left_out() -> None:
+def test_truncated_says_that_hits_were_left_out() -> None:
     vectors = np.repeat(random_vectors(2, 15), [4, 9], axis=0)
     queries = vectors[[0, 4]]
     settings = DenseParameters(floor=0.9)

@@ -137,7 +137,7 @@ def test_penalties_grow_with_the_distance_from_the_mean():
     assert len(ASSUMED.penalties) == ASSUMED.high - ASSUMED.low + 1
 
 
-def test_only_pairs_of_unique_ends_on_one_contig_teach():
+def test_only_pairs_of_unique_ends_on_one_contig_are_sampled():
     good, mate = place(1000, 0, 100), place(1200, 1, 100)
     rival = place(5000, 0, 100, score=88)
     reads = [
@@ -156,7 +156,7 @@ def test_only_pairs_of_unique_ends_on_one_contig_teach():
     assert sample_sizes(make_loci(reads), lengths, 3).tolist() == [[FR, 300]]
 
 
-def test_ends_that_lie_far_apart_do_not_teach():
+def test_ends_that_lie_far_apart_do_not_are_sampled():
     near, far = place(1000 + LEARNT_MAX - 100, 1, 100), place(1001 + LEARNT_MAX - 100, 1, 100)
     reads = [[place(1000, 0, 100)], [far], [place(1000, 0, 100)], [near]]
     assert sample_sizes(make_loci(reads), np.full(4, 100), 2).tolist() == [[FR, LEARNT_MAX]]
@@ -293,7 +293,7 @@ def test_two_weak_ends_over_the_same_bases_are_no_pair():
         assert choice.proper.tolist() == [locus + 1] * 2
 
 
-def test_a_pair_is_hidden_only_if_both_ends_are():
+def test_a_pair_is_left_out_only_if_both_ends_are():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     loci = make_loci([[place(7000, 0, 100, 100), place(1000, 0, 100)], [place(1200, 1, 100)]])
     quality = {}
@@ -307,8 +307,11 @@ def test_a_pair_is_hidden_only_if_both_ends_are():
 def test_where_only_the_insert_size_speaks_and_limits_were_hit_little_is_sure():
     inserts = InsertSizes(FR, 200, 400, 300.0, 20.0, 1000)
     tied = [[place(at, 0, 100) for at in (1000, 9000)], [place(at, 1, 100) for at in (1200, 5200)]]
-    told = [[place(1000, 0, 100), place(9000, 0, 100, 80)], [place(1200, 1, 100), place(5200, 1, 100, 80)]]
-    for reads, truncated, sure in ((tied, 0, True), (tied, 1, False), (told, 1, True)):
+    distinct = [
+        [place(1000, 0, 100), place(9000, 0, 100, 80)],
+        [place(1200, 1, 100), place(5200, 1, 100, 80)],
+    ]
+    for reads, truncated, sure in ((tied, 0, True), (tied, 1, False), (distinct, 1, True)):
         loci = make_loci(reads)
         loci.truncated[:] = truncated
         choice = choose(loci, [100, 100], inserts)
@@ -341,7 +344,7 @@ def test_single_reads_take_their_best_locus():
 def mate_place(
     orientation: int, at: int, reverse: int, of_first: bool, size: int, n: int, m: int
 ) -> tuple[int, int]:
-    """(Diagonal, strand) of the mate (m bases) of a read (n bases) so that the pair lies as told."""
+    """(Diagonal, strand) of the mate (m bases) of a read (n bases) so that the pair lies as distinct."""
     mine = at + (n if reverse else 0)
     sign = -1 if reverse else 1
     if orientation in (FR, RF):
