@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import pysam
 
+from esa.io.records import FLAG_SECONDARY, FLAG_SUPPLEMENTARY, FLAG_UNMAPPED
 from scripts.common.aligners import esa
 from scripts.common.cache import cached
 from scripts.common.command_line import add_common_options, guarded, script_parser, workplace
@@ -140,7 +141,7 @@ def verdict_of_picard(bam: Path, reference: Path, secondary: bool) -> str:
         return whole
     with tempfile.TemporaryDirectory() as folder:
         rest = Path(folder) / "rest.bam"
-        run(["samtools", "view", "-b", "-F", "0x100", "-o", rest, bam])
+        run(["samtools", "view", "-b", "-F", str(FLAG_SECONDARY), "-o", rest, bam])
         return picard(rest, f"R={with_dictionary(reference)}")
 
 
@@ -165,7 +166,9 @@ def validate(place: Workplace, case: Case) -> Verdict:
     bam = sorted_bam(place, case)
     with pysam.AlignmentFile(str(bam)) as records:
         flags = np.array([record.flag for record in records])
-    unmapped, secondary, supplementary = (int(np.count_nonzero(flags & x)) for x in (0x4, 0x100, 0x800))
+    unmapped, secondary, supplementary = (
+        int(np.count_nonzero(flags & x)) for x in (FLAG_UNMAPPED, FLAG_SECONDARY, FLAG_SUPPLEMENTARY)
+    )
     return Verdict(
         case.name, len(flags), len(flags) - unmapped, secondary, supplementary, quickcheck(bam),
         verdict_of_picard(bam, case.reference, secondary > 0),

@@ -92,7 +92,7 @@ def main(out: str, *arguments: str) -> None:
         patch.object(pipeline, "align", probe.align),
         patch.object(pipeline._ReadAhead, "_run", lambda ahead: probe.read(ahead)),
         patch.object(statistics, "time", clock),
-        patch.object(worker, "_begin", partial(begin_giving_way, worker._begin)),
+        patch.object(worker, "_initialise", partial(begin_giving_way, worker._initialise)),
         patch.object(sys, "argv", ["esa", *arguments]),
     ):
         try:
