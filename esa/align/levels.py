@@ -115,8 +115,8 @@ class SampledMinimizers(Level):
     """A first look, with a sample of a read's fragments.
 
     Attributes:
-        fragments: so many of a read, spread over it.
-        min_searched: of them, at least so many must be searched without a limit being hit to settle the read.
+        fragments: how many are taken of a read, spread over it.
+        min_searched: how many of them must be searched without a limit being hit, to settle the read.
         settled: a read with a single candidate is settled by a score of this share (per cent) of its length. With so
             many fragments a lower score would show that nothing better was overlooked (`resolved`); that the candidate
             is the only one shows that there is no near copy.

@@ -15,8 +15,10 @@ from esa.align.statistics import RunStatistics
 from esa.sequence.reads import ReadBatch
 
 Resolved = tuple[tuple[int, int], ...]
-"""When a read stops, as (fragments, share) pairs. A read with so many fragments searched, without a limit being hit,
-is resolved by a best score of this share (per cent) of its length. Linear between the pairs, constant beyond."""
+"""When a read stops, as (fragments, share) pairs.
+
+With that number of fragments searched, without a limit being hit, a best score of this share (per cent) of its length
+resolves a read. Linear between the pairs, constant beyond."""
 
 
 @dataclass

@@ -45,7 +45,7 @@ BATCH = 32
 """Sequences that pass the model together."""
 
 MULTIPLE = 4
-"""Vectors are padded with zeros to a multiple of so many components, as the store requires."""
+"""Vectors are padded with zeros to a multiple of this number of components, as the store requires."""
 
 EXAMPLE = "ACGTACGTACGT"
 """Bases that every tokenizer of DNA knows, for checks when a checkpoint is opened."""

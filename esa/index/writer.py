@@ -41,7 +41,7 @@ from esa.io.unfinished import LOCK_NAME
 BLOCK_BYTES = 1 << 22
 """Arrays are digested and written in blocks that end at multiples of this size.
 
-A block written at once comes to lie in huge pages of the page cache, where the file system has them
+A block written at once is stored in huge pages of the page cache, where the file system has them
 (`esa.kernels.madvise`). The first block does not, because it begins with the header."""
 
 _TOKEN_BYTES = 4

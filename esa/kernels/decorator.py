@@ -38,13 +38,13 @@ _MAKING_ENTRIES = threading.Lock()
 _UNIQUE_BITS = 48
 
 
-def _number_anew() -> None:
+def _renumber_functions() -> None:
     first = (1 << _UNIQUE_BITS) + random.SystemRandom().getrandbits(_UNIQUE_BITS - 1)
     FunctionIdentity._unique_ids = itertools.count(first)
 
 
-_number_anew()
-os.register_at_fork(after_in_child=_number_anew)
+_renumber_functions()
+os.register_at_fork(after_in_child=_renumber_functions)
 
 
 class _Place(CompileResultCacheImpl._locator_classes[0]):  # the class's name varies between releases of numba

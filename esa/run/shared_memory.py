@@ -18,7 +18,7 @@ AREA = 16 << 20
 _PROTOCOL = 5
 """Protocol of pickle: the first with out-of-band buffers (PEP 574)."""
 _ALIGNED = 64
-"""Arrays begin at multiples of so many bytes."""
+"""Arrays begin at multiples of this number of bytes."""
 
 
 @dataclass(frozen=True)

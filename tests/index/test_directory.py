@@ -452,10 +452,27 @@ def test_force_replaces_a_damaged_index_and_an_empty_directory(index: Path, tmp_
         file.write(b"damage")
     (index / "codes.npy").unlink()
     build(index, force=True)
-    open_directory(index)
+    assert set(open_directory(index)[1]) == set(ARRAYS)
     (tmp_path / "empty").mkdir()
     build(tmp_path / "empty", force=True)
-    open_directory(tmp_path / "empty")
+    assert set(open_directory(tmp_path / "empty")[1]) == set(ARRAYS)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_force_deletes_only_regular_files(kind: str, index: Path, tmp_path: Path) -> None:
+    """Whatever has the name of an array of the index."""
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (index / "codes.npy").unlink()
+    if kind == "folder":
+        (index / "codes.npy").mkdir()
+        (index / "codes.npy" / "notes.txt").write_text("mine")
+    else:
+        (index / "codes.npy").symlink_to(mine)
+    with pytest.raises(OutputError, match=r"holds 'codes.npy', which is no part of an esa index"):
+        DirectoryWriter(index, force=True)
+    assert mine.read_text() == "mine"
+    assert kind == "link" or (index / "codes.npy" / "notes.txt").read_text() == "mine"
 
 
 def test_force_deletes_nothing_but_an_index(index: Path, tmp_path: Path) -> None:

@@ -204,6 +204,7 @@ def test_what_cannot_be_kept_is_not_compiled_ahead(monkeypatch: pytest.MonkeyPat
     for name in ("_second_process", "open_index"):
         monkeypatch.setattr(precompile, name, called)
     precompile.call_kernels(tmp_path, 2)
+    assert kept.is_set()
 
 
 def test_a_run_that_waits_for_another_says_so_and_compiles_nothing(

@@ -72,7 +72,7 @@ class Lanes(NamedTuple):
 
 @njit
 def make_lanes(rows: Int, columns: Int) -> Lanes:
-    """`Lanes` for queries of up to so many bases and bands of up to so many diagonals."""
+    """`Lanes` for queries and bands of given sizes, in bases and diagonals."""
     return Lanes(
         np.empty(rows * LANES, np.uint8),
         np.empty((rows + columns - 1) * LANES, np.uint8),

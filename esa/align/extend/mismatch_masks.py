@@ -48,7 +48,7 @@ class Query(NamedTuple):
 
 @inline_njit
 def words_for(bases: Int) -> Int:
-    """Words of 64 bits that hold so many bases."""
+    """Number of 64-bit words that hold the bases."""
     return (bases + WORD - 1) // WORD
 
 

@@ -195,8 +195,8 @@ def _score_reads(run: _Run) -> Int:
 def _score_read_ungapped(run: _Run, r: Int, fetched: Int) -> tuple[Int, Int]:
     """Score the candidates of read r, which ``buffers.strands`` holds, without gaps (``buffers.ungapped``).
 
-    ``fetched``: so many candidates' reference was prefetched. Returns (the best total of the read, its loci's scores
-    among them; ``fetched`` anew).
+    ``fetched``: number of candidates whose reference was prefetched. Returns (the best total of the read, its loci's
+    scores among them; the new ``fetched``).
     """
     candidates, loci, buffers = run.candidates, run.loci, run.buffers
     n = run.reads.offsets[r + 1] - run.reads.offsets[r]
@@ -218,7 +218,7 @@ def _score_read_ungapped(run: _Run, r: Int, fetched: Int) -> tuple[Int, Int]:
 def _make_states(run: _Run, r: Int, top: Int, wanting: Int) -> Int:
     """The first states of the candidates of read r after `_score_read_ungapped` has returned ``top``.
 
-    ``wanting``: how many candidates so far may want a band; returned anew.
+    ``wanting``: how many candidates so far may want a band; the new count is returned.
     """
     candidates, config, table, buffers = run.candidates, run.config, run.table, run.buffers
     n = run.reads.offsets[r + 1] - run.reads.offsets[r]

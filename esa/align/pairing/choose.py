@@ -15,7 +15,8 @@ from esa.kernels.arrays import Bool, I32Array, I64Array, Int, U8Array
 from esa.kernels.decorator import inline_njit, njit
 
 UNIQUE_GAP = 10
-"""A read is unique, for the insert sample, if its best score leads the next by this much."""
+"""A read is unique, for the insert sample, if its best score leads the next by this much: two
+mismatches. Set by hand."""
 LEARNT_MAX = 10_000
 """Ends farther apart are left out of the insert sample, as in bwa mem.
 

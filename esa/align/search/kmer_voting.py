@@ -206,7 +206,7 @@ def _vote_in_window(
 
 @njit
 def _make_kmer_index(longest: Int, k: Int) -> KmerIndex:
-    """An empty index for queries of up to so many bases."""
+    """An empty index for queries of up to ``longest`` bases."""
     return KmerIndex(np.zeros(4**k, np.int32), np.empty(longest, np.int32))
 
 

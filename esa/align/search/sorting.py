@@ -14,7 +14,8 @@ from esa.kernels.bits import popcount
 from esa.kernels.decorator import inline_njit, njit
 
 FEW = 224
-"""Up to so many keys, counting for each how many are smaller is faster: it compares all pairs, but many at a time."""
+"""Up to this number of keys, counting for each how many are smaller is faster. It compares all pairs, but many at a
+time."""
 DIGITS = 3
 """Digits of the radix sort of more keys; with fewer, their tables are larger."""
 SELECTED_BITS = 11
