@@ -175,7 +175,7 @@ def test_module_is_the_command() -> None:
     assert "No such command 'nix'" in done.stderr
 
 
-CLOSED = ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"]
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 
 def with_closed(closed: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
