@@ -122,9 +122,11 @@ def _unwrap(buffer: U8Array, i: Int, end: Int, last: Bool) -> Int:
                 return BAD
             bases += 1
         plus = feed + 1
-    if plus < end and not bases:
+    if plus >= end:
+        return BAD if last else MORE
+    if not bases:
         return BAD
-    line = line_end(buffer, min(plus, end), end) + 1
+    line = line_end(buffer, plus, end) + 1
     quals = 0
     while line < end and quals < bases:
         feed = line_end(buffer, line, end)

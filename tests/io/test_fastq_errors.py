@@ -51,6 +51,7 @@ FASTQ_FAULTS = {
         b"@bad\nACGT\nIIII\n@x\n",
         "'IIII' stands where '\\+' should; a FASTQ record is @name, SEQ, \\+, QUAL",
     ),
+    "only blank lines": (b"@bad\n\n\n", "'' stands where '\\+' should|ends in the middle"),
     "plus blank": (b"@bad\nACGT\n\nIIII\n", "'' stands where '\\+' should"),
     "letter": (b"@bad\nACJT\n+\nIIII\n", "'J' at base 3 is no nucleotide"),
     "gap": (b"@bad\nA-GT\n+\nIIII\n", "'-' at base 2 is no nucleotide"),

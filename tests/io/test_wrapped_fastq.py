@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from esa.errors import ReadsError
 from esa.io.fastq import ReadSource
 
 LENGTHS = (1, 59, 60, 61, 120, 150, 0, 1000)
@@ -58,3 +59,12 @@ def test_without_a_line_end_at_the_end(tmp_path: Path) -> None:
     with ReadSource(str(tmp_path / "r.fq")) as source:
         (batch,) = source
     assert batch.quals.tobytes() == b"IIII"
+
+
+@pytest.mark.parametrize("lines", [2, 3, 9])
+def test_a_name_and_blank_lines_are_no_record(lines: int, tmp_path: Path) -> None:
+    """Nor is anything written behind the end of what was read."""
+    (tmp_path / "r.fq").write_bytes(b"@ok\nA\n+\nI\n@a" + b"\n" * lines)
+    for chunk in (1, 1 << 20):
+        with ReadSource(str(tmp_path / "r.fq"), chunk_bytes=chunk) as source, pytest.raises(ReadsError):
+            list(source)
