@@ -201,19 +201,14 @@ def scan_fastq(
         if qual > end:
             return n, i, MORE
         seq_end = _strip_return(buffer, seq, seq_line_end)
-        # QUAL must end where SEQ says it does. A line feed inside it is found by `gather`.
-        qual_end = qual + seq_end - seq
-        line = qual_end
-        if line < end and buffer[line] == _RETURN:
-            line += 1
-        if line < end:
-            if buffer[line] != _NEWLINE:
-                outcome = _unwrap(buffer, i, end, last)
-                if outcome == FULL:
-                    continue
-                return n, i, outcome
-        elif not last or line > end:
+        qual_line_end = line_end(buffer, qual, end)
+        if qual_line_end == end and not last:
             return n, i, MORE
+        if _strip_return(buffer, qual, qual_line_end) - qual != seq_end - seq:
+            outcome = _unwrap(buffer, i, end, last)
+            if outcome == FULL:
+                continue
+            return n, i, outcome
         table[n, START] = i
         table[n, NAME] = i + 1
         table[n, NAME_END] = _name_end(buffer, i + 1, header_end)
@@ -222,7 +217,7 @@ def scan_fastq(
         table[n, QUAL] = qual
         table[n, LENGTH] = seq_end - seq
         n += 1
-        i = min(line + 1, end)
+        i = min(qual_line_end + 1, end)
     return n, i, FULL
 
 

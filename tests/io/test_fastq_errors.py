@@ -345,6 +345,13 @@ def outcome(path: str, chunk: int) -> int | str:
         return str(error)
 
 
+@pytest.mark.parametrize("qual", [b"\nAA\n", b"A\n\nA\n", b"A\r\nA\n", b"@\n@\n"])
+def test_wrapped_qualities_of_a_sequence_on_one_line(tmp_path: Path, qual: bytes) -> None:
+    """Also where a line feed stands just where SEQ says that QUAL ends."""
+    path = write(tmp_path / "r.fq", b"@a\nGG\n+\n" + qual + b"@b\nT\n+\nI\n")
+    assert {outcome(path, chunk) for chunk in (1, 5, 1 << 20)} == {2}
+
+
 edits = st.lists(
     st.tuples(
         st.integers(0, 60), st.integers(0, 3), st.sampled_from([b"", *(bytes([c]) for c in b"\n\r@+ >AJ\0I")])
